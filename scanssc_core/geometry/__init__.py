@@ -1,0 +1,31 @@
+"""Frames, cameras and the voxel grid.
+
+Conventions of the whole project, each stated once:
+
+* Transforms are 4x4 arrays named ``T_target_source``: ``points_target = T_target_source @ points_source``.
+* A camera's optical frame is x right, y down, z forward; pixel (u, v) is (column, row) with pixel centres at integers.
+* The grid's axes are x forward, y left, z up; its origin is the minimal corner of voxel (0, 0, 0), whose centre
+  therefore lies half a voxel further along each axis.
+"""
+
+from scanssc_core.geometry.camera import PinholeCamera, StereoRig
+from scanssc_core.geometry.projection import pixels_to_points, points_to_pixels
+from scanssc_core.geometry.transforms import (
+    invert_transform,
+    matrix_to_quaternion,
+    quaternion_to_matrix,
+    transform_points,
+)
+from scanssc_core.geometry.voxel_grid import VoxelGridSpec
+
+__all__ = [
+    "PinholeCamera",
+    "StereoRig",
+    "VoxelGridSpec",
+    "invert_transform",
+    "matrix_to_quaternion",
+    "pixels_to_points",
+    "points_to_pixels",
+    "quaternion_to_matrix",
+    "transform_points",
+]

@@ -1,0 +1,79 @@
+"""Rigid transforms as 4x4 matrices ``T_target_source``, and their quaternions in ROS order (x, y, z, w)."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+def invert_transform(T_target_source: NDArray) -> NDArray:
+    """Invert a rigid transform.
+
+    Args:
+        T_target_source: (4, 4) rotation and translation.
+    Returns:
+        (4, 4) T_source_target.
+    """
+    rotation = T_target_source[:3, :3]
+    T_source_target = np.eye(4)
+    T_source_target[:3, :3] = rotation.T
+    T_source_target[:3, 3] = -rotation.T @ T_target_source[:3, 3]
+    return T_source_target
+
+
+def transform_points(T_target_source: NDArray, points_source: NDArray) -> NDArray:
+    """Move points from one frame to another.
+
+    Args:
+        T_target_source: (4, 4) rigid transform.
+        points_source: (..., 3) points, metres.
+    Returns:
+        (..., 3) points in the target frame, metres, in the dtype of the points.
+    """
+    T = T_target_source.astype(points_source.dtype)
+    return points_source @ T[:3, :3].T + T[:3, 3]
+
+
+def quaternion_to_matrix(quaternion_xyzw: ArrayLike) -> NDArray:
+    """Rotation matrix of a quaternion, which is normalised first.
+
+    Args:
+        quaternion_xyzw: (4,) x, y, z, w.
+    Returns:
+        (3, 3) rotation.
+    Raises:
+        ValueError: if the quaternion has a length of zero or is not finite.
+    """
+    quaternion = np.asarray(quaternion_xyzw, dtype=np.float64)
+    length = float(np.linalg.norm(quaternion))
+    if not np.isfinite(length) or length < 1e-9:
+        raise ValueError(f"expected a quaternion x, y, z, w of unit length, got {quaternion.tolist()}")
+    x, y, z, w = quaternion / length
+    return np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+        ]
+    )
+
+
+def matrix_to_quaternion(rotation: NDArray) -> NDArray:
+    """Unit quaternion of a rotation matrix.
+
+    Args:
+        rotation: (3, 3).
+    Returns:
+        (4,) x, y, z, w with w >= 0.
+    """
+    # The four products 4*q*q^T are read off the matrix; the row with the largest diagonal loses no precision.
+    m = np.asarray(rotation, dtype=np.float64)
+    products = np.array(
+        [
+            [1 + m[0, 0] - m[1, 1] - m[2, 2], m[0, 1] + m[1, 0], m[0, 2] + m[2, 0], m[2, 1] - m[1, 2]],
+            [m[0, 1] + m[1, 0], 1 - m[0, 0] + m[1, 1] - m[2, 2], m[1, 2] + m[2, 1], m[0, 2] - m[2, 0]],
+            [m[0, 2] + m[2, 0], m[1, 2] + m[2, 1], 1 - m[0, 0] - m[1, 1] + m[2, 2], m[1, 0] - m[0, 1]],
+            [m[2, 1] - m[1, 2], m[0, 2] - m[2, 0], m[1, 0] - m[0, 1], 1 + m[0, 0] + m[1, 1] + m[2, 2]],
+        ]
+    )
+    quaternion = products[np.argmax(np.diag(products))]
+    quaternion = quaternion / np.linalg.norm(quaternion)
+    return -quaternion if quaternion[3] < 0 else quaternion

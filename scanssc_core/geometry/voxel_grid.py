@@ -1,0 +1,61 @@
+"""The voxel grid: where it lies in its frame, and how metres become indices."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class VoxelGridSpec:
+    """Place and size of a voxel grid in its frame.
+
+    Attributes:
+        shape: voxels along (x, y, z).
+        voxel_size_m: edge of a voxel.
+        origin_m: minimal corner of voxel (0, 0, 0) in the grid frame.
+    """
+
+    shape: tuple[int, int, int]
+    voxel_size_m: float
+    origin_m: tuple[float, float, float]
+
+    def __post_init__(self) -> None:
+        if len(self.shape) != 3 or min(self.shape) < 1:
+            raise ValueError(f"expected three sizes above zero, got shape = {self.shape}")
+        if not self.voxel_size_m > 0:
+            raise ValueError(f"expected a voxel size above zero, got {self.voxel_size_m} m")
+
+    @classmethod
+    def semantic_kitti(cls) -> "VoxelGridSpec":
+        """51.2 x 51.2 x 6.4 m ahead of the LiDAR in 0.2 m voxels (SemanticKITTI, SSCBench-KITTI-360)."""
+        return cls(shape=(256, 256, 32), voxel_size_m=0.2, origin_m=(0.0, -25.6, -2.0))
+
+    @property
+    def extent_m(self) -> tuple[tuple[float, float], ...]:
+        """((x_min, x_max), (y_min, y_max), (z_min, z_max)), metres."""
+        return tuple(
+            (low, low + size * self.voxel_size_m) for low, size in zip(self.origin_m, self.shape, strict=True)
+        )
+
+    def points_to_indices(self, points: NDArray) -> tuple[NDArray, NDArray]:
+        """Voxel of each point.
+
+        Args:
+            points: (..., 3) in the grid frame, metres.
+        Returns:
+            (..., 3) int64 indices, and a (...) bool mask of the points inside; indices outside the grid (NaN points
+            among them) are not to be used.
+        """
+        scaled = (points - np.asarray(self.origin_m, points.dtype)) / self.voxel_size_m
+        is_inside = ((scaled >= 0) & (scaled < self.shape)).all(axis=-1)
+        indices = np.floor(np.where(is_inside[..., None], scaled, 0)).astype(np.int64)
+        return indices, is_inside
+
+    def indices_to_points(self, indices: NDArray) -> NDArray:
+        """(..., 3) float64 centres, in the grid frame, of the voxels with these (..., 3) indices."""
+        return (indices + 0.5) * self.voxel_size_m + np.asarray(self.origin_m)
+
+    def centers(self) -> NDArray:
+        """(X, Y, Z, 3) float64 centres of all voxels."""
+        return self.indices_to_points(np.stack(np.indices(self.shape), axis=-1))

@@ -1,0 +1,72 @@
+"""Class ids, names, colours and raw-id maps: the only place in the project with class numbers.
+
+SemanticKITTI's evaluation classes (J. Behley et al., ICCV 2019) and those of SSCBench-KITTI-360 (Y. Li et al., 2023).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+FREE = 0  #: no matter in the voxel
+UNKNOWN = 255  #: not observed and not completed; as a training label: not scored
+
+
+@dataclass(frozen=True)
+class LabelSet:
+    """The classes of a data set: index = class id, 0 = free.
+
+    Attributes:
+        names: class names.
+        colors: (num_classes, 3) uint8 RGB.
+    """
+
+    names: tuple[str, ...]
+    colors: NDArray
+
+    def __post_init__(self) -> None:
+        if self.colors.shape != (len(self.names), 3):
+            raise ValueError(f"expected a colour for each of {len(self.names)} classes, got {self.colors.shape}")
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.names)
+
+    def id_of(self, name: str) -> int:
+        """Class id of a name; ValueError names the classes there are."""
+        if name not in self.names:
+            raise ValueError(f"no class named {name!r}; the classes are {', '.join(self.names)}")
+        return self.names.index(name)
+
+
+# name: (RGB, raw id that stands for the class in files)
+_SEMANTIC_KITTI = {
+    "empty": ((0, 0, 0), 0),
+    "car": ((100, 150, 245), 10),
+    "bicycle": ((100, 230, 245), 11),
+    "motorcycle": ((30, 60, 150), 15),
+    "truck": ((80, 30, 180), 18),
+    "other-vehicle": ((0, 0, 255), 20),
+    "person": ((255, 30, 30), 30),
+    "bicyclist": ((255, 40, 200), 31),
+    "motorcyclist": ((150, 30, 90), 32),
+    "road": ((255, 0, 255), 40),
+    "parking": ((255, 150, 255), 44),
+    "sidewalk": ((75, 0, 75), 48),
+    "other-ground": ((175, 0, 75), 49),
+    "building": ((255, 200, 0), 50),
+    "fence": ((255, 120, 50), 51),
+    "vegetation": ((0, 175, 0), 70),
+    "trunk": ((135, 60, 0), 71),
+    "terrain": ((150, 240, 80), 72),
+    "pole": ((255, 240, 150), 80),
+    "traffic-sign": ((255, 0, 0), 81),
+}
+
+SEMANTIC_KITTI = LabelSet(
+    names=tuple(_SEMANTIC_KITTI),
+    colors=np.array([color for color, _ in _SEMANTIC_KITTI.values()], np.uint8),
+)
+
+#: (20,) uint16: class id -> raw id written to submission files (learning_map_inv).
+SEMANTIC_KITTI_RAW_IDS = np.array([raw_id for _, raw_id in _SEMANTIC_KITTI.values()], np.uint16)
