@@ -1,0 +1,1 @@
+"""Semantic occupancy from image and depth: one interface, several sources."""

@@ -1,0 +1,42 @@
+"""What every source of semantic occupancy takes and gives."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from numpy.typing import NDArray
+
+from scanssc_core.geometry import PinholeCamera, VoxelGridSpec
+from scanssc_core.labels import LabelSet
+
+
+@dataclass(frozen=True)
+class Occupancy:
+    """A labelled voxel grid.
+
+    Attributes:
+        labels: (X, Y, Z) uint8 class ids; FREE and UNKNOWN as in scanssc_core.labels.
+        confidence: (X, Y, Z) uint8, 0..255 standing for 0..1, or None when the backend has none.
+    """
+
+    labels: NDArray
+    confidence: NDArray | None = None
+
+
+class OccupancyBackend(Protocol):
+    """Left image, its depth and calibration in, a class per voxel out."""
+
+    grid: VoxelGridSpec
+    label_set: LabelSet
+
+    def predict(
+        self, left_rgb: NDArray, depth_m: NDArray, camera: PinholeCamera, T_cam_grid: NDArray
+    ) -> Occupancy:
+        """Label the grid.
+
+        Args:
+            left_rgb: (H, W, 3) uint8 rectified left image.
+            depth_m: (H, W) float32 depth along the optical axis, metres; 0 = no measurement.
+            camera: intrinsics of images of this size.
+            T_cam_grid: (4, 4) grid frame -> left camera's optical frame.
+        """
+        ...

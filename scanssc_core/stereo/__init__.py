@@ -1,0 +1,1 @@
+"""Depth from a rectified stereo pair: one interface, several sources."""
