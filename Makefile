@@ -1,0 +1,48 @@
+# Two commands do everything on a bare machine: `make demo` and `make test`.
+#   make demo [BAG=path] [DEMO_ARGS=...]   environment, build, node, replayed bag, picture in demo/
+#   make test                              lint, types, unit and system tests
+#   make build                             only the environment and the package
+
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+COLCON := .colcon
+BAG ?=
+DEMO_ARGS ?=
+
+ENVIRONMENT := $(VENV)/.ready
+INSTALL := $(COLCON)/.built
+SOURCES := package.xml CMakeLists.txt $(shell find scanssc_ros scanssc_core launch config msg tools/tf2_msgs -type f \
+	-not -name '*.pyc')
+
+# What a shell needs to run the installed package.
+define ROS
+source $(VENV)/bin/activate && source $(COLCON)/install/setup.bash && \
+export FASTDDS_DEFAULT_PROFILES_FILE=$(CURDIR)/config/fastdds.xml ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST &&
+endef
+
+.PHONY: demo test build clean
+.DEFAULT_GOAL := build
+
+build: $(INSTALL)
+
+demo: $(INSTALL)
+	@$(ROS) $(COLCON)/install/scanssc_ros/lib/scanssc_ros/demo $(if $(BAG),--bag "$(BAG)") $(DEMO_ARGS)
+
+test: $(INSTALL)
+	@$(ROS) ruff check . && ruff format --check . && mypy && pytest
+
+$(ENVIRONMENT): pyproject.toml constraints.txt tools/setup_environment.py
+	@$(PYTHON) tools/setup_environment.py $(VENV)
+	@touch $@
+
+$(INSTALL): $(ENVIRONMENT) $(SOURCES)
+	@echo "== build the ROS package"
+	@source $(VENV)/bin/activate && colcon --log-base $(COLCON)/log build --base-paths . tools/tf2_msgs \
+		--build-base $(COLCON)/build --install-base $(COLCON)/install --event-handlers console_direct- \
+		--cmake-args -DCMAKE_BUILD_TYPE=Release -DBUILD_TESTING=OFF \
+		|| { echo "error: step 'build the ROS package' failed: see $(COLCON)/log/latest_build" >&2; exit 1; }
+	@touch $@
+
+clean:
+	rm -rf $(VENV) $(COLCON) demo build *.egg-info

@@ -1,0 +1,116 @@
+#!/usr/bin/env python3
+"""Make a virtual environment that holds real ROS 2 (from wheels), torch and everything else this project needs.
+
+    python3 tools/setup_environment.py .venv
+
+Runs on a bare Python: the standard library only. Checks the platform before anything is downloaded, installs what the
+system lacks through apt where it may, and ends with one line that names the failed step and the remedy.
+"""
+
+import argparse
+import importlib.util
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+EXTRAS = "ros,ros-build,test"
+PYTHON_RANGE = ((3, 10), (3, 14))
+MINIMUM_GLIBC = (2, 28)
+
+# Puts the environment itself on the ament path of every Python started from it, without sourcing a set-up file.
+AMENT_PREFIX_LINE = (
+    "import os, sys; p = os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep); "
+    "sys.prefix in p or os.environ.__setitem__('AMENT_PREFIX_PATH', os.pathsep.join([*filter(None, p), sys.prefix]))\n"
+)
+
+
+class SetupError(Exception):
+    """A step failed; the message says which and what to do."""
+
+
+def check_platform() -> None:
+    """Refuse a machine for which there are no ROS wheels, before anything is downloaded."""
+    problems = []
+    if sys.platform != "linux" or platform.machine() != "x86_64":
+        problems.append(f"Linux on x86_64, found {platform.system()} on {platform.machine()}")
+    if not PYTHON_RANGE[0] <= sys.version_info[:2] <= PYTHON_RANGE[1]:
+        problems.append(f"CPython 3.10 to 3.14, found {platform.python_version()}")
+    if platform.python_implementation() != "CPython":
+        problems.append(f"CPython, found {platform.python_implementation()}")
+    libc, version = platform.libc_ver()
+    if sys.platform == "linux" and (libc != "glibc" or tuple(map(int, version.split(".")[:2])) < MINIMUM_GLIBC):
+        problems.append(f"glibc 2.28 or newer, found {libc or 'another C library'} {version}")
+    if problems:
+        raise SetupError(
+            "this platform has no ROS 2 wheels: they need " + "; ".join(problems) + ".\n"
+            "  Use a supported Python (PYTHON=python3.12 make demo), or a machine with ROS 2 installed: see README.md."
+        )
+
+
+def install_system_packages() -> None:
+    """Install the C++ compiler and the venv module if they lack: with apt as root, else say the command."""
+    missing = []
+    if shutil.which("g++") is None:
+        missing.append("g++")
+    if shutil.which("make") is None:
+        missing.append("make")
+    if importlib.util.find_spec("ensurepip") is None:
+        missing.append("python3-venv")
+    if not Path(f"{sys.base_prefix}/include/python3.{sys.version_info.minor}/Python.h").exists():
+        missing.append("python3-dev")
+    if not missing:
+        return
+    command = ["apt-get", "install", "-y", "--no-install-recommends", *missing]
+    if shutil.which("apt-get") is None or os.geteuid() != 0:
+        raise SetupError(f"the system lacks {', '.join(missing)}. Run: sudo {' '.join(command)}")
+    run("install system packages", ["apt-get", "update"], "is this machine online, and are its apt sources right?")
+    run("install system packages", command, f"install by hand: {' '.join(missing)}")
+
+
+def run(step: str, command: list[str], remedy: str) -> None:
+    """Run one step; a failure names the step and the remedy."""
+    print(f"== {step}", flush=True)
+    result = subprocess.run(command, cwd=ROOT, check=False)
+    if result.returncode != 0:
+        raise SetupError(f"step '{step}' failed with status {result.returncode}.\n  {remedy}")
+
+
+def finish_ros_wheels(venv: Path) -> None:
+    """Mend what the wheels leave to the user: include folders of the machine that built them, and the ament prefix."""
+    for export in venv.glob("share/*/cmake/*__rosidl_generator_pyExport.cmake"):
+        text = export.read_text()
+        mended = re.sub(r'(INTERFACE_INCLUDE_DIRECTORIES) "/opt/python/[^"]*"', r'\1 ""', text)
+        if mended != text:
+            export.write_text(mended)
+    site_packages = next(venv.glob("lib/python3*/site-packages"))
+    (site_packages / "ament_prefix_path.pth").write_text(AMENT_PREFIX_LINE)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("venv", type=Path, help="where to make the environment")
+    venv = parser.parse_args().venv.resolve()
+    try:
+        check_platform()
+        install_system_packages()
+        if not (venv / "bin" / "python").exists():
+            run("make the virtual environment", [sys.executable, "-m", "venv", str(venv)], "is python3-venv installed?")
+        run(
+            "install the Python packages",
+            [str(venv / "bin" / "pip"), "install", "-q", "-c", "constraints.txt", "-e", f".[{EXTRAS}]"],
+            "Is this machine online? Run the same command again: what was downloaded is kept.",
+        )
+        finish_ros_wheels(venv)
+    except SetupError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
