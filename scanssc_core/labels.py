@@ -70,3 +70,9 @@ SEMANTIC_KITTI = LabelSet(
 
 #: (20,) uint16: class id -> raw id written to submission files (learning_map_inv).
 SEMANTIC_KITTI_RAW_IDS = np.array([raw_id for _, raw_id in _SEMANTIC_KITTI.values()], np.uint16)
+
+#: What geometry alone can tell (the stereo occupancy backend).
+STEREO_GEOMETRY = LabelSet(
+    names=("empty", "ground", "obstacle", "overhead"),
+    colors=np.array([(0, 0, 0), (128, 100, 130), (245, 140, 60), (70, 150, 90)], np.uint8),
+)

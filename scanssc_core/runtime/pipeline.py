@@ -1,0 +1,67 @@
+"""Stereo pair in, labelled voxels out: depth stage, occupancy stage, and what each took."""
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scanssc_core.geometry import StereoRig
+from scanssc_core.labels import UNKNOWN
+from scanssc_core.occupancy.interface import Occupancy, OccupancyBackend
+from scanssc_core.occupancy.visibility import visible_voxels
+from scanssc_core.stereo.interface import StereoBackend
+
+
+@dataclass(frozen=True)
+class PipelineResult:
+    """What one stereo pair gave.
+
+    Attributes:
+        depth_m: (H, W) float32, 0 = no measurement.
+        occupancy: the labelled grid.
+        stage_s: seconds spent, by stage.
+    """
+
+    depth_m: NDArray
+    occupancy: Occupancy
+    stage_s: dict[str, float]
+
+
+class OccupancyPipeline:
+    """The two stages in a row.
+
+    Args:
+        stereo: source of depth.
+        occupancy: source of labels.
+        keep_unseen: keep what the occupancy stage says of voxels outside the left camera's view; else they become
+            UNKNOWN.
+    """
+
+    def __init__(self, stereo: StereoBackend, occupancy: OccupancyBackend, keep_unseen: bool = False) -> None:
+        self.stereo = stereo
+        self.occupancy = occupancy
+        self.keep_unseen = keep_unseen
+
+    def run(self, left_rgb: NDArray, right_rgb: NDArray, rig: StereoRig, T_cam_grid: NDArray) -> PipelineResult:
+        """Label the grid for one rectified pair.
+
+        Args:
+            left_rgb, right_rgb: (H, W, 3) uint8.
+            rig: calibration of images of this size.
+            T_cam_grid: (4, 4) grid frame -> left camera's optical frame.
+        """
+        start = time.perf_counter()
+        depth_m = self.stereo.compute_depth(left_rgb, right_rgb, rig)
+        after_depth = time.perf_counter()
+        occupancy = self.occupancy.predict(left_rgb, depth_m, rig.left, T_cam_grid)
+        if not self.keep_unseen:
+            occupancy = self._mask_unseen(occupancy, rig, T_cam_grid)
+        stage_s = {"depth": after_depth - start, "occupancy": time.perf_counter() - after_depth}
+        return PipelineResult(depth_m, occupancy, stage_s)
+
+    def _mask_unseen(self, occupancy: Occupancy, rig: StereoRig, T_cam_grid: NDArray) -> Occupancy:
+        visible = visible_voxels(self.occupancy.grid, rig.left, T_cam_grid).voxel_index
+        labels = np.full(occupancy.labels.size, UNKNOWN, np.uint8)
+        labels[visible] = occupancy.labels.reshape(-1)[visible]
+        return Occupancy(labels.reshape(occupancy.labels.shape), occupancy.confidence)
