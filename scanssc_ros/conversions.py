@@ -1,0 +1,115 @@
+"""Messages to core types and back: free functions, no node."""
+
+import array
+from importlib.util import find_spec
+
+import numpy as np
+from builtin_interfaces.msg import Time
+from geometry_msgs.msg import Pose, Transform
+from numpy.typing import NDArray
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
+
+from scanssc_core.geometry import VoxelGridSpec, matrix_to_quaternion, quaternion_to_matrix
+from scanssc_core.labels import LabelSet
+from scanssc_core.occupancy.interface import Occupancy
+from scanssc_ros.image_decoding import ENCODINGS, decode_compressed_image, decode_image
+from scanssc_ros.msg import VoxelGrid
+
+_HAS_CV_BRIDGE = find_spec("cv_bridge") is not None
+
+
+def stamp_to_ns(stamp: Time) -> int:
+    """Nanoseconds of a stamp."""
+    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
+
+
+def image_to_rgb(message: Image | CompressedImage) -> NDArray:
+    """(H, W, 3) uint8 RGB of an image message.
+
+    Raises:
+        ValueError: if it cannot be decoded; says why.
+    """
+    if isinstance(message, CompressedImage):
+        return decode_compressed_image(message.data, message.format)
+    if message.encoding not in ENCODINGS and _HAS_CV_BRIDGE:
+        return _image_to_rgb_by_cv_bridge(message)
+    return decode_image(
+        message.data, message.encoding, message.height, message.width, message.step, bool(message.is_bigendian)
+    )
+
+
+def _image_to_rgb_by_cv_bridge(message: Image) -> NDArray:
+    from cv_bridge import CvBridge, CvBridgeError
+
+    try:
+        return np.ascontiguousarray(CvBridge().imgmsg_to_cv2(message, "rgb8"))
+    except CvBridgeError as error:
+        raise ValueError(f"encoding {message.encoding!r}: {error}") from error
+
+
+def uint8_array(values: NDArray) -> array.array:
+    """The form in which a uint8[] field takes a NumPy array fast: one copy, no test of each element."""
+    filled = array.array("B")
+    filled.frombytes(np.ascontiguousarray(values, np.uint8).reshape(-1).data)
+    return filled
+
+
+def depth_to_image(depth_m: NDArray, header: Header) -> Image:
+    """32FC1 image message of a (H, W) depth in metres; no measurement is NaN, as REP 118 has it."""
+    height, width = depth_m.shape
+    values = np.where(depth_m > 0, depth_m, np.nan).astype("<f4")
+    message = Image(header=header, height=height, width=width, encoding="32FC1", is_bigendian=0, step=4 * width)
+    message.data = uint8_array(values.view(np.uint8))
+    return message
+
+
+def occupancy_to_message(
+    occupancy: Occupancy, grid: VoxelGridSpec, label_set: LabelSet, header: Header, with_confidence: bool
+) -> VoxelGrid:
+    """VoxelGrid message of a labelled grid whose frame is header.frame_id."""
+    size_x, size_y, size_z = grid.shape
+    message = VoxelGrid(header=header, size_x=size_x, size_y=size_y, size_z=size_z, class_names=list(label_set.names))
+    message.resolution_m = float(grid.voxel_size_m)
+    message.origin = Pose()
+    message.origin.position.x, message.origin.position.y, message.origin.position.z = map(float, grid.origin_m)
+    message.data = uint8_array(occupancy.labels)
+    if with_confidence and occupancy.confidence is not None:
+        message.confidence = uint8_array(occupancy.confidence)
+    return message
+
+
+def transform_to_matrix(transform: Transform) -> NDArray:
+    """(4, 4) T_parent_child of a geometry_msgs/Transform.
+
+    Raises:
+        ValueError: if the quaternion has no length.
+    """
+    rotation, translation = transform.rotation, transform.translation
+    T_parent_child = np.eye(4)
+    T_parent_child[:3, :3] = quaternion_to_matrix([rotation.x, rotation.y, rotation.z, rotation.w])
+    T_parent_child[:3, 3] = translation.x, translation.y, translation.z
+    return T_parent_child
+
+
+def pose_to_matrix(pose: Pose) -> NDArray:
+    """(4, 4) T_frame_pose of a geometry_msgs/Pose.
+
+    Raises:
+        ValueError: if the quaternion has no length.
+    """
+    rotation, position = pose.orientation, pose.position
+    T_frame_pose = np.eye(4)
+    T_frame_pose[:3, :3] = quaternion_to_matrix([rotation.x, rotation.y, rotation.z, rotation.w])
+    T_frame_pose[:3, 3] = position.x, position.y, position.z
+    return T_frame_pose
+
+
+def matrix_to_transform(T_parent_child: NDArray) -> Transform:
+    """geometry_msgs/Transform of a (4, 4) matrix."""
+    transform = Transform()
+    x, y, z, w = map(float, matrix_to_quaternion(T_parent_child[:3, :3]))
+    transform.rotation.x, transform.rotation.y, transform.rotation.z, transform.rotation.w = x, y, z, w
+    translation = transform.translation
+    translation.x, translation.y, translation.z = map(float, T_parent_child[:3, 3])
+    return transform

@@ -1,0 +1,153 @@
+"""All parameters of the node in one table; the README's table, the descriptors and the frozen dataclass come from it.
+
+Values are read when the node is configured. Those marked dynamic may be changed at any time.
+"""
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scanssc_core.runtime.backends import OCCUPANCY_BACKENDS, STEREO_BACKENDS
+
+# KITTI odometry sequences 04-12, Tr and P2 of calib.txt: LiDAR frame -> left colour camera, row by row.
+_KITTI_T_CAMERA_GRID = (
+    [-0.001857739385, -0.999965951351, -0.008039975205, 0.056246554]
+    + [-0.006481465826, 0.008051860151, -0.999946608177, -0.074814016]
+    + [0.999977309829, -0.001805528628, -0.006496203536, -0.327793583]
+)
+
+
+def _parameter(default: Any, description: str, **options: Any) -> Any:
+    """A field of NodeParameters. Options: minimum, maximum, choices, dynamic."""
+    metadata = {"description": description, **options}
+    if isinstance(default, list):
+        return field(default_factory=lambda: list(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class NodeParameters:
+    """The node's parameters, checked together by `problems`."""
+
+    autostart: bool = _parameter(True, "Configure and activate at start; false leaves that to a lifecycle manager.")
+    image_transport: str = _parameter(
+        "raw", "Type of the image topics: sensor_msgs/Image or CompressedImage.", choices=("raw", "compressed")
+    )
+    qos_reliability: str = _parameter(
+        "best_effort",
+        "Reliability of the input subscriptions; best_effort takes from reliable publishers too.",
+        choices=("best_effort", "reliable"),
+    )
+    qos_depth: int = _parameter(5, "Queue depth of the input subscriptions.", minimum=1, maximum=100)
+    sync_backend: str = _parameter(
+        "auto",
+        "Pairing: message_filters, our own (builtin), or auto = message_filters where it is installed.",
+        choices=("auto", "builtin", "message_filters"),
+    )
+    sync_tolerance_s: float = _parameter(
+        0.02, "Largest difference of the stamps of a pair, inclusive.", minimum=0.0, maximum=1.0
+    )
+    sync_queue_size: int = _parameter(10, "Images of one side that wait for a partner.", minimum=1, maximum=100)
+    stereo_backend: str = _parameter("sgm", "Source of depth.", choices=STEREO_BACKENDS)
+    model: str = _parameter(
+        "stereo",
+        "Source of occupancy: stereo = depth put into the grid, geometry only; dummy = one fixed block, for tests.",
+        choices=OCCUPANCY_BACKENDS,
+    )
+    device: str = _parameter("auto", "Where the model runs; auto = CUDA if there is one.", choices=("auto", "cpu", "cuda"))
+    precision: str = _parameter(
+        "float32", "Number format of the model's forward pass.", choices=("float32", "float16", "bfloat16")
+    )
+    num_threads: int = _parameter(
+        0, "CPU threads of torch and OpenCV; 0 leaves their default.", minimum=0, maximum=256
+    )
+    keep_unseen: bool = _parameter(
+        False, "Keep what the model completed outside the left camera's view; else those voxels are UNKNOWN."
+    )
+    dummy_latency_s: float = _parameter(0.0, "Time the dummy model takes.", minimum=0.0, maximum=60.0)
+    grid_frame: str = _parameter("velodyne", "Frame of the grid: x forward, y left, z up, origin at the LiDAR.")
+    camera_frame: str = _parameter("", "Optical frame of the left camera; empty = frame_id of its images.")
+    extrinsics_source: str = _parameter(
+        "auto",
+        "Pose of the camera: tf = static transforms; parameter = t_camera_grid; auto = tf if it comes within tf_timeout_s.",
+        choices=("auto", "tf", "parameter"),
+    )
+    tf_timeout_s: float = _parameter(
+        1.0, "How long auto waits for the transform after the first pair.", minimum=0.0, maximum=60.0
+    )
+    t_camera_grid: list[float] = _parameter(
+        _KITTI_T_CAMERA_GRID,
+        "Grid frame -> left camera's optical frame: the upper 3x4 of the matrix, row by row, metres. Default: KITTI's.",
+    )
+    publish_confidence: bool = _parameter(False, "Fill the confidence field, where the model has one.", dynamic=True)
+    occupancy_max_rate_hz: float = _parameter(
+        0.0, "Most VoxelGrid messages per second; 0 = one for each processed pair.", minimum=0.0, maximum=1000.0, dynamic=True
+    )
+    markers_max_rate_hz: float = _parameter(
+        5.0, "Most marker messages per second; 0 = no limit.", minimum=0.0, maximum=1000.0, dynamic=True
+    )
+    cloud_max_rate_hz: float = _parameter(
+        5.0, "Most point clouds per second; 0 = no limit.", minimum=0.0, maximum=1000.0, dynamic=True
+    )
+    depth_max_rate_hz: float = _parameter(
+        5.0, "Most depth images per second; 0 = no limit.", minimum=0.0, maximum=1000.0, dynamic=True
+    )
+    max_age_s: float = _parameter(
+        2.0, "Results older than this, counted from the image, are not published.", minimum=0.01, maximum=3600.0, dynamic=True
+    )
+    input_timeout_s: float = _parameter(
+        3.0, "An input without a message for this long is warned about.", minimum=0.1, maximum=3600.0, dynamic=True
+    )
+
+    @property
+    def T_cam_grid(self) -> NDArray:
+        """(4, 4) grid frame -> left camera, from the parameter t_camera_grid."""
+        return np.vstack([np.reshape(self.t_camera_grid, (3, 4)), [0.0, 0.0, 0.0, 1.0]])
+
+    def problems(self) -> list[str]:
+        """Everything wrong with these values, each line naming its parameter; empty when all is well."""
+        found = []
+        for entry in dataclasses.fields(self):
+            value, options = getattr(self, entry.name), entry.metadata
+            if "choices" in options and value not in options["choices"]:
+                found.append(f"{entry.name}: expected one of {', '.join(options['choices'])}, got {value!r}")
+            if "minimum" in options and not options["minimum"] <= value <= options["maximum"]:
+                found.append(f"{entry.name}: expected {options['minimum']} to {options['maximum']}, got {value}")
+        if not self.grid_frame:
+            found.append("grid_frame: expected a frame name, got an empty one")
+        return found + self._problems_of_extrinsics()
+
+    def _problems_of_extrinsics(self) -> list[str]:
+        if len(self.t_camera_grid) != 12:
+            return [f"t_camera_grid: expected 12 numbers (3x4, row by row), got {len(self.t_camera_grid)}"]
+        rotation = self.T_cam_grid[:3, :3]
+        is_rotation = np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3) and np.linalg.det(rotation) > 0
+        return [] if is_rotation else ["t_camera_grid: its 3x3 part is not a rotation matrix"]
+
+
+DYNAMIC_PARAMETERS = frozenset(
+    entry.name for entry in dataclasses.fields(NodeParameters) if entry.metadata.get("dynamic")
+)
+
+
+def markdown_table() -> str:
+    """The table of the README: name, default, range, description."""
+    lines = ["| parameter | default | values | what it does |", "| --- | --- | --- | --- |"]
+    defaults = NodeParameters()
+    for entry in dataclasses.fields(NodeParameters):
+        options = entry.metadata
+        default = getattr(defaults, entry.name)
+        shown = "KITTI's" if isinstance(default, list) else f"`{str(default).lower() if isinstance(default, bool) else default}`"
+        if default == "":
+            shown = '`""`'
+        values = ""
+        if "choices" in options:
+            values = ", ".join(f"`{choice}`" for choice in options["choices"])
+        elif "minimum" in options:
+            values = f"{options['minimum']} to {options['maximum']}"
+        suffix = " *(dynamic)*" if options.get("dynamic") else ""
+        lines.append(f"| `{entry.name}` | {shown} | {values} | {options['description']}{suffix} |")
+    return "\n".join(lines)
