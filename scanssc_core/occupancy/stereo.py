@@ -79,7 +79,7 @@ class StereoOccupancyBackend:
 
     def _add_surfaces(self, labels: NDArray, depth_m: NDArray, camera: PinholeCamera, T_cam_grid: NDArray) -> None:
         """Write the class of every voxel that holds enough points into `labels`."""
-        points_cam = pixels_to_points(depth_m, camera)[depth_m > 0]
+        points_cam = densify_rows(pixels_to_points(depth_m, camera), 0.5 * self.grid.voxel_size_m)
         points_grid = transform_points(invert_transform(T_cam_grid), points_cam)
         indices, is_inside = self.grid.points_to_indices(points_grid)
         flat_index = np.ravel_multi_index(tuple(indices[is_inside].T), self.grid.shape)
@@ -91,3 +91,22 @@ class StereoOccupancyBackend:
         height_m = centers[:, 2] - (slope_x * centers[:, 0] + slope_y * centers[:, 1] + ground_m)
         band_index = np.digitize(height_m, [self._config.ground_band_m, self._config.overhead_height_m])
         labels.reshape(-1)[occupied] = np.array([_GROUND, _OBSTACLE, _OVERHEAD], np.uint8)[band_index]
+
+
+def densify_rows(points: NDArray, max_step_m: float, max_gap_m: float = 1.0) -> NDArray:
+    """Fill the gaps between image rows on slanted surfaces: far ahead, neighbouring rows of the ground lie apart by more
+    than a voxel.
+
+    Args:
+        points: (H, W, 3) points of the pixels, NaN where there is none.
+        max_step_m: vertical neighbours further apart than this get points between them ...
+        max_gap_m: ... unless further apart than this: then they are not of one surface.
+    Returns:
+        (N, 3) all points that are there, and the added ones.
+    """
+    upper, lower = points[:-1], points[1:]
+    gap_m = np.linalg.norm(upper - lower, axis=-1)
+    has_gap = (gap_m > max_step_m) & (gap_m < max_gap_m)  # NaN compares false
+    upper, lower = upper[has_gap], lower[has_gap]
+    added = [upper + (lower - upper) * fraction for fraction in (0.25, 0.5, 0.75)]
+    return np.concatenate([points[~np.isnan(points[..., 2])], *added])

@@ -1,4 +1,4 @@
-"""Depth by semi-global matching (H. Hirschmüller, PAMI 2008), as OpenCV implements it, with its left-right check."""
+"""Depth by semi-global matching (H. Hirschmüller, PAMI 2008), by OpenCV, with a left-right check."""
 
 from dataclasses import dataclass
 
@@ -25,8 +25,8 @@ class SgmConfig:
 
     num_disparities: int = 128
     block_size: int = 5
-    left_right_tolerance_px: int = 1
-    max_speckle_px: int = 120
+    left_right_tolerance_px: float = 1.0
+    max_speckle_px: int = 400
 
     def __post_init__(self) -> None:
         if self.num_disparities < 16 or self.num_disparities % 16:
@@ -47,24 +47,45 @@ class SgmBackend:
             blockSize=self._config.block_size,
             P1=8 * area,
             P2=32 * area,
-            disp12MaxDiff=self._config.left_right_tolerance_px,
             preFilterCap=31,
-            uniquenessRatio=10,
+            uniquenessRatio=15,
             speckleWindowSize=self._config.max_speckle_px,
-            speckleRange=2,
+            speckleRange=1,
             mode=cv2.StereoSGBM_MODE_SGBM_3WAY,  # parallel over image stripes
         )
 
     def compute_depth(self, left_rgb: NDArray, right_rgb: NDArray, rig: StereoRig) -> NDArray:
         """See StereoBackend.compute_depth."""
         check_pair(left_rgb, right_rgb, rig)
-        # The matcher cannot search beyond the left border: without the added columns it would leave a blind strip.
-        margin = self._config.num_disparities
-        left, right = (
-            cv2.copyMakeBorder(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), 0, 0, margin, 0, cv2.BORDER_CONSTANT)
-            for image in (left_rgb, right_rgb)
+        left, right = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (left_rgb, right_rgb))
+        disparity_px = self._match(left, right)
+        # The right image's own disparities: mirrored, the right camera is the left one.
+        mirrored_px = self._match(cv2.flip(right, 1), cv2.flip(left, 1))
+        is_agreed = is_left_right_consistent(
+            disparity_px, cv2.flip(mirrored_px, 1), self._config.left_right_tolerance_px
         )
-        disparity_px = self._matcher.compute(left, right)[:, margin:].astype(np.float32) / _SUBPIXEL_STEPS
-        depth_m = rig.disparity_to_depth(disparity_px)
-        depth_m[disparity_px <= 0] = 0
-        return depth_m
+        return rig.disparity_to_depth(np.where(is_agreed, disparity_px, np.nan))
+
+    def _match(self, left: NDArray, right: NDArray) -> NDArray:
+        """(H, W) float32 disparities of the left image in pixels; negative = none."""
+        # Without the added columns the matcher leaves a blind strip as wide as its search range.
+        margin = self._config.num_disparities
+        left, right = (cv2.copyMakeBorder(image, 0, 0, margin, 0, cv2.BORDER_CONSTANT) for image in (left, right))
+        return self._matcher.compute(left, right)[:, margin:].astype(np.float32) / _SUBPIXEL_STEPS
+
+
+def is_left_right_consistent(disparity_left_px: NDArray, disparity_right_px: NDArray, tolerance_px: float) -> NDArray:
+    """Whether the pixel of the right image that each left pixel is matched with is matched back.
+
+    Args:
+        disparity_left_px, disparity_right_px: (H, W); not above zero = no match.
+        tolerance_px: largest difference of the two disparities.
+    Returns:
+        (H, W) bool.
+    """
+    columns = np.arange(disparity_left_px.shape[1], dtype=np.float32)
+    matched_column = np.rint(columns - disparity_left_px)
+    is_inside = (disparity_left_px > 0) & (matched_column >= 0)
+    index = np.where(is_inside, matched_column, 0).astype(np.int64)
+    disparity_back_px = np.take_along_axis(disparity_right_px, index, axis=1)
+    return is_inside & (disparity_back_px > 0) & (np.abs(disparity_back_px - disparity_left_px) <= tolerance_px)

@@ -1,0 +1,1 @@
+"""Pictures of depth and labelled voxels, without a display or a GPU."""

@@ -1,0 +1,76 @@
+"""One picture of one frame: left image, depth, top view and 3-D view, side by side with a legend."""
+
+import io
+import os
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from numpy.typing import NDArray
+
+from scanssc_core.geometry import VoxelGridSpec
+from scanssc_core.labels import LabelSet
+from scanssc_core.render.top_view import render_top_view
+from scanssc_core.render.voxel_view import render_voxels
+
+_MAX_SHOWN_DEPTH_M = 50.0
+
+
+def render_report(
+    left_rgb: NDArray, depth_m: NDArray, labels: NDArray, grid: VoxelGridSpec, label_set: LabelSet, title: str
+) -> bytes:
+    """Draw the picture.
+
+    Args:
+        left_rgb: (H, W, 3) uint8.
+        depth_m: (H, W) float, 0 or NaN = no measurement.
+        labels: (X, Y, Z) uint8 class ids.
+        title: one line over the picture.
+    Returns:
+        a PNG file.
+    """
+    figure = Figure(figsize=(16, 9.2), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(title, fontsize=13)
+    upper, lower = figure.subfigures(2, 1, height_ratios=[0.5, 1])
+    axes = upper.subplot_mosaic([["image", "depth"]])
+    axes |= lower.subplot_mosaic([["top", "voxels"]], width_ratios=[0.52, 1])
+
+    axes["image"].imshow(left_rgb)
+    axes["image"].set_title("left image", fontsize=11)
+    depth_colors = matplotlib.colormaps["turbo_r"].with_extremes(bad="#202020")
+    shown_depth_m = np.where(depth_m > 0, depth_m, np.nan)
+    drawn = axes["depth"].imshow(shown_depth_m, cmap=depth_colors, vmin=0, vmax=_MAX_SHOWN_DEPTH_M)
+    axes["depth"].set_title("stereo depth", fontsize=11)
+    upper.colorbar(drawn, ax=axes["depth"], label="metres", fraction=0.02, pad=0.01)
+    for name in ("image", "depth", "voxels"):
+        axes[name].set_axis_off()
+
+    (x_low, x_high), (y_low, y_high), _ = grid.extent_m
+    axes["top"].imshow(
+        render_top_view(labels, label_set.colors), extent=(y_high, y_low, x_low, x_high), interpolation="nearest"
+    )
+    axes["top"].set(title="from above", xlabel="left - right (m)", ylabel="forward (m)")
+    axes["voxels"].imshow(render_voxels(labels, grid, label_set.colors))
+    axes["voxels"].set_title("semantic occupancy", fontsize=11)
+
+    present = [index for index in range(1, label_set.num_classes) if (labels == index).any()]
+    entries = [Patch(facecolor=label_set.colors[index] / 255, label=label_set.names[index]) for index in present]
+    entries.append(Patch(facecolor="white", edgecolor="#999999", label="free"))
+    entries.append(Patch(facecolor="#dedede", edgecolor="#999999", label="unknown"))
+    lower.legend(handles=entries, loc="outside lower center", ncols=12, fontsize=9, frameon=False)
+
+    png = io.BytesIO()
+    figure.savefig(png, format="png")
+    return png.getvalue()
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all: under another name first, then renamed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_bytes(content)
+    temporary.replace(path)
