@@ -20,6 +20,8 @@ from rclpy.utilities import remove_ros_args
 from rosbags.highlevel import AnyReader
 from rosgraph_msgs.msg import Clock
 
+from scanssc_core.data.bag import open_bag
+
 # Discovery of a subscription and readiness to receive from it are not the same moment.
 _SETTLING_S = 0.3
 # Messages still on their way when the last one is sent.
@@ -90,20 +92,6 @@ def _message_type(name: str) -> Any | None:
         return getattr(importlib.import_module(f"{package}.msg"), type_name, None)
     except ModuleNotFoundError:
         return None
-
-
-def open_bag(path: Path) -> AnyReader:
-    """A reader of a bag folder or a bare .mcap or .db3 file.
-
-    Raises:
-        ValueError: if there is no bag there.
-    """
-    if not path.exists():
-        raise ValueError(f"no bag at {path}")
-    try:
-        return AnyReader([path])
-    except Exception as error:
-        raise ValueError(f"{path} is not a rosbag2 (a folder with metadata.yaml, .mcap or .db3): {error}") from error
 
 
 def main(args: list[str] | None = None) -> int:

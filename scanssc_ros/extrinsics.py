@@ -9,7 +9,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 
 from scanssc_ros.conversions import transform_to_matrix
 from scanssc_ros.parameters import NodeParameters
-from scanssc_ros.static_transforms import StaticTransforms
+from scanssc_core.geometry.frame_graph import FrameGraph
 
 
 class _TfStaticListener:
@@ -19,7 +19,7 @@ class _TfStaticListener:
         from tf2_msgs.msg import TFMessage
 
         self._node = node
-        self._transforms = StaticTransforms()
+        self._transforms = FrameGraph()
         qos = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self._subscription = node.create_subscription(TFMessage, "/tf_static", self._on_transforms, qos)
 

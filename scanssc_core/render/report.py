@@ -1,8 +1,6 @@
 """One picture of one frame: left image, depth, top view and 3-D view, side by side with a legend."""
 
 import io
-import os
-from pathlib import Path
 
 import matplotlib
 import numpy as np
@@ -67,10 +65,3 @@ def render_report(
     figure.savefig(png, format="png")
     return png.getvalue()
 
-
-def write_file(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all: under another name first, then renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_bytes(content)
-    temporary.replace(path)

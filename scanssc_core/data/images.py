@@ -1,4 +1,4 @@
-"""The bytes of an image message to an RGB array, without ROS: encoding, row padding and byte order honoured."""
+"""The bytes of an image message to an RGB array: encoding, row padding and byte order honoured."""
 
 import cv2
 import numpy as np

@@ -1,14 +1,14 @@
-"""A graph of static transforms, without ROS: what /tf_static says, and the transform between any two of its frames."""
+"""Frames joined by fixed transforms (what /tf_static says), and the transform between any two of them."""
 
 from collections import deque
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scanssc_core.geometry import invert_transform
+from scanssc_core.geometry.transforms import invert_transform
 
 
-class StaticTransforms:
+class FrameGraph:
     """Frames joined by fixed transforms."""
 
     def __init__(self) -> None:

@@ -1,0 +1,34 @@
+"""The `scanssc` command: one subcommand a room."""
+
+import sys
+
+import typer
+
+import scanssc_core
+from scanssc_core.cli.bag import bag_app
+from scanssc_core.cli.view import view
+
+app = typer.Typer(
+    help="Semantic scene completion from a stereo pair, without ROS.", no_args_is_help=True, pretty_exceptions_enable=False
+)
+app.add_typer(bag_app, name="bag")
+app.command()(view)
+
+
+@app.callback(invoke_without_command=True)
+def common(
+    version: bool = typer.Option(False, "--version", help="Print the version and exit.", is_eager=True),
+) -> None:
+    """Options of all commands."""
+    if version:
+        typer.echo(scanssc_core.__version__)
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command; what is wrong with the input is one line on stderr and status 1, not a traceback."""
+    try:
+        app()
+    except (ValueError, OSError) as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(1)

@@ -1,0 +1,71 @@
+"""`scanssc view`: look at a bag or a sequence without RViz."""
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from rich.progress import track
+
+from scanssc_core.data.bag_reader import BagSequence
+from scanssc_core.data.kitti import open_sequence
+from scanssc_core.data.sequence import StereoSequence
+from scanssc_core.labels import FREE, UNKNOWN
+from scanssc_core.runtime.backends import make_occupancy_backend, make_stereo_backend
+from scanssc_core.runtime.pipeline import OccupancyPipeline
+
+
+def open_stereo(path: Path) -> StereoSequence:
+    """Open a KITTI sequence folder or a rosbag2.
+
+    Raises:
+        ValueError: if it is neither.
+    """
+    is_bag = path.is_file() or (path / "metadata.yaml").exists() or any(path.glob("*.mcap")) or any(path.glob("*.db3"))
+    return BagSequence(path) if is_bag else open_sequence(path)
+
+
+def view(
+    source: Annotated[Path, typer.Argument(help="rosbag2 (folder, .mcap, .db3) or KITTI sequence folder; or a .rrd file.")],
+    save: Annotated[Path | None, typer.Option(help="Write the recording here (.rrd) instead of opening the viewer.")] = None,
+    frames: Annotated[int, typer.Option(min=0, help="Only the first frames; 0 = all.")] = 0,
+    model: Annotated[str, typer.Option(help="Occupancy backend.")] = "stereo",
+    stereo_backend: Annotated[str, typer.Option(help="Depth backend.")] = "sgm",
+) -> None:
+    """Run the pipeline on a bag and show images, depth and voxels in the Rerun viewer (extra `view`)."""
+    try:
+        import rerun as rr
+    except ModuleNotFoundError as error:
+        raise ValueError("scanssc view needs the viewer: pip install 'scanssc-core[view]'") from error
+    if source.suffix == ".rrd":
+        rr.init("scanssc", spawn=True)
+        rr.log_file_from_path(source)
+        return
+
+    sequence = open_stereo(source)
+    pipeline = OccupancyPipeline(make_stereo_backend(stereo_backend), make_occupancy_backend(model))
+    grid, label_set = pipeline.occupancy.grid, pipeline.occupancy.label_set
+    rr.init("scanssc", spawn=save is None)
+    if save is not None:
+        rr.save(save)
+    num_frames = min(frames or len(sequence), len(sequence))
+    numbered = zip(range(num_frames), sequence, strict=False)
+    for index, frame in track(numbered, total=num_frames, description="processing frames"):
+        result = pipeline.run(frame.left_rgb, frame.right_rgb, frame.rig, frame.T_cam_velo)
+        labels = result.occupancy.labels
+        indices = np.argwhere((labels != FREE) & (labels != UNKNOWN))
+        rr.set_time("frame", sequence=index)
+        rr.log("left", rr.Image(frame.left_rgb).compress(jpeg_quality=85))
+        rr.log("depth", rr.DepthImage(result.depth_m, meter=1.0))
+        half_sizes = np.full((len(indices), 3), grid.voxel_size_m / 2, np.float32)
+        rr.log(
+            "voxels",
+            rr.Boxes3D(
+                centers=grid.indices_to_points(indices),
+                half_sizes=half_sizes,
+                colors=label_set.colors[labels[tuple(indices.T)]],
+                fill_mode="solid",
+            ),
+        )
+    if save is not None:
+        typer.echo(f"{num_frames} frames in {save}")
