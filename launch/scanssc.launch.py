@@ -1,0 +1,97 @@
+"""Start the scanssc node, with RViz if asked for.
+
+    ros2 launch scanssc_ros scanssc.launch.py topics:=kitti2bag image_transport:=compressed rviz:=true
+"""
+
+import os
+
+from ament_index_python.packages import get_package_share_directory
+from launch import LaunchContext, LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
+from launch.substitutions import EnvironmentVariable, LaunchConfiguration
+from launch_ros.actions import Node
+
+# Names in the node, before remapping.
+NODE_TOPICS = {
+    "left_image": "/kitti/camera_color_left/image_raw",
+    "right_image": "/kitti/camera_color_right/image_raw",
+    "left_camera_info": "/kitti/camera_color_left/camera_info",
+    "right_camera_info": "/kitti/camera_color_right/camera_info",
+}
+# Names that the converters of KITTI to bags give: image topics and camera_info topics, with {side} for left and right.
+CONVERTERS = {
+    "kitti2bag": ("/kitti/camera_color_{side}/image_raw", "/kitti/camera_color_{side}/camera_info"),
+    "kitti2bag_odometry": ("/kitti/camera_color_{side}/image_rect", "/kitti/camera_color_{side}/camera_info"),
+    "kitti_to_ros2bag": ("/kitti/camera/color/{side}/image_raw", "/kitti/camera/color/{side}/camera_info"),
+}
+# Up to Jazzy, Fast DDS reads its profile from a variable of the older name; Kilted warns when it sees that one.
+FASTRTPS_DISTRIBUTIONS = ("humble", "iron", "jazzy")
+
+
+def _start(context: LaunchContext) -> list:
+    """The node, and RViz, with all arguments known."""
+
+    def argument(name: str) -> str:
+        return LaunchConfiguration(name).perform(context)
+
+    image, camera_info = CONVERTERS[argument("topics")]
+    is_compressed = argument("image_transport") == "compressed"
+    remappings = []
+    for name, node_topic in NODE_TOPICS.items():
+        side = name.partition("_")[0]
+        preset = (camera_info if name.endswith("camera_info") else image).format(side=side)
+        suffix = "/compressed" if is_compressed and name.endswith("image") else ""
+        remappings.append((node_topic + suffix, (argument(name) or preset) + suffix))
+
+    overrides = {"use_sim_time": argument("use_sim_time") == "true", "image_transport": argument("image_transport")}
+    overrides |= {name: argument(name) for name in ("model", "stereo_backend", "device") if argument(name)}
+    share = get_package_share_directory("scanssc_ros")
+    nodes = [
+        Node(
+            package="scanssc_ros",
+            executable="scanssc_node",
+            name="scanssc",
+            output="screen",
+            parameters=[argument("params_file"), overrides],
+            remappings=remappings,
+            arguments=["--ros-args", "--log-level", argument("log_level")],
+        )
+    ]
+    if argument("rviz") == "true":
+        nodes.append(
+            Node(
+                package="rviz2",
+                executable="rviz2",
+                arguments=["-d", os.path.join(share, "config", "scanssc.rviz")],
+                parameters=[{"use_sim_time": overrides["use_sim_time"]}],
+            )
+        )
+    return nodes
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Arguments, environment, node."""
+    config = os.path.join(get_package_share_directory("scanssc_ros"), "config")
+    is_older = os.environ.get("ROS_DISTRO") in FASTRTPS_DISTRIBUTIONS
+    profile_variable = "FASTRTPS_DEFAULT_PROFILES_FILE" if is_older else "FASTDDS_DEFAULT_PROFILES_FILE"
+    profile = EnvironmentVariable(profile_variable, default_value=os.path.join(config, "fastdds.xml"))
+
+    def declare(name: str, default: str, description: str, choices: list[str] | None = None) -> DeclareLaunchArgument:
+        return DeclareLaunchArgument(name, default_value=default, description=description, choices=choices)
+
+    return LaunchDescription(
+        [
+            declare("params_file", os.path.join(config, "scanssc.yaml"), "Parameters of the node."),
+            declare("topics", "kitti2bag", "Topic names of this converter.", list(CONVERTERS)),
+            *(declare(name, "", f"Topic of the {name.replace('_', ' ')}; empty = the converter's.") for name in NODE_TOPICS),
+            declare("image_transport", "raw", "Type of the image topics.", ["raw", "compressed"]),
+            declare("model", "", "Source of occupancy; empty = as in params_file."),
+            declare("stereo_backend", "", "Source of depth; empty = as in params_file."),
+            declare("device", "", "auto, cpu or cuda; empty = as in params_file."),
+            declare("use_sim_time", "false", "Take the time from /clock.", ["true", "false"]),
+            declare("rviz", "false", "Start RViz with config/scanssc.rviz.", ["true", "false"]),
+            declare("log_level", "info", "Log level of the node."),
+            SetEnvironmentVariable(profile_variable, profile),
+            OpaqueFunction(function=_start),
+        ]
+    )

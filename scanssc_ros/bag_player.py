@@ -107,33 +107,35 @@ def main(args: list[str] | None = None) -> int:
     options = parser.parse_args(remove_ros_args(arguments)[1:])
     if not options.rate > 0:
         parser.error(f"--rate: expected a number above zero, got {options.rate}")
+    rclpy.init(args=arguments)
     try:
-        reader = open_bag(options.bag)
+        with open_bag(options.bag) as reader:
+            play(reader, options)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-
-    rclpy.init(args=arguments)
-    player = None
-    try:
-        with reader:
-            player = BagPlayer(reader, options.best_effort, options.clock)
-            missing = player.wait_for_subscribers(options.wait)
-            if missing:
-                player.get_logger().warning(f"nobody subscribes to {', '.join(missing)}")
-            while rclpy.ok():
-                player.play_once(options.rate, rclpy.ok)
-                if not options.loop:
-                    break
-            time.sleep(_LINGERING_S)
-            player.get_logger().info(f"{player.num_published} messages published")
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     finally:
-        if player is not None:
-            player.destroy_node()
         rclpy.try_shutdown()
     return 0
+
+
+def play(reader: AnyReader, options: argparse.Namespace) -> None:
+    """Play an opened bag by the command line's options."""
+    player = BagPlayer(reader, options.best_effort, options.clock)
+    try:
+        missing = player.wait_for_subscribers(options.wait)
+        if missing:
+            player.get_logger().warning(f"nobody subscribes to {', '.join(missing)}")
+        while rclpy.ok():
+            player.play_once(options.rate, rclpy.ok)
+            if not options.loop:
+                break
+        time.sleep(_LINGERING_S)
+        player.get_logger().info(f"{player.num_published} messages published")
+    finally:
+        player.destroy_node()
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scanssc_core.runtime.backends import OCCUPANCY_BACKENDS, STEREO_BACKENDS
+from scanssc_core.runtime.backends import GEOMETRIC_BACKENDS, OCCUPANCY_BACKENDS, STEREO_BACKENDS
 
 # KITTI odometry sequences 04-12, Tr and P2 of calib.txt: LiDAR frame -> left colour camera, row by row.
 _KITTI_T_CAMERA_GRID = (
@@ -116,6 +116,8 @@ class NodeParameters:
                 found.append(f"{entry.name}: expected one of {', '.join(options['choices'])}, got {value!r}")
             if "minimum" in options and not options["minimum"] <= value <= options["maximum"]:
                 found.append(f"{entry.name}: expected {options['minimum']} to {options['maximum']}, got {value}")
+        if self.precision != "float32" and self.model in GEOMETRIC_BACKENDS:
+            found.append(f"precision: {self.precision} was asked for, but model {self.model} computes in float32 only")
         if not self.grid_frame:
             found.append("grid_frame: expected a frame name, got an empty one")
         return found + self._problems_of_extrinsics()

@@ -84,7 +84,9 @@ class MessageFiltersSync:
 def make_synchronizer(
     backend: str, on_pair: Callable[[Any, Any], None], tolerance_s: float, depth: int
 ) -> Synchronizer:
-    """The synchroniser of this name: `builtin`, `message_filters`, or `auto` (message_filters where it is installed).
+    """The synchroniser of this name: `builtin`, `message_filters`, or `auto`.
+
+    `auto` takes message_filters where it is installed, except with a tolerance of zero: there it never fires.
 
     Raises:
         ValueError: if message_filters is asked for and not installed.
@@ -93,6 +95,7 @@ def make_synchronizer(
     tolerance_ns = round(tolerance_s * 1e9)
     if backend == "message_filters" and not is_installed:
         raise ValueError("sync_backend: message_filters was asked for, but it is not installed; use builtin or auto")
-    if backend == "builtin" or not is_installed:
+    is_stock = backend == "message_filters" or (backend == "auto" and is_installed and tolerance_ns > 0)
+    if not is_stock:
         return StereoSync(on_pair, tolerance_ns, depth)
     return MessageFiltersSync(on_pair, tolerance_ns, depth)

@@ -2,7 +2,8 @@
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,8 +62,9 @@ class StereoTopics:
     is_compressed: bool
 
 
-def open_bag(path: Path) -> AnyReader:
-    """A reader of a bag folder or of a bare .mcap or .db3 file; use it in a `with`.
+@contextmanager
+def open_bag(path: Path) -> Iterator[AnyReader]:
+    """An opened reader of a bag folder or of a bare .mcap or .db3 file.
 
     Raises:
         ValueError: if there is no readable bag there.
@@ -70,9 +72,14 @@ def open_bag(path: Path) -> AnyReader:
     if not path.exists():
         raise ValueError(f"no bag at {path}")
     try:
-        return AnyReader([path], default_typestore=_STORE)
+        reader = AnyReader([path], default_typestore=_STORE)
+        reader.open()
     except Exception as error:  # the library's own errors have no common base
         raise ValueError(f"{path} is not a rosbag2 (a folder with metadata.yaml, .mcap or .db3): {error}") from error
+    try:
+        yield reader
+    finally:
+        reader.close()
 
 
 def find_stereo_topics(topics: dict[str, str]) -> StereoTopics:

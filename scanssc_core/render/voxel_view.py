@@ -32,7 +32,7 @@ class Viewpoint:
     """Where the picture is taken from, in the grid frame, metres; `up` is z."""
 
     eye: tuple[float, float, float] = (-14.0, 8.0, 13.0)
-    target: tuple[float, float, float] = (15.0, 0.5, -2.0)
+    target: tuple[float, float, float] = (15.0, 0.5, -3.0)
     focal_px: float = 1080.0
 
     def world_to_eye(self) -> tuple[NDArray, NDArray]:
@@ -50,7 +50,7 @@ def render_voxels(
     grid: VoxelGridSpec,
     colors: NDArray,
     width: int = 1400,
-    height: int = 760,
+    height: int = 700,
     viewpoint: Viewpoint | None = None,
 ) -> NDArray:
     """Draw the occupied voxels.

@@ -13,7 +13,8 @@ from scanssc_core.stereo.interface import StereoBackend
 from scanssc_core.stereo.sgm import SgmBackend
 
 STEREO_BACKENDS = ("sgm",)
-OCCUPANCY_BACKENDS = ("stereo", "dummy")
+GEOMETRIC_BACKENDS = ("stereo", "dummy")  # no network in them: no weights, one precision
+OCCUPANCY_BACKENDS = GEOMETRIC_BACKENDS
 
 
 class DummyOccupancyBackend:

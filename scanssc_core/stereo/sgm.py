@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from scanssc_core.geometry import StereoRig
 from scanssc_core.stereo.interface import check_pair
+from scanssc_core.stereo.subpixel import refine_disparity
 
 _SUBPIXEL_STEPS = 16  # OpenCV gives disparities in sixteenths of a pixel
 
@@ -64,7 +65,9 @@ class SgmBackend:
         is_agreed = is_left_right_consistent(
             disparity_px, cv2.flip(mirrored_px, 1), self._config.left_right_tolerance_px
         )
-        return rig.disparity_to_depth(np.where(is_agreed, disparity_px, np.nan))
+        agreed_px = np.where(is_agreed, disparity_px, np.float32(0))
+        refined_px = refine_disparity(left, right, agreed_px)
+        return rig.disparity_to_depth(np.where(is_agreed, refined_px, np.nan))
 
     def _match(self, left: NDArray, right: NDArray) -> NDArray:
         """(H, W) float32 disparities of the left image in pixels; negative = none."""

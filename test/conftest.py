@@ -1,0 +1,38 @@
+"""Isolation of the test run, and the real data beside the repository, where it is present."""
+
+import os
+from pathlib import Path
+
+# Before any ROS import: loopback only, strict message fields, a DDS domain of this process's own.
+os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+os.environ["ROS_PYTHON_CHECK_FIELDS"] = "1"
+
+import pytest
+from domain_coordinator import domain_id
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared"
+
+_domain = domain_id()
+os.environ["ROS_DOMAIN_ID"] = str(_domain.__enter__())
+
+
+def pytest_sessionfinish() -> None:
+    _domain.__exit__(None, None, None)
+
+
+def _shared(name: str) -> Path:
+    folder = SHARED / name
+    if not folder.exists():
+        pytest.skip(f"needs the real data {name}, which is not in the repository (non-commercial licence)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def kitti_mini() -> Path:
+    return _shared("kitti-mini")
+
+
+@pytest.fixture(scope="session")
+def bags() -> Path:
+    return _shared("bags")

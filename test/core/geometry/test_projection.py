@@ -1,0 +1,37 @@
+import numpy as np
+import pytest
+from reference.geometry import project_point
+
+from scanssc_core.geometry import PinholeCamera, pixels_to_points, points_to_pixels
+
+CAMERA = PinholeCamera(50.0, 55.0, 10.5, 4.25, width=21, height=9)
+
+
+def test_projection_agrees_with_the_naive_reference():
+    points = np.random.default_rng(0).normal(size=(200, 3)) * 5
+    u, v, depth_m = points_to_pixels(points, CAMERA)
+    for point, its_u, its_v in zip(points, u, v, strict=True):
+        expected = project_point(point, CAMERA)
+        if expected is None:
+            assert np.isnan(its_u) and np.isnan(its_v)
+        else:
+            np.testing.assert_allclose((its_u, its_v), expected)
+    np.testing.assert_array_equal(depth_m, points[:, 2])
+
+
+def test_back_projected_pixels_project_onto_themselves():
+    depth_m = np.random.default_rng(1).uniform(1, 40, (9, 21)).astype(np.float32)
+    u, v, back_m = points_to_pixels(pixels_to_points(depth_m, CAMERA).astype(np.float64), CAMERA)
+    np.testing.assert_allclose(u, np.tile(np.arange(21), (9, 1)), atol=1e-4)
+    np.testing.assert_allclose(v, np.tile(np.arange(9)[:, None], (1, 21)), atol=1e-4)
+    np.testing.assert_allclose(back_m, depth_m)
+
+
+def test_pixels_without_depth_give_no_point():
+    depth_m = np.zeros((9, 21), np.float32)
+    assert np.isnan(pixels_to_points(depth_m, CAMERA)).all()
+
+
+def test_depth_of_another_size_is_refused():
+    with pytest.raises(ValueError, match="21x9.*20x9"):
+        pixels_to_points(np.ones((9, 20), np.float32), CAMERA)

@@ -1,0 +1,98 @@
+import numpy as np
+import pytest
+from reference.occupancy import seen_through
+
+from scanssc_core.data.synthetic.scene import street_scene, wall_scene
+from scanssc_core.data.synthetic.sequence import T_CAM_VELO, SyntheticSequence
+from scanssc_core.geometry import PinholeCamera, VoxelGridSpec
+from scanssc_core.labels import FREE, STEREO_GEOMETRY, UNKNOWN
+from scanssc_core.occupancy.ground import fit_ground_plane
+from scanssc_core.occupancy.stereo import StereoOccupancyBackend, StereoOccupancyConfig, densify_rows
+from scanssc_core.stereo.sgm import SgmBackend
+
+CAMERA = PinholeCamera(40.0, 40.0, 31.5, 15.5, width=64, height=32)
+SMALL_GRID = VoxelGridSpec(shape=(20, 14, 6), voxel_size_m=0.5, origin_m=(0.0, -3.5, -1.5))
+
+
+def predict(depth_m, grid=SMALL_GRID, **config):
+    backend = StereoOccupancyBackend(grid, StereoOccupancyConfig(**config))
+    return backend.predict(np.zeros((*depth_m.shape, 3), np.uint8), depth_m, CAMERA, T_CAM_VELO).labels
+
+
+def test_free_space_agrees_with_the_naive_reference():
+    depth_m = np.random.default_rng(0).uniform(0, 12, (32, 64)).astype(np.float32)
+    depth_m[depth_m < 1] = 0
+    labels = predict(depth_m, min_points=10**9)  # no surfaces: free space alone
+    centers = SMALL_GRID.centers()
+    for index in np.ndindex(SMALL_GRID.shape):
+        expected = seen_through(centers[index], depth_m, CAMERA, T_CAM_VELO, 0.3, 0.002)
+        assert (labels[index] == FREE) == expected
+
+
+def test_without_depth_everything_is_unknown():
+    assert (predict(np.zeros((32, 64), np.float32)) == UNKNOWN).all()
+
+
+def test_what_lies_behind_a_surface_stays_unknown():
+    labels = predict(np.full((32, 64), 5.0, np.float32))
+    behind = SMALL_GRID.centers()[..., 0] > 5.0 + 0.27 + 0.5
+    assert (labels[behind] == UNKNOWN).all()
+    assert (labels == FREE).any()
+
+
+@pytest.mark.slow
+def test_a_wall_is_found_within_one_voxel_over_a_hundred_frames():
+    """Physical truth: driving backwards from a wall, 8 m to 22.8 m away, through stereo and occupancy."""
+    wall_x_m = 30.0
+    drive = SyntheticSequence(wall_scene(wall_x_m), num_frames=100, start_x_m=22.0, speed_m_s=-1.5)
+    stereo, occupancy = SgmBackend(), StereoOccupancyBackend()
+    grid = occupancy.grid
+    errors_in_voxels = []
+    for index, frame in enumerate(drive):
+        depth_m = stereo.compute_depth(frame.left_rgb, frame.right_rgb, frame.rig)
+        labels = occupancy.predict(frame.left_rgb, depth_m, frame.rig.left, frame.T_cam_velo).labels
+        ahead = labels[:, 118:138, 12:18]  # two metres to either side, 0.4 to 1.6 m over the ground
+        occupied_x = np.argwhere((ahead != FREE) & (ahead != UNKNOWN))[:, 0]
+        true_x = (wall_x_m - drive.position(index)[0]) / grid.voxel_size_m
+        errors_in_voxels.append(abs(np.median(occupied_x) + 0.5 - true_x))
+    assert len(errors_in_voxels) == 100
+    assert max(errors_in_voxels) <= 1.0
+
+
+def test_classes_of_a_rendered_street_are_where_they_are():
+    drive = SyntheticSequence(street_scene(seed=3), num_frames=1)
+    frame, depth_m = drive.frame(0)
+    labels = StereoOccupancyBackend().predict(frame.left_rgb, depth_m, frame.rig.left, frame.T_cam_velo).labels
+    truth = drive.voxels(0, VoxelGridSpec.semantic_kitti())
+    is_occupied = (labels != FREE) & (labels != UNKNOWN)
+    # Exact depth in: what is said to be occupied is, up to a voxel that the surface grazes.
+    touching = np.zeros_like(is_occupied)
+    for axis in range(3):
+        for step in (-1, 0, 1):
+            touching |= np.roll(truth != FREE, step, axis)
+    assert touching[is_occupied].mean() > 0.999
+    assert (truth[labels == FREE] == FREE).mean() > 0.995
+    road = truth[labels == STEREO_GEOMETRY.id_of("ground")]
+    assert np.isin(road, (9, 11, 17)).mean() > 0.9
+
+
+def test_ground_plane_of_a_slope_is_found():
+    rng = np.random.default_rng(0)
+    xy = rng.uniform((2, -10), (28, 10), (4000, 2))
+    ground = np.column_stack([xy, 0.03 * xy[:, 0] - 0.01 * xy[:, 1] - 1.6 + rng.normal(0, 0.02, 4000)])
+    clutter = rng.uniform((2, -10, -1), (28, 10, 3), (2000, 3))
+    plane = fit_ground_plane(np.concatenate([ground, clutter]), nominal_height_m=-1.73)
+    np.testing.assert_allclose(plane, (0.03, -0.01, -1.6), atol=0.02)
+
+
+def test_ground_plane_without_ground_is_the_nominal_one():
+    wall = np.column_stack([np.full(1000, 8.0), np.linspace(-5, 5, 1000), np.linspace(0, 3, 1000)])
+    assert fit_ground_plane(wall, -1.73) == (0.0, 0.0, -1.73)
+    assert fit_ground_plane(np.zeros((0, 3)), -1.73) == (0.0, 0.0, -1.73)
+
+
+def test_rows_are_densified_on_one_surface_and_not_across_an_edge():
+    points = np.zeros((3, 1, 3), np.float32)
+    points[:, 0, 2] = (10.0, 10.4, 15.0)
+    added = densify_rows(points, max_step_m=0.1)
+    np.testing.assert_allclose(sorted(added[:, 2]), [10.0, 10.1, 10.2, 10.3, 10.4, 15.0], rtol=1e-6)

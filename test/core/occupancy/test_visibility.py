@@ -1,0 +1,27 @@
+import numpy as np
+
+from scanssc_core.data.synthetic.sequence import T_CAM_VELO
+from scanssc_core.geometry import PinholeCamera, VoxelGridSpec
+from scanssc_core.occupancy.visibility import visible_voxels
+
+CAMERA = PinholeCamera(40.0, 40.0, 31.5, 15.5, width=64, height=32)
+GRID = VoxelGridSpec(shape=(20, 14, 6), voxel_size_m=0.5, origin_m=(-2.0, -3.5, -1.5))
+
+
+def test_only_voxels_in_front_and_inside_the_image_are_visible():
+    visible = visible_voxels(GRID, CAMERA, T_CAM_VELO)
+    expected = []
+    for flat, center in enumerate(GRID.centers().reshape(-1, 3)):
+        x, y, z = T_CAM_VELO[:3, :3] @ center + T_CAM_VELO[:3, 3]
+        if z > 0 and -0.5 <= 40 * x / z + 31.5 < 63.5 and -0.5 <= 40 * y / z + 15.5 < 31.5:
+            expected.append(flat)
+    np.testing.assert_array_equal(visible.voxel_index, expected)
+    assert (visible.depth_m > 0).all()
+
+
+def test_another_pose_gives_another_table():
+    T_moved = T_CAM_VELO.copy()
+    T_moved[0, 3] += 1.0
+    first, moved = visible_voxels(GRID, CAMERA, T_CAM_VELO), visible_voxels(GRID, CAMERA, T_moved)
+    assert not np.array_equal(first.pixel_index, moved.pixel_index)
+    assert visible_voxels(GRID, CAMERA, T_moved) is moved

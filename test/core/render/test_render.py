@@ -1,0 +1,54 @@
+import cv2
+import numpy as np
+import pytest
+
+from scanssc_core.geometry import VoxelGridSpec
+from scanssc_core.labels import FREE, STEREO_GEOMETRY, UNKNOWN
+from scanssc_core.render.report import render_report
+from scanssc_core.render.top_view import render_top_view
+from scanssc_core.render.voxel_view import Viewpoint, render_voxels
+
+GRID = VoxelGridSpec(shape=(12, 8, 4), voxel_size_m=1.0, origin_m=(0.0, -4.0, -2.0))
+COLORS = np.array([(0, 0, 0), (200, 0, 0), (0, 200, 0), (0, 0, 200)], np.uint8)
+FROM_BEHIND = Viewpoint(eye=(-8.0, 0.0, 1.0), target=(6.0, 0.0, -0.5), focal_px=200.0)
+
+
+def test_nearer_voxels_hide_those_behind_them():
+    labels = np.full(GRID.shape, FREE, np.uint8)
+    labels[8, :, :] = 2
+    labels[2, :, :] = 1
+    image = render_voxels(labels, GRID, COLORS, 200, 120, FROM_BEHIND)
+    assert image[66, 100, 0] > 100 and image[66, 100, 1] < 60
+
+
+def test_free_and_unknown_voxels_are_not_drawn():
+    labels = np.full(GRID.shape, UNKNOWN, np.uint8)
+    labels[:6] = FREE
+    assert (render_voxels(labels, GRID, COLORS, 100, 80, FROM_BEHIND) == 255).all()
+
+
+def test_top_view_shows_the_highest_class_with_the_far_end_up_and_left_on_the_left():
+    labels = np.full(GRID.shape, UNKNOWN, np.uint8)
+    labels[11, 7, 0], labels[11, 7, 3] = 1, 2
+    image = render_top_view(labels, COLORS)
+    assert image.shape == (12, 8, 3)
+    assert image[0, 0].tolist() == [0, 200, 0]
+    assert (image[5, 5] == image[5, 5, 0]).all()
+
+
+def test_free_and_unknown_columns_differ_in_the_top_view():
+    labels = np.full(GRID.shape, UNKNOWN, np.uint8)
+    labels[0, 0, 0] = FREE
+    image = render_top_view(labels, COLORS)
+    assert not np.array_equal(image[11, 7], image[0, 0])
+
+
+@pytest.mark.parametrize("is_empty", [True, False])
+def test_report_is_a_png_with_four_panels(is_empty):
+    labels = np.full(GRID.shape, UNKNOWN, np.uint8)
+    if not is_empty:
+        labels[3:6, 2:5, 0] = 1
+    left_rgb = np.full((40, 120, 3), 128, np.uint8)
+    png = render_report(left_rgb, np.zeros((40, 120)), labels, GRID, STEREO_GEOMETRY, "title")
+    image = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)
+    assert image.shape[0] > 600 and image.shape[1] > 1200

@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+import torch
+
+from scanssc_core.data.synthetic.scene import wall_scene
+from scanssc_core.data.synthetic.sequence import SyntheticSequence
+from scanssc_core.labels import UNKNOWN
+from scanssc_core.occupancy.visibility import visible_voxels
+from scanssc_core.runtime.backends import make_occupancy_backend, make_stereo_backend
+from scanssc_core.runtime.device import resolve_device
+from scanssc_core.runtime.pipeline import OccupancyPipeline
+
+
+@pytest.fixture(scope="module")
+def frame():
+    return SyntheticSequence(wall_scene(10.0), num_frames=1).frame(0)[0]
+
+
+def run(frame, **options):
+    pipeline = OccupancyPipeline(make_stereo_backend("sgm"), make_occupancy_backend("dummy"), **options)
+    return pipeline, pipeline.run(frame.left_rgb, frame.right_rgb, frame.rig, frame.T_cam_velo)
+
+
+def test_voxels_out_of_view_are_unknown_unless_kept(frame):
+    pipeline, masked = run(frame)
+    _, kept = run(frame, keep_unseen=True)
+    is_visible = np.zeros(masked.occupancy.labels.size, bool)
+    is_visible[visible_voxels(pipeline.occupancy.grid, frame.rig.left, frame.T_cam_velo).voxel_index] = True
+    labels, all_labels = masked.occupancy.labels.reshape(-1), kept.occupancy.labels.reshape(-1)
+    assert (labels[~is_visible] == UNKNOWN).all()
+    np.testing.assert_array_equal(labels[is_visible], all_labels[is_visible])
+    assert not (all_labels == UNKNOWN).any()
+
+
+def test_every_stage_is_timed(frame):
+    _, result = run(frame)
+    assert set(result.stage_s) == {"depth", "occupancy"}
+    assert all(seconds > 0 for seconds in result.stage_s.values())
+
+
+@pytest.mark.parametrize(("make", "reason"), [(make_stereo_backend, "sgm"), (make_occupancy_backend, "stereo, dummy")])
+def test_an_unknown_backend_is_refused_with_the_list(make, reason):
+    with pytest.raises(ValueError, match=f"{reason}.*got 'magic'"):
+        make("magic")
+
+
+def test_device_auto_is_what_there_is():
+    assert resolve_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+    assert resolve_device("cpu").type == "cpu"
+
+
+def test_cuda_where_there_is_none_is_an_error(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ValueError, match="cuda was asked for"):
+        resolve_device("cuda")
+    with pytest.raises(ValueError, match="'tpu'"):
+        resolve_device("tpu")

@@ -1,0 +1,91 @@
+import sys
+
+import numpy as np
+import pytest
+
+from scanssc_core.data.kitti import open_sequence
+from scanssc_core.data.synthetic.scene import street_scene, wall_scene
+from scanssc_core.data.synthetic.sequence import SyntheticSequence
+from scanssc_core.geometry import points_to_pixels, transform_points
+from scanssc_core.stereo.sgm import SgmBackend, SgmConfig, is_left_right_consistent
+from scanssc_core.stereo.subpixel import refine_disparity
+
+MAX_DEPTH_M = 50.0
+
+
+def test_depth_of_a_rendered_street_is_right_to_two_per_cent():
+    frame, true_depth_m = SyntheticSequence(street_scene(seed=1), num_frames=1).frame(0)
+    depth_m = SgmBackend().compute_depth(frame.left_rgb, frame.right_rgb, frame.rig)
+    is_measured = (depth_m > 0) & (true_depth_m > 0) & (true_depth_m < MAX_DEPTH_M)
+    error = np.abs(depth_m - true_depth_m)[is_measured] / true_depth_m[is_measured]
+    assert is_measured[true_depth_m > 0].mean() > 0.6
+    assert np.median(error) < 0.02
+
+
+def test_what_the_right_camera_cannot_see_has_no_depth():
+    frame, _ = SyntheticSequence(wall_scene(6.0), num_frames=1).frame(0)
+    depth_m = SgmBackend().compute_depth(frame.left_rgb, frame.right_rgb, frame.rig)
+    hidden_columns = int(frame.rig.left.fx * frame.rig.baseline_m / 6.0)
+    above_ground = slice(0, 200)
+    assert (depth_m[above_ground, : hidden_columns - 2] > 0).mean() < 0.02
+    assert (depth_m[above_ground, hidden_columns + 20 :] > 0).mean() > 0.9
+
+
+@pytest.mark.parametrize("distance_m", [12.0, 14.0, 18.0])
+def test_disparity_is_not_pulled_towards_whole_pixels(distance_m):
+    frame, true_depth_m = SyntheticSequence(wall_scene(distance_m), num_frames=1).frame(0)
+    depth_m = SgmBackend().compute_depth(frame.left_rgb, frame.right_rgb, frame.rig)
+    wall = (slice(100, 180), slice(400, 800))
+    focal_times_baseline = frame.rig.left.fx * frame.rig.baseline_m
+    error_px = focal_times_baseline / np.median(depth_m[wall][depth_m[wall] > 0])
+    error_px -= focal_times_baseline / true_depth_m[wall].mean()
+    assert abs(error_px) < 0.1  # 0.27 without the refinement
+
+
+def test_refinement_leaves_pixels_without_disparity_alone():
+    grey = np.random.default_rng(0).integers(0, 255, (20, 40), dtype=np.uint8)
+    assert (refine_disparity(grey, grey, np.zeros((20, 40), np.float32)) == 0).all()
+
+
+def test_left_right_check_agrees_with_its_definition():
+    rng = np.random.default_rng(0)
+    left_px = rng.uniform(-1, 5, (4, 12)).astype(np.float32)
+    right_px = rng.uniform(-1, 5, (4, 12)).astype(np.float32)
+    agreed = is_left_right_consistent(left_px, right_px, 1.0)
+    for row, column in np.ndindex(left_px.shape):
+        matched = round(float(column - left_px[row, column]))
+        expected = left_px[row, column] > 0 and matched >= 0 and right_px[row, matched] > 0
+        expected = expected and abs(right_px[row, matched] - left_px[row, column]) <= 1.0
+        assert agreed[row, column] == expected
+
+
+def test_images_that_do_not_fit_the_calibration_are_refused():
+    rig = SyntheticSequence(wall_scene(6.0), 1).rig
+    image = np.zeros((370, 1226, 3), np.uint8)
+    with pytest.raises(ValueError, match="right image.*1220"):
+        SgmBackend().compute_depth(image, image[:, :1220], rig)
+
+
+@pytest.mark.parametrize("bad", [{"num_disparities": 100}, {"block_size": 4}])
+def test_settings_that_the_matcher_cannot_take_are_refused(bad):
+    with pytest.raises(ValueError, match=next(iter(bad))):
+        SgmConfig(**bad)
+
+
+@pytest.mark.parametrize("name", ["00", "01", "02", "03", "04", "05", "06", "07", "08"])
+def test_median_error_against_lidar_is_under_three_per_cent(kitti_mini, name, monkeypatch):
+    monkeypatch.setattr(sys, "path", [str(kitti_mini), *sys.path])
+    from unpack import load_frame
+
+    sequence = open_sequence(kitti_mini / "sequences" / name)
+    frame = sequence.frame(0)
+    number = int(sequence.left_files[0].stem)
+    depth_m = SgmBackend().compute_depth(frame.left_rgb, frame.right_rgb, frame.rig)
+    points_velo = load_frame(name, number)["points"][:, :3].astype(np.float64)
+    u, v, lidar_m = points_to_pixels(transform_points(frame.T_cam_velo, points_velo), frame.rig.left)
+    is_seen = (lidar_m > 1) & (lidar_m < MAX_DEPTH_M)
+    is_seen &= (u > 0) & (u < frame.rig.left.width - 1) & (v > 0) & (v < frame.rig.left.height - 1)
+    measured_m = depth_m[np.rint(v[is_seen]).astype(int), np.rint(u[is_seen]).astype(int)]
+    error = np.abs(measured_m - lidar_m[is_seen])[measured_m > 0] / lidar_m[is_seen][measured_m > 0]
+    assert len(error) > 1000
+    assert np.median(error) < 0.03

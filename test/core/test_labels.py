@@ -1,0 +1,27 @@
+import numpy as np
+import pytest
+
+from scanssc_core.labels import FREE, SEMANTIC_KITTI, SEMANTIC_KITTI_RAW_IDS, STEREO_GEOMETRY, UNKNOWN, LabelSet
+
+
+def test_semantic_kitti_has_twenty_classes_in_the_published_order():
+    assert SEMANTIC_KITTI.num_classes == 20
+    assert SEMANTIC_KITTI.names[FREE] == "empty"
+    assert [SEMANTIC_KITTI.id_of(name) for name in ("car", "road", "building", "traffic-sign")] == [1, 9, 13, 19]
+    assert SEMANTIC_KITTI_RAW_IDS[[1, 9, 19]].tolist() == [10, 40, 81]
+
+
+@pytest.mark.parametrize("label_set", [SEMANTIC_KITTI, STEREO_GEOMETRY])
+def test_no_class_has_the_id_of_unknown_and_colours_differ(label_set):
+    assert label_set.num_classes <= UNKNOWN
+    assert len(np.unique(label_set.colors, axis=0)) == label_set.num_classes
+
+
+def test_an_unknown_name_lists_the_classes():
+    with pytest.raises(ValueError, match="no class named 'tank'.*car"):
+        SEMANTIC_KITTI.id_of("tank")
+
+
+def test_a_label_set_without_a_colour_for_each_class_is_refused():
+    with pytest.raises(ValueError, match="colour"):
+        LabelSet(("empty", "car"), np.zeros((1, 3), np.uint8))
