@@ -22,8 +22,8 @@ from rosgraph_msgs.msg import Clock
 
 from scanssc_core.data.bag import open_bag
 
-# Discovery of a subscription and readiness to receive from it are not the same moment.
-_SETTLING_S = 0.3
+# Subscribers are discovered one after the other, and each is ready a little later than it is seen.
+_SETTLING_S = 1.0
 # Messages still on their way when the last one is sent.
 _LINGERING_S = 1.0
 
@@ -56,13 +56,16 @@ class BagPlayer(Node):
         self._clock_publisher = self.create_publisher(Clock, "/clock", 10) if with_clock else None
         self.num_published = 0
 
-    def wait_for_subscribers(self, timeout_s: float) -> list[str]:
-        """Wait until every topic has a subscriber; returns the topics that have none after timeout_s."""
+    def wait_for_subscribers(self, timeout_s: float) -> None:
+        """Wait until topics have subscribers and no further ones turn up, at most timeout_s."""
         end_s = time.monotonic() + timeout_s
-        while time.monotonic() < end_s and self._topics_without_subscriber():
+        settled_s, subscribed = time.monotonic(), self._subscribed_topics()
+        while time.monotonic() < end_s and not (subscribed and time.monotonic() - settled_s > _SETTLING_S):
             time.sleep(0.05)
-        time.sleep(_SETTLING_S)
-        return self._topics_without_subscriber()
+            if (now_subscribed := self._subscribed_topics()) != subscribed:
+                settled_s, subscribed = time.monotonic(), now_subscribed
+        if not subscribed:
+            self.get_logger().warning(f"nobody subscribes to {', '.join(self._players)}")
 
     def play_once(self, rate: float, is_running: Callable[[], bool]) -> None:
         """Publish all messages, `rate` times as fast as recorded, while is_running()."""
@@ -81,8 +84,8 @@ class BagPlayer(Node):
                 self._players[connection.topic].publish(bytes(raw))
                 self.num_published += 1
 
-    def _topics_without_subscriber(self) -> list[str]:
-        return [topic for topic, player in self._players.items() if player.get_subscription_count() == 0]
+    def _subscribed_topics(self) -> set[str]:
+        return {topic for topic, player in self._players.items() if player.get_subscription_count() > 0}
 
 
 def _message_type(name: str) -> Any | None:
@@ -125,9 +128,7 @@ def play(reader: AnyReader, options: argparse.Namespace) -> None:
     """Play an opened bag by the command line's options."""
     player = BagPlayer(reader, options.best_effort, options.clock)
     try:
-        missing = player.wait_for_subscribers(options.wait)
-        if missing:
-            player.get_logger().warning(f"nobody subscribes to {', '.join(missing)}")
+        player.wait_for_subscribers(options.wait)
         while rclpy.ok():
             player.play_once(options.rate, rclpy.ok)
             if not options.loop:

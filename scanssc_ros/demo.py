@@ -183,7 +183,7 @@ def run_demo(bag: Path, out: Path, extra: list[str], console: Console) -> tuple[
                 f"start the node (its log: {log_file})",
             )
             console.print(f"replaying {num_pairs} stereo pairs of {bag}")
-            player = subprocess.Popen([str(_executable("bag_player")), str(bag), "--wait", "3"], env=environment)
+            player = subprocess.Popen([str(_executable("bag_player")), str(bag)], env=environment)
             _spin_until(recorder, lambda: player.poll() is not None, float("inf"), node, "replay the bag")
             if player.returncode != 0:
                 raise DemoError(f"step 'replay the bag' failed with status {player.returncode}")

@@ -90,7 +90,7 @@ class StereoInputs:
     def reset(self) -> None:
         """Forget images that wait: time has jumped."""
         self.sync.reset()
-        self._drop_uncalibrated("time has jumped")
+        self._drop_uncalibrated("time_jump", "time has jumped")
 
     def refresh_publisher_counts(self) -> None:
         """Ask the graph how many publishers each topic has now."""
@@ -155,6 +155,7 @@ class StereoInputs:
             self.calibration_problem = str(error)
             topics = " and ".join(self.statistics[f"{side} camera_info"].topic for side in SIDES)
             self._node.get_logger().error(f"{topics}: {error}")
+            self._drop_uncalibrated("bad_calibration", self.calibration_problem)
         for side in SIDES:
             self.statistics[f"{side} camera_info"].rejection = self.calibration_problem
 
@@ -167,12 +168,12 @@ class StereoInputs:
             self._statistics.drop("bad_calibration", self.calibration_problem)
             return
         # CameraInfo may follow its image: the newest pair is kept until it is there.
-        self._drop_uncalibrated("no CameraInfo yet")
+        self._drop_uncalibrated("no_calibration", "no CameraInfo yet")
         self._uncalibrated = (left, right, arrival_s)
 
-    def _drop_uncalibrated(self, reason: str) -> None:
+    def _drop_uncalibrated(self, cause: str, reason: str) -> None:
         if self._uncalibrated is not None:
-            self._statistics.drop("no_calibration", reason)
+            self._statistics.drop(cause, reason)
             self._uncalibrated = None
 
 

@@ -1,0 +1,37 @@
+"""Fixtures of the system tests: a ROS context and nodes in other processes, ended whatever happens."""
+
+import pytest
+import rclpy
+from system.harness import NodeProcess, World
+
+
+@pytest.fixture
+def context():
+    made = rclpy.Context()
+    rclpy.init(context=made)
+    yield made
+    rclpy.try_shutdown(context=made)
+
+
+@pytest.fixture
+def start_node(tmp_path):
+    """Starts nodes; all are killed, and their logs printed, at the end."""
+    nodes = []
+
+    def start(*arguments, **parameters):
+        defaults = {"model": "dummy", "extrinsics_source": "parameter"}
+        node = NodeProcess(tmp_path / f"node{len(nodes)}.log", *arguments, **{**defaults, **parameters})
+        nodes.append(node)
+        return node
+
+    yield start
+    for node in nodes:
+        node.kill()
+
+
+@pytest.fixture
+def world(context):
+    made = World(context)
+    yield made
+    made.executor_.shutdown()
+    made.destroy_node()

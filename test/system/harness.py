@@ -1,0 +1,194 @@
+"""The installed node in a process of its own, and a stereo camera and a planner in this one."""
+
+import array
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import rclpy
+from ament_index_python.packages import get_package_prefix, get_package_share_directory
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, Image
+
+from scanssc_ros.inputs import CAMERA_NAMESPACES
+from scanssc_ros.msg import VoxelGrid
+
+WIDTH, HEIGHT = 320, 96
+FOCAL_PX, BASELINE_M = 180.0, 0.5
+SECOND_NS = 1_000_000_000
+DEADLINE_S = 60.0
+
+
+def executable(name: str) -> str:
+    return str(Path(get_package_prefix("scanssc_ros")) / "lib" / "scanssc_ros" / name)
+
+
+class NodeProcess:
+    """The installed node with these parameters; its log is kept and shown when a test fails."""
+
+    def __init__(self, log_file: Path, *arguments: str, **parameters: object) -> None:
+        options = []
+        for name, value in parameters.items():
+            options += ["-p", f"{name}:={str(value).lower() if isinstance(value, bool) else value}"]
+        profile = Path(get_package_share_directory("scanssc_ros")) / "config" / "fastdds.xml"
+        self._log_file = log_file
+        with log_file.open("w") as log:
+            self.process = subprocess.Popen(
+                [executable("scanssc_node"), "--ros-args", *options, *arguments],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "FASTDDS_DEFAULT_PROFILES_FILE": str(profile)},
+            )
+
+    @property
+    def log(self) -> str:
+        return self._log_file.read_text()
+
+    def is_alive(self) -> bool:
+        return self.process.poll() is None
+
+    def stop(self, with_signal: int = signal.SIGINT) -> int:
+        """Send the signal and return the exit status."""
+        self.process.send_signal(with_signal)
+        return self.process.wait(DEADLINE_S)
+
+    def kill(self) -> None:
+        if self.is_alive():
+            self.process.kill()
+            self.process.wait()
+        print(self.log)
+
+
+class World(Node):
+    """Publishes a stereo pair as a camera driver would, and keeps what the node publishes."""
+
+    def __init__(self, context: rclpy.Context, reliability: ReliabilityPolicy = ReliabilityPolicy.RELIABLE) -> None:
+        super().__init__("world", context=context)
+        self.executor_ = SingleThreadedExecutor(context=context)
+        self.executor_.add_node(self)
+        qos = QoSProfile(depth=10, reliability=reliability)
+        self.images = [self.create_publisher(Image, f"{name}/image_raw", qos) for name in CAMERA_NAMESPACES]
+        self.infos = [self.create_publisher(CameraInfo, f"{name}/camera_info", qos) for name in CAMERA_NAMESPACES]
+        self.grids: list[VoxelGrid] = []
+        self.statuses: dict[str, DiagnosticStatus] = {}
+        self.create_subscription(VoxelGrid, "/scanssc/occupancy", self.grids.append, 10)
+        self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
+        self.stamp_ns = 1_000 * SECOND_NS
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            self.statuses[status.name.removeprefix("scanssc: ")] = status
+
+    def spin_until(self, condition: Callable[[], bool], timeout_s: float = DEADLINE_S) -> None:
+        """Spin until the condition holds; fails with the newest diagnostics when it does not in time."""
+        end_s = time.monotonic() + timeout_s
+        while not condition():
+            shown = {name: status.message for name, status in self.statuses.items()}
+            assert time.monotonic() < end_s, f"not reached in {timeout_s} s; diagnostics: {shown}"
+            self.executor_.spin_once(timeout_sec=0.02)
+
+    def spin_for(self, seconds: float) -> None:
+        end_s = time.monotonic() + seconds
+        while time.monotonic() < end_s:
+            self.executor_.spin_once(timeout_sec=0.02)
+
+    def wait_for_node(self, node: NodeProcess) -> None:
+        """Wait until the node takes images and calibration and we take its output."""
+
+        def is_ready() -> bool:
+            assert node.is_alive(), f"the node ended: {node.log}"
+            publishers = [*self.images, *self.infos]
+            has_readers = all(publisher.get_subscription_count() >= 1 for publisher in publishers)
+            return has_readers and self.count_publishers("/scanssc/occupancy") > 0 and bool(self.statuses)
+
+        self.spin_until(is_ready)
+        self.spin_for(0.3)  # discovery of a reader and readiness to be read are not the same moment
+
+    def value(self, status: str, key: str, default: str = "0") -> str:
+        """A value of the newest diagnostics."""
+        if status not in self.statuses:
+            return default
+        return next((entry.value for entry in self.statuses[status].values if entry.key == key), default)
+
+    def message(self, status: str) -> str:
+        """The message of the newest diagnostics of this name."""
+        return self.statuses[status].message if status in self.statuses else ""
+
+    def publish_infos(self, left: CameraInfo | None = None, right: CameraInfo | None = None) -> None:
+        self.infos[0].publish(left or camera_info("left", self.stamp_ns))
+        self.infos[1].publish(right or camera_info("right", self.stamp_ns))
+
+    def publish_pair(
+        self, left: Image | None = None, right: Image | None = None, right_offset_ns: int = 0, with_infos: bool = True
+    ) -> int:
+        """Publish the next pair, a tenth of a second after the last; returns the left stamp."""
+        self.stamp_ns += SECOND_NS // 10
+        if with_infos:
+            self.publish_infos()
+        for publisher, image, stamp_ns in (
+            (self.images[0], left or make_image(shift_px=0), self.stamp_ns),
+            (self.images[1], right or make_image(shift_px=9), self.stamp_ns + right_offset_ns),
+        ):
+            set_stamp(image, stamp_ns)
+            publisher.publish(image)
+        return self.stamp_ns
+
+    def wait_for_grid(self, stamp_ns: int) -> VoxelGrid:
+        """Wait for the grid of this left stamp."""
+        self.spin_until(lambda: any(grid_stamp_ns(grid) == stamp_ns for grid in self.grids))
+        return next(grid for grid in self.grids if grid_stamp_ns(grid) == stamp_ns)
+
+
+def grid_stamp_ns(grid: VoxelGrid) -> int:
+    return grid.header.stamp.sec * SECOND_NS + grid.header.stamp.nanosec
+
+
+def set_stamp(message: Image | CameraInfo, stamp_ns: int) -> None:
+    message.header.stamp.sec, message.header.stamp.nanosec = divmod(stamp_ns, SECOND_NS)
+
+
+def camera_info(side: str, stamp_ns: int, width: int = WIDTH, height: int = HEIGHT) -> CameraInfo:
+    message = CameraInfo(width=width, height=height)
+    message.header.frame_id = f"camera_color_{side}"
+    set_stamp(message, stamp_ns)
+    offset = -FOCAL_PX * BASELINE_M if side == "right" else 0.0
+    message.p = [FOCAL_PX, 0.0, 159.5, offset, 0.0, FOCAL_PX, 40.0, 0.0, 0.0, 0.0, 1.0, 0.0]
+    return message
+
+
+def scene(shift_px: int) -> np.ndarray:
+    """(H, W, 3) RGB of a textured wall; shifted by 9 px it is 10 m away."""
+    rng = np.random.default_rng(0)
+    texture = rng.integers(0, 255, (HEIGHT, WIDTH + 64, 3), dtype=np.uint8)
+    return np.ascontiguousarray(texture[:, 32 + shift_px : 32 + shift_px + WIDTH])
+
+
+def make_image(shift_px: int = 0, encoding: str = "rgb8", padding: int = 0) -> Image:
+    """An image message of the wall; rows padded with rubbish."""
+    rgb = scene(shift_px)
+    mono = rgb[..., 1]
+    pixels = {
+        "rgb8": rgb,
+        "bgr8": rgb[..., ::-1],
+        "rgba8": np.dstack([rgb, mono]),
+        "bgra8": np.dstack([rgb[..., ::-1], mono]),
+        "mono8": mono,
+        "mono16": (mono.astype("<u2") << 8),
+        "bayer_rggb8": mono,
+        "bayer_bggr8": mono,
+        "bayer_gbrg8": mono,
+        "bayer_grbg8": mono,
+    }[encoding]
+    rows = np.ascontiguousarray(pixels).view(np.uint8).reshape(HEIGHT, -1)
+    rows = np.hstack([rows, np.full((HEIGHT, padding), 77, np.uint8)])
+    message = Image(height=HEIGHT, width=WIDTH, encoding=encoding, step=rows.shape[1])
+    message.header.frame_id = "camera_color_left"
+    message.data = array.array("B", rows.tobytes())
+    return message

@@ -1,0 +1,230 @@
+"""One test for each named failure: the right output or a named diagnostic, and the node lives on."""
+
+import pytest
+from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.qos import ReliabilityPolicy
+from sensor_msgs.msg import CompressedImage, Image
+from system.harness import World, camera_info, make_image, set_stamp
+
+from scanssc_ros.inputs import CAMERA_NAMESPACES
+
+pytestmark = pytest.mark.system
+
+
+def assert_lives_on(world, node):
+    """A good pair is still answered with a grid."""
+    world.wait_for_grid(world.publish_pair())
+    assert node.is_alive()
+
+
+@pytest.mark.parametrize("reliability", [ReliabilityPolicy.BEST_EFFORT, ReliabilityPolicy.RELIABLE])
+def test_publishers_of_either_reliability_are_heard(context, start_node, reliability):
+    node, world = start_node(), World(context, reliability)
+    world.wait_for_node(node)
+    for _ in range(5):
+        world.wait_for_grid(world.publish_pair())
+    world.spin_until(lambda: world.value("synchronization", "matched") == "5")
+    assert len(world.grids) == 5
+    world.destroy_node()
+
+
+def test_reliable_subscriber_and_best_effort_camera_are_reported_as_a_qos_mismatch(context, start_node):
+    node = start_node(qos_reliability="reliable", input_timeout_s=0.5)
+    world = World(context, ReliabilityPolicy.BEST_EFFORT)
+    world.spin_until(lambda: "incompatible RELIABILITY" in world.message("left image"))
+    assert "qos_reliability:=best_effort" in world.message("left image")
+    world.spin_until(lambda: "incompatible RELIABILITY" in node.log)
+    assert node.is_alive()
+    world.destroy_node()
+
+
+def test_missing_right_image_is_named_with_its_topic(world, start_node):
+    node = start_node(input_timeout_s=1.0)
+    world.wait_for_node(node)
+    for _ in range(5):
+        world.publish_infos()
+        image = make_image()
+        world.stamp_ns += 10**8
+        set_stamp(image, world.stamp_ns)
+        world.images[0].publish(image)
+        world.spin_for(0.1)
+    world.spin_until(lambda: "waiting" in world.message("right image"))
+    assert f"{CAMERA_NAMESPACES[1]}/image_raw" in world.message("right image")
+    assert world.statuses["right image"].level == DiagnosticStatus.WARN
+    world.spin_until(lambda: f"nothing on {CAMERA_NAMESPACES[1]}/image_raw" in node.log)
+    assert world.grids == []
+    assert_lives_on(world, node)
+
+
+def test_stamps_fifty_milliseconds_apart_are_named_with_the_tolerance(world, start_node):
+    node = start_node()
+    world.wait_for_node(node)
+    for _ in range(4):
+        world.publish_pair(right_offset_ns=50_000_000)
+        world.spin_for(0.05)
+    world.spin_until(lambda: "no stamps are within 20.0 ms" in world.message("synchronization"))
+    assert "50.0 ms apart" in world.message("synchronization")
+    assert world.statuses["synchronization"].level == DiagnosticStatus.ERROR
+    assert world.grids == []
+    assert_lives_on(world, node)
+
+
+def test_stamps_within_the_tolerance_are_paired(world, start_node):
+    node = start_node(sync_tolerance_s=0.05)
+    world.wait_for_node(node)
+    world.wait_for_grid(world.publish_pair(right_offset_ns=50_000_000))
+
+
+def test_image_of_another_size_than_its_camera_info_is_dropped_by_name(world, start_node):
+    node = start_node()
+    world.wait_for_node(node)
+    world.publish_infos(camera_info("left", 0, width=300), camera_info("right", 0, width=300))
+    world.publish_pair(with_infos=False)
+    world.spin_until(lambda: world.value("pipeline", "dropped.size_mismatch") == "1")
+    assert "320x96" in world.value("pipeline", "reason.size_mismatch")
+    assert "300x96" in world.value("pipeline", "reason.size_mismatch")
+    assert_lives_on(world, node)
+
+
+def test_every_encoding_and_padded_rows_give_output(world, start_node):
+    node = start_node()
+    world.wait_for_node(node)
+    encodings = ["rgb8", "bgr8", "rgba8", "bgra8", "mono8", "mono16"]
+    encodings += ["bayer_rggb8", "bayer_bggr8", "bayer_gbrg8", "bayer_grbg8"]
+    for encoding in encodings:
+        for padding in (0, 12):
+            pair = [make_image(shift_px, encoding, padding) for shift_px in (0, 9)]
+            world.wait_for_grid(world.publish_pair(*pair))
+    world.spin_until(lambda: world.value("pipeline", "processed") == str(2 * len(encodings)))
+    assert world.value("pipeline", "dropped.bad_image", "none") == "none"
+
+
+def test_depth_is_the_same_for_padded_and_plain_rows(world, start_node):
+    """The wall stands at 10 m whatever the encoding: the pixels are read, not only accepted."""
+    node = start_node(model="stereo")
+    world.wait_for_node(node)
+    occupied = set()
+    for encoding, padding in (("rgb8", 0), ("bgr8", 7), ("rgba8", 5)):
+        pair = [make_image(shift_px, encoding, padding) for shift_px in (0, 9)]
+        grid = world.wait_for_grid(world.publish_pair(*pair))
+        occupied.add(bytes(grid.data))
+    assert len(occupied) == 1
+
+
+def test_image_that_cannot_be_decoded_is_dropped_by_name(world, start_node):
+    node = start_node()
+    world.wait_for_node(node)
+    broken = make_image()
+    broken.encoding = "yuv422_yuy2"
+    world.publish_pair(left=broken)
+    world.spin_until(lambda: world.value("pipeline", "dropped.bad_image") == "1")
+    assert "yuv422_yuy2" in world.value("pipeline", "reason.bad_image")
+    short = make_image()
+    short.data = short.data[:100]
+    world.publish_pair(right=short)
+    world.spin_until(lambda: world.value("pipeline", "dropped.bad_image") == "2")
+    assert "100 bytes" in world.value("pipeline", "reason.bad_image")
+    assert_lives_on(world, node)
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"), [(float("nan"), "NaN"), (0.0, "all zero")], ids=["nan", "zero"]
+)
+def test_camera_info_without_calibration_is_rejected_until_a_good_one_comes(world, start_node, value, reason):
+    node = start_node()
+    world.wait_for_node(node)
+    bad = camera_info("left", 0)
+    bad.p = [value] * 12
+    world.publish_infos(left=bad)
+    world.publish_pair(with_infos=False)
+    world.spin_until(lambda: world.value("left camera_info", "state") == "rejected")
+    assert reason in world.message("left camera_info")
+    world.spin_until(lambda: world.value("pipeline", "dropped.bad_calibration") == "1")
+    assert world.grids == []
+    assert_lives_on(world, node)
+    world.spin_until(lambda: world.value("left camera_info", "state") == "active")
+
+
+def test_swapped_cameras_are_rejected_by_name(world, start_node):
+    node = start_node()
+    world.wait_for_node(node)
+    world.publish_infos(camera_info("right", 0), camera_info("left", 0))
+    world.publish_pair(with_infos=False)
+    world.spin_until(lambda: "swapped" in world.message("right camera_info"))
+    assert "-0.5000 m" in world.message("right camera_info")
+    assert world.grids == []
+    assert_lives_on(world, node)
+
+
+def test_two_publishers_on_one_topic_are_reported_and_the_node_goes_on(world, start_node):
+    node = start_node()
+    world.wait_for_node(node)
+    intruder = world.create_publisher(Image, f"{CAMERA_NAMESPACES[0]}/image_raw", 10)
+    stamp_ns = world.publish_pair()
+    repeated = make_image()
+    set_stamp(repeated, stamp_ns)
+    world.wait_for_grid(stamp_ns)
+    for _ in range(2):
+        world.spin_until(lambda: intruder.get_subscription_count() == 1)
+        set_stamp(repeated, stamp_ns + 10**8)
+        intruder.publish(repeated)
+    world.spin_until(lambda: world.value("synchronization", "dropped.left.duplicate_stamp") == "1")
+    world.spin_until(lambda: "2 publishers share the topic" in world.message("left image"))
+    world.stamp_ns += 10**8
+    assert_lives_on(world, node)
+
+
+def test_broken_compressed_image_is_dropped_by_name(world, start_node):
+    node = start_node(image_transport="compressed", input_timeout_s=30.0)
+    topics = [f"{name}/image_raw/compressed" for name in CAMERA_NAMESPACES]
+    publishers = [world.create_publisher(CompressedImage, topic, 10) for topic in topics]
+    world.spin_until(lambda: all(publisher.get_subscription_count() for publisher in publishers))
+    world.spin_for(0.3)
+    world.publish_infos()
+    for publisher in publishers:
+        message = CompressedImage(format="jpeg", data=b"not a picture")
+        set_stamp(message, world.stamp_ns)
+        publisher.publish(message)
+    world.spin_until(lambda: world.value("pipeline", "dropped.bad_image") == "1")
+    assert "not an image" in world.value("pipeline", "reason.bad_image")
+    assert node.is_alive()
+
+
+def test_transform_that_never_comes_is_named(world, start_node):
+    node = start_node(extrinsics_source="tf")
+    world.wait_for_node(node)
+    world.publish_pair()
+    world.spin_until(lambda: world.value("pipeline", "dropped.no_extrinsics") == "1")
+    assert "'velodyne' to 'camera_color_left' on /tf_static" in world.value("pipeline", "reason.no_extrinsics")
+    assert world.grids == []
+    assert node.is_alive()
+
+
+def test_auto_extrinsics_fall_back_to_the_parameter_and_say_so(world, start_node):
+    node = start_node(extrinsics_source="auto", tf_timeout_s=0.2)
+    world.wait_for_node(node)
+    world.publish_pair()
+    world.spin_for(0.5)
+    assert_lives_on(world, node)
+    assert "using the parameter t_camera_grid" in node.log
+    world.spin_until(lambda: world.value("pipeline", "extrinsics").startswith("parameter (no transform"))
+
+
+def test_results_older_than_max_age_are_never_published(world, start_node):
+    node = start_node(dummy_latency_s=1.0, max_age_s=0.5)
+    world.wait_for_node(node)
+    world.publish_pair()
+    world.spin_until(lambda: world.value("pipeline", "dropped.too_old") == "1")
+    assert "exceeds max_age_s = 0.50" in world.value("pipeline", "reason.too_old")
+    assert world.grids == []
+    assert node.is_alive()
+
+
+def test_live_stamp_that_is_old_already_is_not_processed(world, start_node):
+    node = start_node(max_age_s=5.0)
+    world.wait_for_node(node)
+    world.stamp_ns = world.get_clock().now().nanoseconds - 60 * 10**9
+    world.publish_pair()
+    world.spin_until(lambda: world.value("pipeline", "dropped.too_old") == "1")
+    world.stamp_ns = world.get_clock().now().nanoseconds
+    assert_lives_on(world, node)

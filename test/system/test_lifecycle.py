@@ -1,0 +1,118 @@
+"""Starting, stopping, and staying responsive."""
+
+import signal
+
+import pytest
+from lifecycle_msgs.msg import State, Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
+from rcl_interfaces.srv import SetParameters
+
+pytestmark = pytest.mark.system
+
+
+def call(world, service_type, name, request):
+    client = world.create_client(service_type, name)
+    world.spin_until(client.service_is_ready)
+    future = client.call_async(request)
+    world.spin_until(future.done)
+    return future.result()
+
+
+def set_parameter(world, name, value):
+    kind = ParameterType.PARAMETER_DOUBLE if isinstance(value, float) else ParameterType.PARAMETER_STRING
+    field = "double_value" if isinstance(value, float) else "string_value"
+    parameter = Parameter(name=name, value=ParameterValue(type=kind, **{field: value}))
+    return call(world, SetParameters, "/scanssc/set_parameters", SetParameters.Request(parameters=[parameter])).results[0]
+
+
+def change_state(world, transition_id):
+    request = ChangeState.Request(transition=Transition(id=transition_id))
+    return call(world, ChangeState, "/scanssc/change_state", request).success
+
+
+def state(world):
+    return call(world, GetState, "/scanssc/get_state", GetState.Request()).current_state.id
+
+
+def test_bad_set_up_is_refused_with_everything_that_is_wrong(start_node):
+    node = start_node(model="magic", device="cuda", sync_tolerance_s=7.5, grid_frame="''")
+    assert node.process.wait(60) == 1
+    for problem in ("model: expected one of", "device: cuda was asked for", "sync_tolerance_s", "grid_frame"):
+        assert problem in node.log
+    assert "4 problem(s)" in node.log
+    assert "Traceback" not in node.log
+
+
+def test_without_autostart_a_manager_leads_through_all_states(world, start_node):
+    node = start_node(autostart=False)
+    assert state(world) == State.PRIMARY_STATE_UNCONFIGURED
+    for _ in range(2):  # what cleanup frees, configure makes again
+        assert change_state(world, Transition.TRANSITION_CONFIGURE)
+        assert change_state(world, Transition.TRANSITION_ACTIVATE)
+        world.wait_for_node(node)
+        world.wait_for_grid(world.publish_pair())
+        assert change_state(world, Transition.TRANSITION_DEACTIVATE)
+        num_grids = len(world.grids)
+        world.spin_until(lambda: world.count_subscribers("/kitti/camera_color_left/image_raw") == 0)
+        world.publish_pair()
+        world.spin_for(0.5)
+        assert len(world.grids) == num_grids
+        assert change_state(world, Transition.TRANSITION_CLEANUP)
+    assert state(world) == State.PRIMARY_STATE_UNCONFIGURED
+    assert node.stop() == 0
+
+
+def test_refused_configuration_can_be_mended_and_tried_again(world, start_node):
+    node = start_node(autostart=False, device="cuda")
+    assert not change_state(world, Transition.TRANSITION_CONFIGURE)
+    assert "device: cuda was asked for" in node.log
+    assert set_parameter(world, "device", "cpu").successful
+    assert change_state(world, Transition.TRANSITION_CONFIGURE)
+
+
+def test_executor_answers_while_the_model_is_at_work(world, start_node):
+    node = start_node(dummy_latency_s=3.0, max_age_s=30.0)
+    world.wait_for_node(node)
+    stamp_ns = world.publish_pair()
+    world.spin_for(0.3)
+    assert set_parameter(world, "max_age_s", 20.0).successful
+    assert world.grids == [], "the answer must come before the model is done"
+    world.wait_for_grid(stamp_ns)
+
+
+def test_parameters_of_a_running_node_change_only_where_that_is_safe(world, start_node):
+    node = start_node()
+    world.wait_for_node(node)
+    assert set_parameter(world, "markers_max_rate_hz", 2.0).successful
+    refused = set_parameter(world, "model", "stereo")
+    assert not refused.successful and "clean up the node first" in refused.reason
+    assert not set_parameter(world, "max_age_s", -1.0).successful
+    assert node.is_alive()
+
+
+@pytest.mark.parametrize("with_signal", [signal.SIGINT, signal.SIGTERM])
+def test_signal_during_inference_ends_the_node_cleanly(world, start_node, with_signal):
+    node = start_node(dummy_latency_s=2.0, max_age_s=30.0)
+    world.wait_for_node(node)
+    world.publish_pair()
+    world.spin_for(0.5)
+    assert node.stop(with_signal) == 0
+    assert "Traceback" not in node.log
+    assert "failed" not in node.log
+
+
+def test_only_the_newest_pair_is_kept_and_each_processed_one_gives_one_grid(world, start_node):
+    node = start_node(dummy_latency_s=0.5, max_age_s=30.0)
+    world.wait_for_node(node)
+    stamps_ns = []
+    for _ in range(10):
+        stamps_ns.append(world.publish_pair())
+        world.spin_for(0.1)
+    newest = world.wait_for_grid(stamps_ns[-1])
+    world.spin_until(
+        lambda: int(world.value("pipeline", "processed")) + int(world.value("pipeline", "dropped.superseded")) == 10
+    )
+    assert world.value("synchronization", "matched") == "10"
+    assert len(world.grids) == int(world.value("pipeline", "processed"))
+    assert world.grids[-1] == newest

@@ -1,0 +1,40 @@
+"""The platform is judged before anything is downloaded."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+PATH = Path(__file__).resolve().parents[2] / "tools" / "setup_environment.py"
+spec = importlib.util.spec_from_file_location("setup_environment", PATH)
+setup_environment = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(setup_environment)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (("platform", "machine", lambda: "aarch64"), "x86_64.*aarch64"),
+        (("platform", "python_implementation", lambda: "PyPy"), "PyPy"),
+        (("platform", "libc_ver", lambda: ("glibc", "2.27")), r"glibc 2\.28.*2\.27"),
+        (("platform", "libc_ver", lambda: ("", "")), "another C library"),
+        (("sys", "version_info", (3, 9, 18)), r"3\.10 to 3\.14"),
+    ],
+)
+def test_unsupported_platforms_are_named_with_what_is_needed(monkeypatch, change, reason):
+    module, name, value = change
+    monkeypatch.setattr(getattr(setup_environment, module), name, value)
+    with pytest.raises(setup_environment.SetupError, match=reason):
+        setup_environment.check_platform()
+
+
+def test_what_the_system_lacks_is_named_with_one_command_where_we_are_not_root(monkeypatch):
+    monkeypatch.setattr(setup_environment.shutil, "which", lambda name: None)
+    monkeypatch.setattr(setup_environment.os, "geteuid", lambda: 1000)
+    with pytest.raises(setup_environment.SetupError, match="lacks g.*sudo apt-get install -y"):
+        setup_environment.install_system_packages()
+
+
+def test_a_failed_step_is_named_with_its_remedy():
+    with pytest.raises(setup_environment.SetupError, match="step 'try' failed with status 1.*\n.*do this"):
+        setup_environment.run("try", ["false"], "do this")
