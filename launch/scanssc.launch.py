@@ -1,15 +1,17 @@
 """Start the scanssc node, with RViz if asked for.
 
-    ros2 launch scanssc_ros scanssc.launch.py topics:=kitti2bag image_transport:=compressed rviz:=true
+ros2 launch scanssc_ros scanssc.launch.py topics:=kitti2bag image_transport:=compressed rviz:=true
 """
 
 import os
+from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
-from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch.substitutions import EnvironmentVariable, LaunchConfiguration
 from launch_ros.actions import Node
+
+from launch import LaunchContext, LaunchDescription
 
 # Names in the node, before remapping.
 NODE_TOPICS = {
@@ -45,7 +47,7 @@ def _start(context: LaunchContext) -> list:
 
     overrides = {"use_sim_time": argument("use_sim_time") == "true", "image_transport": argument("image_transport")}
     overrides |= {name: argument(name) for name in ("model", "stereo_backend", "device") if argument(name)}
-    share = get_package_share_directory("scanssc_ros")
+    rviz_file = Path(get_package_share_directory("scanssc_ros")) / "config" / "scanssc.rviz"
     nodes = [
         Node(
             package="scanssc_ros",
@@ -62,7 +64,7 @@ def _start(context: LaunchContext) -> list:
             Node(
                 package="rviz2",
                 executable="rviz2",
-                arguments=["-d", os.path.join(share, "config", "scanssc.rviz")],
+                arguments=["-d", str(rviz_file)],
                 parameters=[{"use_sim_time": overrides["use_sim_time"]}],
             )
         )
@@ -71,19 +73,22 @@ def _start(context: LaunchContext) -> list:
 
 def generate_launch_description() -> LaunchDescription:
     """Arguments, environment, node."""
-    config = os.path.join(get_package_share_directory("scanssc_ros"), "config")
+    config = Path(get_package_share_directory("scanssc_ros")) / "config"
     is_older = os.environ.get("ROS_DISTRO") in FASTRTPS_DISTRIBUTIONS
     profile_variable = "FASTRTPS_DEFAULT_PROFILES_FILE" if is_older else "FASTDDS_DEFAULT_PROFILES_FILE"
-    profile = EnvironmentVariable(profile_variable, default_value=os.path.join(config, "fastdds.xml"))
+    profile = EnvironmentVariable(profile_variable, default_value=str(config / "fastdds.xml"))
 
     def declare(name: str, default: str, description: str, choices: list[str] | None = None) -> DeclareLaunchArgument:
         return DeclareLaunchArgument(name, default_value=default, description=description, choices=choices)
 
     return LaunchDescription(
         [
-            declare("params_file", os.path.join(config, "scanssc.yaml"), "Parameters of the node."),
+            declare("params_file", str(config / "scanssc.yaml"), "Parameters of the node."),
             declare("topics", "kitti2bag", "Topic names of this converter.", list(CONVERTERS)),
-            *(declare(name, "", f"Topic of the {name.replace('_', ' ')}; empty = the converter's.") for name in NODE_TOPICS),
+            *(
+                declare(name, "", f"Topic of the {name.replace('_', ' ')}; empty = the converter's.")
+                for name in NODE_TOPICS
+            ),
             declare("image_transport", "raw", "Type of the image topics.", ["raw", "compressed"]),
             declare("model", "", "Source of occupancy; empty = as in params_file."),
             declare("stereo_backend", "", "Source of depth; empty = as in params_file."),

@@ -1,6 +1,6 @@
 """Replays a rosbag2 (mcap or sqlite3) as raw bytes, on machines without rosbag2.
 
-    ros2 run scanssc_ros bag_player BAG [--rate 1.0] [--loop] [--clock] [--ros-args -r old:=new]
+ros2 run scanssc_ros bag_player BAG [--rate 1.0] [--loop] [--clock] [--ros-args -r old:=new]
 """
 
 import argparse

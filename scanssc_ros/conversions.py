@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
+from scanssc_core.data.images import ENCODINGS, decode_compressed_image, decode_image
 from scanssc_core.geometry import VoxelGridSpec, matrix_to_quaternion, quaternion_to_matrix
 from scanssc_core.labels import LabelSet
 from scanssc_core.occupancy.interface import Occupancy
-from scanssc_core.data.images import ENCODINGS, decode_compressed_image, decode_image
 from scanssc_ros.msg import VoxelGrid
 
 _HAS_CV_BRIDGE = find_spec("cv_bridge") is not None

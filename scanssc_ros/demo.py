@@ -106,11 +106,13 @@ class Recorder(Node):
             self.shown = (image_to_rgb(self._lefts[stamp_ns]), self._depths[stamp_ns], grid)
         for parts in (self._lefts, self._depths, self._grids):
             for old_ns in [old_ns for old_ns in parts if old_ns <= stamp_ns]:
-                del parts[old_ns]  # type: ignore[attr-defined]
+                del parts[old_ns]
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
-            self.diagnostics[status.name.removeprefix("scanssc: ")] = {entry.key: entry.value for entry in status.values}
+            self.diagnostics[status.name.removeprefix("scanssc: ")] = {
+                entry.key: entry.value for entry in status.values
+            }
 
 
 def prepare_bag(source: Path | None, out: Path, console: Console) -> Path:

@@ -57,9 +57,7 @@ def synchronization_status(inputs: StereoInputs, tolerance_s: float) -> Diagnost
     values: dict[str, object] = {"matched": sync.num_matched, "time_jumps": sync.num_resets}
     for side, drops in zip(SIDES, sync.drops, strict=True):
         values.update({f"dropped.{side}.{cause}": count for cause, count in sorted(drops.items())})
-    is_unmatched = sync.num_matched == 0 and all(
-        inputs.statistics[f"{side} image"].num_received > 2 for side in SIDES
-    )
+    is_unmatched = sync.num_matched == 0 and all(inputs.statistics[f"{side} image"].num_received > 2 for side in SIDES)
     if is_unmatched:
         miss = "" if sync.nearest_miss_ns is None else f"; the nearest were {sync.nearest_miss_ns / 1e6:.1f} ms apart"
         message = f"images arrive on both sides, but no stamps are within {tolerance_s * 1e3:.1f} ms{miss}"

@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 
+from scanssc_core.geometry.frame_graph import FrameGraph
 from scanssc_ros.conversions import transform_to_matrix
 from scanssc_ros.parameters import NodeParameters
-from scanssc_core.geometry.frame_graph import FrameGraph
 
 
 class _TfStaticListener:

@@ -1,6 +1,6 @@
 """Example planner: how far is the way ahead free? Needs nothing but the VoxelGrid message.
 
-    ros2 run scanssc_ros free_distance --ros-args -p corridor_width_m:=2.0
+ros2 run scanssc_ros free_distance --ros-args -p corridor_width_m:=2.0
 """
 
 import sys

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_policy_name_from_kind
+from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from scanssc_core.geometry import StereoRig
@@ -67,7 +68,7 @@ class StereoInputs:
             parameters.sync_backend, self._on_matched, parameters.sync_tolerance_s, parameters.sync_queue_size
         )
         self.calibration_problem = ""
-        self._subscriptions = []
+        self._subscriptions: list[Subscription] = []
         self.statistics: dict[str, InputStatistics] = {}
 
         is_compressed = parameters.image_transport == "compressed"
@@ -181,5 +182,3 @@ def _is_same_calibration(first: CameraInfo, second: CameraInfo) -> bool:
     return (first.width, first.height) == (second.width, second.height) and np.array_equal(
         first.p, second.p, equal_nan=True
     )
-
-

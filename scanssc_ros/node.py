@@ -68,14 +68,14 @@ class ScanSSCNode(LifecycleNode):
         self._outputs: OccupancyOutputs | None = None
         self._inputs: StereoInputs | None = None  # known while active
         self._worker: NewestOnlyWorker[StereoMessages] | None = None
-        threshold = JumpThreshold(
-            min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=True
-        )
+        threshold = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=True)
         self._jump_handle = self.get_clock().create_jump_callback(threshold, post_callback=self._on_time_jump)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         # Steady, so that diagnostics go on when simulated time stands still.
         steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
-        self._diagnostics_timer = self.create_timer(_DIAGNOSTICS_PERIOD_S, self._publish_diagnostics, clock=steady_clock)
+        self._diagnostics_timer = self.create_timer(
+            _DIAGNOSTICS_PERIOD_S, self._publish_diagnostics, clock=steady_clock
+        )
 
     @property
     def autostart(self) -> bool:
@@ -255,9 +255,7 @@ def _descriptor(entry: dataclasses.Field) -> ParameterDescriptor:
     if "choices" in options:
         descriptor.additional_constraints = "one of " + ", ".join(options["choices"])
     if "minimum" in options and isinstance(entry.default, int):
-        descriptor.integer_range = [
-            IntegerRange(from_value=options["minimum"], to_value=options["maximum"], step=1)
-        ]
+        descriptor.integer_range = [IntegerRange(from_value=options["minimum"], to_value=options["maximum"], step=1)]
     elif "minimum" in options:
         descriptor.floating_point_range = [
             FloatingPointRange(from_value=options["minimum"], to_value=options["maximum"], step=0.0)

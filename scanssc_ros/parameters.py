@@ -57,13 +57,13 @@ class NodeParameters:
         "Source of occupancy: stereo = depth put into the grid, geometry only; dummy = one fixed block, for tests.",
         choices=OCCUPANCY_BACKENDS,
     )
-    device: str = _parameter("auto", "Where the model runs; auto = CUDA if there is one.", choices=("auto", "cpu", "cuda"))
+    device: str = _parameter(
+        "auto", "Where the model runs; auto = CUDA if there is one.", choices=("auto", "cpu", "cuda")
+    )
     precision: str = _parameter(
         "float32", "Number format of the model's forward pass.", choices=("float32", "float16", "bfloat16")
     )
-    num_threads: int = _parameter(
-        0, "CPU threads of torch and OpenCV; 0 leaves their default.", minimum=0, maximum=256
-    )
+    num_threads: int = _parameter(0, "CPU threads of torch and OpenCV; 0 leaves their default.", minimum=0, maximum=256)
     keep_unseen: bool = _parameter(
         False, "Keep what the model completed outside the left camera's view; else those voxels are UNKNOWN."
     )
@@ -72,19 +72,23 @@ class NodeParameters:
     camera_frame: str = _parameter("", "Optical frame of the left camera; empty = frame_id of its images.")
     extrinsics_source: str = _parameter(
         "auto",
-        "Pose of the camera: tf = static transforms; parameter = t_camera_grid; auto = tf if it comes within tf_timeout_s.",
+        "Pose of the camera: tf, parameter (t_camera_grid), or auto: tf, after tf_timeout_s without it the parameter.",
         choices=("auto", "tf", "parameter"),
     )
     tf_timeout_s: float = _parameter(
         1.0, "How long auto waits for the transform after the first pair.", minimum=0.0, maximum=60.0
     )
-    t_camera_grid: list[float] = _parameter(
+    t_camera_grid: list[float] = _parameter(  # noqa: RUF009 (a field with a default factory)
         _KITTI_T_CAMERA_GRID,
         "Grid frame -> left camera's optical frame: the upper 3x4 of the matrix, row by row, metres. Default: KITTI's.",
     )
     publish_confidence: bool = _parameter(False, "Fill the confidence field, where the model has one.", dynamic=True)
     occupancy_max_rate_hz: float = _parameter(
-        0.0, "Most VoxelGrid messages per second; 0 = one for each processed pair.", minimum=0.0, maximum=1000.0, dynamic=True
+        0.0,
+        "Most VoxelGrid messages per second; 0 = one for each processed pair.",
+        minimum=0.0,
+        maximum=1000.0,
+        dynamic=True,
     )
     markers_max_rate_hz: float = _parameter(
         5.0, "Most marker messages per second; 0 = no limit.", minimum=0.0, maximum=1000.0, dynamic=True
@@ -96,7 +100,11 @@ class NodeParameters:
         5.0, "Most depth images per second; 0 = no limit.", minimum=0.0, maximum=1000.0, dynamic=True
     )
     max_age_s: float = _parameter(
-        2.0, "Results older than this, counted from the image, are not published.", minimum=0.01, maximum=3600.0, dynamic=True
+        2.0,
+        "Results older than this, counted from the image, are not published.",
+        minimum=0.01,
+        maximum=3600.0,
+        dynamic=True,
     )
     input_timeout_s: float = _parameter(
         3.0, "An input without a message for this long is warned about.", minimum=0.1, maximum=3600.0, dynamic=True
@@ -142,7 +150,11 @@ def markdown_table() -> str:
     for entry in dataclasses.fields(NodeParameters):
         options = entry.metadata
         default = getattr(defaults, entry.name)
-        shown = "KITTI's" if isinstance(default, list) else f"`{str(default).lower() if isinstance(default, bool) else default}`"
+        shown = (
+            "KITTI's"
+            if isinstance(default, list)
+            else f"`{str(default).lower() if isinstance(default, bool) else default}`"
+        )
         if default == "":
             shown = '`""`'
         values = ""

@@ -1,4 +1,4 @@
-"""What the worker does with one pair: decode, run the pipeline, publish; every pair that ends early is counted by cause."""
+"""What the worker does with one pair: decode, run the pipeline, publish. A pair that ends early is counted by cause."""
 
 import time
 import traceback

@@ -1,4 +1,4 @@
-"""What the node counts and measures, without ROS: inputs, drops by cause, latency by stage. Safe to use from threads."""
+"""What the node counts and measures, without ROS: inputs, drops by cause, latency by stage."""
 
 import threading
 import time
@@ -58,7 +58,7 @@ class InputStatistics:
 
 
 class PipelineStatistics:
-    """What became of the matched pairs: matched = processed + dropped + in work."""
+    """What became of the matched pairs: matched = processed + dropped + in work. Any thread may call it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -115,13 +115,13 @@ def occupancy_cloud(
     cloud = PointCloud2(header=header, height=1, width=len(indices), is_bigendian=False, is_dense=True)
     cloud.fields = [
         # RViz and PCL read the packed colour from a field that calls itself float.
-        PointField(name=name, offset=_POINT_DTYPE.fields[name][1], datatype=datatype, count=1)
-        for name, datatype in (
-            ("x", PointField.FLOAT32),
-            ("y", PointField.FLOAT32),
-            ("z", PointField.FLOAT32),
-            ("rgb", PointField.FLOAT32),
-            ("class_id", PointField.UINT8),
+        PointField(name=name, offset=offset, datatype=datatype, count=1)
+        for name, offset, datatype in (
+            ("x", 0, PointField.FLOAT32),
+            ("y", 4, PointField.FLOAT32),
+            ("z", 8, PointField.FLOAT32),
+            ("rgb", 12, PointField.FLOAT32),
+            ("class_id", 16, PointField.UINT8),
         )
     ]
     cloud.point_step = _POINT_DTYPE.itemsize

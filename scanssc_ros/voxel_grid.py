@@ -1,7 +1,7 @@
 """For subscribers: a VoxelGrid message as an array with questions a planner asks. NumPy views, no copy of the data.
 
-    view = VoxelGridView(message)
-    view.class_names[view.class_at([[10.0, 0.0, -1.5]])[0]]
+view = VoxelGridView(message)
+view.class_names[view.class_at([[10.0, 0.0, -1.5]])[0]]
 """
 
 import numpy as np
@@ -60,7 +60,7 @@ class VoxelGridView:
             (..., 3) int64 indices and a (...) bool mask of the points inside the grid; indices of others are 0.
         """
         points_grid = transform_points(self._T_grid_frame, np.asarray(points, np.float64)) / self.resolution_m
-        is_inside = ((points_grid >= 0) & (points_grid < self.labels.shape)).all(axis=-1)
+        is_inside: NDArray = np.all((points_grid >= 0) & (points_grid < self.labels.shape), axis=-1)
         return np.floor(np.where(is_inside[..., None], points_grid, 0)).astype(np.int64), is_inside
 
     def indices_to_points(self, indices: ArrayLike) -> NDArray:

@@ -9,7 +9,9 @@ from scanssc_core.cli.bag import bag_app
 from scanssc_core.cli.view import view
 
 app = typer.Typer(
-    help="Semantic scene completion from a stereo pair, without ROS.", no_args_is_help=True, pretty_exceptions_enable=False
+    help="Semantic scene completion from a stereo pair, without ROS.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
 )
 app.add_typer(bag_app, name="bag")
 app.command()(view)

@@ -26,8 +26,12 @@ def open_stereo(path: Path) -> StereoSequence:
 
 
 def view(
-    source: Annotated[Path, typer.Argument(help="rosbag2 (folder, .mcap, .db3) or KITTI sequence folder; or a .rrd file.")],
-    save: Annotated[Path | None, typer.Option(help="Write the recording here (.rrd) instead of opening the viewer.")] = None,
+    source: Annotated[
+        Path, typer.Argument(help="rosbag2 (folder, .mcap, .db3) or KITTI sequence folder; or a .rrd file.")
+    ],
+    save: Annotated[
+        Path | None, typer.Option(help="Write the recording here (.rrd) instead of opening the viewer.")
+    ] = None,
     frames: Annotated[int, typer.Option(min=0, help="Only the first frames; 0 = all.")] = 0,
     model: Annotated[str, typer.Option(help="Occupancy backend.")] = "stereo",
     stereo_backend: Annotated[str, typer.Option(help="Depth backend.")] = "sgm",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -27,7 +27,7 @@ _BASE_FRAME = "base_link"
 _LIDAR_HEIGHT_M = 1.73
 #: Sequences whose times start at zero are moved to the day KITTI was recorded: stamp 0 means "no time" in ROS.
 _RECORDING_DAY_NS = 1_317_384_000_000_000_000
-_DEFINITION_VERSION = 8  # rosbag2 metadata that Humble to Kilted read
+_DEFINITION_VERSION: Literal[8, 9] = 8  # rosbag2 metadata that Humble to Kilted read
 
 _STORE = get_typestore(Stores.ROS2_HUMBLE)
 # Latched: a node that starts later still gets the transforms.
@@ -94,7 +94,12 @@ def find_stereo_topics(topics: dict[str, str]) -> StereoTopics:
     for message_type in ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"):
         images = sorted(topic for topic, its_type in topics.items() if its_type == message_type)
         for left in images:
-            for left_word, right_word in (("left", "right"), ("image_02", "image_03"), ("cam2", "cam3"), ("cam0", "cam1")):
+            for left_word, right_word in (
+                ("left", "right"),
+                ("image_02", "image_03"),
+                ("cam2", "cam3"),
+                ("cam0", "cam1"),
+            ):
                 right = left.replace(left_word, right_word)
                 if left_word not in left or right not in images:
                     continue
@@ -141,14 +146,14 @@ def write_stereo_bag(
         shutil.rmtree(workshop)
 
 
-def _write_frames(
-    writer: Writer, sequence: StereoSequence, compressed: bool, on_frame: Callable[[], None]
-) -> None:
+def _write_frames(writer: Writer, sequence: StereoSequence, compressed: bool, on_frame: Callable[[], None]) -> None:
     image_name = "sensor_msgs/msg/CompressedImage" if compressed else "sensor_msgs/msg/Image"
     suffix = "/compressed" if compressed else ""
     connections = {}
     for side, namespace in NAMESPACES.items():
-        connections[side, "image"] = writer.add_connection(f"{namespace}/image_raw{suffix}", image_name, typestore=_STORE)
+        connections[side, "image"] = writer.add_connection(
+            f"{namespace}/image_raw{suffix}", image_name, typestore=_STORE
+        )
         connections[side, "info"] = writer.add_connection(
             f"{namespace}/camera_info", "sensor_msgs/msg/CameraInfo", typestore=_STORE
         )
@@ -161,7 +166,9 @@ def _write_frames(
         if offset_ns is None:
             offset_ns = 0 if frame.stamp_ns > _RECORDING_DAY_NS // 2 else _RECORDING_DAY_NS
             transforms = _static_transforms(frame, frame.stamp_ns + offset_ns)
-            writer.write(tf_static, frame.stamp_ns + offset_ns, _STORE.serialize_cdr(transforms, transforms.__msgtype__))
+            writer.write(
+                tf_static, frame.stamp_ns + offset_ns, _STORE.serialize_cdr(transforms, transforms.__msgtype__)
+            )
         stamp_ns = frame.stamp_ns + offset_ns
         for side, image in (("left", frame.left_rgb), ("right", frame.right_rgb)):
             header = _header(stamp_ns, _FRAMES[side])

@@ -29,7 +29,9 @@ class BagSequence:
         self._path = path
         self._grid_frame = grid_frame
         with open_bag(path) as reader:
-            self.topics = find_stereo_topics({connection.topic: connection.msgtype for connection in reader.connections})
+            self.topics = find_stereo_topics(
+                {connection.topic: connection.msgtype for connection in reader.connections}
+            )
             self._num_frames = reader.topics[self.topics.left_image].msgcount
 
     def __len__(self) -> int:
@@ -56,7 +58,7 @@ class BagSequence:
                     if connection.topic == info_topic:
                         infos[side] = reader.deserialize(raw, connection.msgtype)
                     elif connection.topic == image_topic:
-                        message = reader.deserialize(raw, connection.msgtype)
+                        message: Any = reader.deserialize(raw, connection.msgtype)
                         stamp = message.header.stamp
                         images[side][stamp.sec * 1_000_000_000 + stamp.nanosec] = message
                 common = images["left"].keys() & images["right"].keys()
@@ -66,7 +68,9 @@ class BagSequence:
                     yield self._frame(stamp_ns, left, right, infos, frames)
 
     def _frame(self, stamp_ns: int, left: Any, right: Any, infos: dict[str, Any], frames: FrameGraph) -> StereoFrame:
-        rig = StereoRig.from_projection_matrices(infos["left"].p, infos["right"].p, infos["left"].width, infos["left"].height)
+        rig = StereoRig.from_projection_matrices(
+            infos["left"].p, infos["right"].p, infos["left"].width, infos["left"].height
+        )
         T_cam_velo = frames.lookup(left.header.frame_id, self._grid_frame)
         if T_cam_velo is None:
             raise ValueError(

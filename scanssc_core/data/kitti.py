@@ -131,9 +131,7 @@ def _open_raw(directory: Path) -> KittiSequence:
 
 def _open_kitti_360(directory: Path) -> KittiSequence:
     """`data_2d_raw/<drive>`; the calibration lies in `calibration/` beside data_2d_raw."""
-    left_files, right_files = _image_pairs(
-        directory / "image_00" / "data_rect", directory / "image_01" / "data_rect"
-    )
+    left_files, right_files = _image_pairs(directory / "image_00" / "data_rect", directory / "image_01" / "data_rect")
     calibration_folder = directory.parent.parent / "calibration"
     perspective_file, velodyne_file = (calibration_folder / n for n in ("perspective.txt", "calib_cam_to_velo.txt"))
     cameras = read_calibration(perspective_file)

@@ -34,9 +34,7 @@ class VoxelGridSpec:
     @property
     def extent_m(self) -> tuple[tuple[float, float], ...]:
         """((x_min, x_max), (y_min, y_max), (z_min, z_max)), metres."""
-        return tuple(
-            (low, low + size * self.voxel_size_m) for low, size in zip(self.origin_m, self.shape, strict=True)
-        )
+        return tuple((low, low + size * self.voxel_size_m) for low, size in zip(self.origin_m, self.shape, strict=True))
 
     def points_to_indices(self, points: NDArray) -> tuple[NDArray, NDArray]:
         """Voxel of each point.
@@ -58,4 +56,4 @@ class VoxelGridSpec:
 
     def centers(self) -> NDArray:
         """(X, Y, Z, 3) float64 centres of all voxels."""
-        return self.indices_to_points(np.stack(np.indices(self.shape), axis=-1))
+        return self.indices_to_points(np.moveaxis(np.indices(self.shape), 0, -1))

@@ -28,9 +28,7 @@ class OccupancyBackend(Protocol):
     grid: VoxelGridSpec
     label_set: LabelSet
 
-    def predict(
-        self, left_rgb: NDArray, depth_m: NDArray, camera: PinholeCamera, T_cam_grid: NDArray
-    ) -> Occupancy:
+    def predict(self, left_rgb: NDArray, depth_m: NDArray, camera: PinholeCamera, T_cam_grid: NDArray) -> Occupancy:
         """Label the grid.
 
         Args:

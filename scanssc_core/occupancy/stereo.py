@@ -94,8 +94,9 @@ class StereoOccupancyBackend:
 
 
 def densify_rows(points: NDArray, max_step_m: float, max_gap_m: float = 1.0) -> NDArray:
-    """Fill the gaps between image rows on slanted surfaces: far ahead, neighbouring rows of the ground lie apart by more
-    than a voxel.
+    """Fill the gaps between image rows on slanted surfaces.
+
+    Far ahead, neighbouring rows of the ground lie more than a voxel apart.
 
     Args:
         points: (H, W, 3) points of the pixels, NaN where there is none.

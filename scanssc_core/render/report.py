@@ -33,7 +33,7 @@ def render_report(
     figure = Figure(figsize=(16, 9.2), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle(title, fontsize=13)
-    upper, lower = figure.subfigures(2, 1, height_ratios=[0.5, 1])
+    upper, lower = figure.subfigures(2, 1, squeeze=False, height_ratios=[0.5, 1])[:, 0]
     axes = upper.subplot_mosaic([["image", "depth"]])
     axes |= lower.subplot_mosaic([["top", "voxels"]], width_ratios=[0.52, 1])
 
@@ -64,4 +64,3 @@ def render_report(
     png = io.BytesIO()
     figure.savefig(png, format="png")
     return png.getvalue()
-

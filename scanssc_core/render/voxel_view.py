@@ -32,7 +32,7 @@ class Viewpoint:
     """Where the picture is taken from, in the grid frame, metres; `up` is z."""
 
     eye: tuple[float, float, float] = (-14.0, 8.0, 13.0)
-    target: tuple[float, float, float] = (15.0, 0.5, -3.0)
+    target: tuple[float, float, float] = (15.0, 0.5, 0.3)
     focal_px: float = 1080.0
 
     def world_to_eye(self) -> tuple[NDArray, NDArray]:

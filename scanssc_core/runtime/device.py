@@ -14,7 +14,9 @@ def resolve_device(name: str) -> torch.device:
     if name not in ("auto", "cpu", "cuda"):
         raise ValueError(f"device: expected auto, cpu or cuda, got {name!r}")
     if name == "cuda" and not torch.cuda.is_available():
-        build = f"this torch was built for CUDA {torch.version.cuda}" if torch.version.cuda else "this torch has no CUDA"
+        build = (
+            f"this torch was built for CUDA {torch.version.cuda}" if torch.version.cuda else "this torch has no CUDA"
+        )
         raise ValueError(f"device: cuda was asked for, but there is none here ({build}); use cpu or auto")
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -13,7 +13,12 @@ def test_defaults_have_no_problem():
 def test_all_problems_are_listed_at_once_by_name():
     bad = NodeParameters(model="magic", sync_tolerance_s=-1.0, grid_frame="", t_camera_grid=[1.0] * 12)
     problems = bad.problems()
-    assert [problem.partition(":")[0] for problem in problems] == ["sync_tolerance_s", "model", "grid_frame", "t_camera_grid"]
+    assert [problem.partition(":")[0] for problem in problems] == [
+        "sync_tolerance_s",
+        "model",
+        "grid_frame",
+        "t_camera_grid",
+    ]
     assert "stereo" in problems[1]
 
 

@@ -17,7 +17,7 @@ class StockLike:
         for side, its_input in enumerate(inputs):
             its_input.target = lambda item, side=side: self._add(side, item, queue_size)
 
-    def registerCallback(self, callback):  # noqa: N802 (the stock name)
+    def registerCallback(self, callback):
         self.callback = callback
 
     def _add(self, side, item, queue_size):
@@ -29,7 +29,7 @@ class StockLike:
 
 
 class Input:
-    def signalMessage(self, item):  # noqa: N802 (the stock name)
+    def signalMessage(self, item):
         self.target(item)
 
 

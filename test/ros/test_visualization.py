@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 from rclpy.serialization import deserialize_message, serialize_message
-from reference import messages as naive
 from std_msgs.msg import Header
 from visualization_msgs.msg import Marker
 
+from reference import messages as naive
 from scanssc_core.geometry import VoxelGridSpec
 from scanssc_core.labels import SEMANTIC_KITTI
 from scanssc_ros.visualization import marker_with_points, occupancy_cloud, occupancy_marker, surface_voxels

@@ -2,6 +2,7 @@
 
 import pytest
 import rclpy
+
 from system.harness import NodeProcess, World
 
 

@@ -1,5 +1,6 @@
 """Bags through the node, and what other processes get of it."""
 
+import itertools
 import subprocess
 import time
 
@@ -9,7 +10,6 @@ from rclpy.serialization import deserialize_message
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image, PointCloud2
 from std_msgs.msg import Float32
-from system.harness import SECOND_NS, executable, grid_stamp_ns, scene
 from visualization_msgs.msg import Marker
 
 from scanssc_core.data.bag import write_stereo_bag
@@ -21,7 +21,9 @@ from scanssc_core.labels import STEREO_GEOMETRY
 from scanssc_core.occupancy.visibility import visible_voxels
 from scanssc_core.runtime.backends import make_occupancy_backend, make_stereo_backend
 from scanssc_core.runtime.pipeline import OccupancyPipeline
+from scanssc_ros.parameters import NodeParameters
 from scanssc_ros.voxel_grid import UNKNOWN, VoxelGridView
+from system.harness import SECOND_NS, executable, grid_stamp_ns, scene
 
 pytestmark = pytest.mark.system
 
@@ -92,7 +94,7 @@ def test_bag_that_loops_is_matched_completely_in_every_round(world, start_node, 
     received = int(world.value("left image", "received"))
     assert int(world.value("synchronization", "matched")) >= received - 1
     stamps_ns = [grid_stamp_ns(grid) for grid in world.grids]
-    assert any(later < earlier for earlier, later in zip(stamps_ns, stamps_ns[1:], strict=False))
+    assert any(later < earlier for earlier, later in itertools.pairwise(stamps_ns))
     assert node.is_alive()
 
 
@@ -155,8 +157,6 @@ def test_what_the_camera_cannot_see_is_unknown_unless_the_model_completes_it(wor
     assert (view.labels == UNKNOWN).any() == (not keep_unseen)
     assert view.confidence is not None
     grid = make_occupancy_backend("dummy").grid
-    from scanssc_ros.parameters import NodeParameters
-
     camera = PinholeCamera(180.0, 180.0, 159.5, 40.0, width=320, height=96)
     visible = visible_voxels(grid, camera, NodeParameters().T_cam_grid).voxel_index
     if not keep_unseen:

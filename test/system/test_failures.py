@@ -4,9 +4,9 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.qos import ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
-from system.harness import World, camera_info, make_image, set_stamp
 
 from scanssc_ros.inputs import CAMERA_NAMESPACES
+from system.harness import World, camera_info, make_image, set_stamp
 
 pytestmark = pytest.mark.system
 
@@ -127,9 +127,7 @@ def test_image_that_cannot_be_decoded_is_dropped_by_name(world, start_node):
     assert_lives_on(world, node)
 
 
-@pytest.mark.parametrize(
-    ("value", "reason"), [(float("nan"), "NaN"), (0.0, "all zero")], ids=["nan", "zero"]
-)
+@pytest.mark.parametrize(("value", "reason"), [(float("nan"), "NaN"), (0.0, "all zero")], ids=["nan", "zero"])
 def test_camera_info_without_calibration_is_rejected_until_a_good_one_comes(world, start_node, value, reason):
     node = start_node()
     world.wait_for_node(node)

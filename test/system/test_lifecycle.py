@@ -23,7 +23,9 @@ def set_parameter(world, name, value):
     kind = ParameterType.PARAMETER_DOUBLE if isinstance(value, float) else ParameterType.PARAMETER_STRING
     field = "double_value" if isinstance(value, float) else "string_value"
     parameter = Parameter(name=name, value=ParameterValue(type=kind, **{field: value}))
-    return call(world, SetParameters, "/scanssc/set_parameters", SetParameters.Request(parameters=[parameter])).results[0]
+    return call(world, SetParameters, "/scanssc/set_parameters", SetParameters.Request(parameters=[parameter])).results[
+        0
+    ]
 
 
 def change_state(world, transition_id):

@@ -40,9 +40,7 @@ def render(scene: Scene, camera: PinholeCamera, T_world_cam: NDArray) -> tuple[N
 def _rays(camera: PinholeCamera, T_world_cam: NDArray) -> tuple[NDArray, NDArray]:
     """Origin (3,) and (H, W, 3) directions in the world; a direction is one metre long along the optical axis."""
     u, v = np.meshgrid(np.arange(camera.width), np.arange(camera.height))
-    directions_cam = np.stack(
-        [(u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy, np.ones(u.shape)], axis=-1
-    )
+    directions_cam = np.stack([(u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy, np.ones(u.shape)], axis=-1)
     return T_world_cam[:3, 3], directions_cam @ T_world_cam[:3, :3].T
 
 

@@ -107,7 +107,9 @@ def _trees_and_posts(rng: np.random.Generator, side: int, length_m: float) -> li
             solids.append(Cylinder("pole", "plain", (x_m, y_m, 3.0), (0.2, 0.2, 6.0), (0.45, 0.46, 0.47), seed=seed))
         else:
             solids.append(Cylinder("pole", "plain", (x_m, y_m, 1.2), (0.12, 0.12, 2.4), (0.50, 0.50, 0.52), seed=seed))
-            solids.append(Box("traffic-sign", "plain", (x_m, y_m, 2.5), (0.08, 0.7, 0.7), (0.75, 0.12, 0.10), seed=seed))
+            solids.append(
+                Box("traffic-sign", "plain", (x_m, y_m, 2.5), (0.08, 0.7, 0.7), (0.75, 0.12, 0.10), seed=seed)
+            )
     for x_m in rng.uniform(8, length_m, size=7):
         solids.append(
             Ellipsoid("vegetation", "foliage", (float(x_m), side * 7.6, 0.6), (2.2, 1.6, 1.5), (0.24, 0.42, 0.16))

@@ -73,10 +73,10 @@ class SyntheticSequence:
     def write(
         self, directory: Path, with_voxels: bool = False, on_frame: Callable[[], None] = lambda: None, workers: int = 2
     ) -> None:
-        """Write a KITTI odometry sequence folder: image_2, image_3, calib.txt, times.txt, poses.txt, and voxels/*.label.
+        """Write a folder in the layout of KITTI odometry: image_2, image_3, calib.txt, times.txt, poses.txt.
 
         Args:
-            with_voxels: write the true voxels too.
+            with_voxels: write the true voxels too (voxels/*.label).
             on_frame: called after every frame, for a progress bar.
             workers: processes that render.
         """

@@ -72,13 +72,28 @@ def test_path_without_a_bag_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("left", "right", "info", "kind"),
     [
-        ("/kitti/camera_color_left/image_raw", "/kitti/camera_color_right/image_raw", "/kitti/camera_color_left", IMAGE),
-        ("/kitti/camera/color/left/image_raw", "/kitti/camera/color/right/image_raw", "/kitti/camera/color/left", IMAGE),
+        (
+            "/kitti/camera_color_left/image_raw",
+            "/kitti/camera_color_right/image_raw",
+            "/kitti/camera_color_left",
+            IMAGE,
+        ),
+        (
+            "/kitti/camera/color/left/image_raw",
+            "/kitti/camera/color/right/image_raw",
+            "/kitti/camera/color/left",
+            IMAGE,
+        ),
         ("/stereo/left/image_rect/compressed", "/stereo/right/image_rect/compressed", "/stereo/left", COMPRESSED),
     ],
 )
 def test_stereo_topics_of_several_converters_are_found(left, right, info, kind):
-    topics = {left: kind, right: kind, f"{info}/camera_info": INFO, f"{info.replace('left', 'right')}/camera_info": INFO}
+    topics = {
+        left: kind,
+        right: kind,
+        f"{info}/camera_info": INFO,
+        f"{info.replace('left', 'right')}/camera_info": INFO,
+    }
     found = find_stereo_topics({**topics, "/velo/points": "sensor_msgs/msg/PointCloud2"})
     assert (found.left_image, found.right_image) == (left, right)
     assert found.left_info == f"{info}/camera_info"

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-from reference.rendering import march
 
+from reference.rendering import march
 from scanssc_core.data.kitti import open_sequence
 from scanssc_core.data.semantic_kitti import GRID_SHAPE
 from scanssc_core.data.synthetic.renderer import render

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-from reference.geometry import project_point
 
+from reference.geometry import project_point
 from scanssc_core.geometry import PinholeCamera, pixels_to_points, points_to_pixels
 
 CAMERA = PinholeCamera(50.0, 55.0, 10.5, 4.25, width=21, height=9)

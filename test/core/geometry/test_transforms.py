@@ -44,7 +44,9 @@ def test_inverse_transform_brings_points_back(quaternion, translation):
     T_a_b[:3, :3] = quaternion_to_matrix(quaternion)
     T_a_b[:3, 3] = translation
     points_b = np.random.default_rng(0).normal(size=(2, 5, 3))
-    np.testing.assert_allclose(transform_points(invert_transform(T_a_b), transform_points(T_a_b, points_b)), points_b, atol=1e-9)
+    np.testing.assert_allclose(
+        transform_points(invert_transform(T_a_b), transform_points(T_a_b, points_b)), points_b, atol=1e-9
+    )
 
 
 def test_transform_keeps_the_dtype_of_points():

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from reference.geometry import point_to_index
 
+from reference.geometry import point_to_index
 from scanssc_core.geometry import VoxelGridSpec
 
 ODD_GRID = VoxelGridSpec(shape=(5, 3, 2), voxel_size_m=0.5, origin_m=(-1.0, 2.0, 0.25))

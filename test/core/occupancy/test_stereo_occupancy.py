@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-from reference.occupancy import seen_through
 
+from reference.occupancy import seen_through
 from scanssc_core.data.synthetic.scene import street_scene, wall_scene
 from scanssc_core.data.synthetic.sequence import T_CAM_VELO, SyntheticSequence
 from scanssc_core.geometry import PinholeCamera, VoxelGridSpec
