@@ -45,7 +45,7 @@ from scanssc_ros.voxel_grid import VoxelGridView
 
 _SYNTHETIC_FRAMES = 30
 _START_TIMEOUT_S = 60.0
-_IDLE_TIMEOUT_S = 60.0
+_IDLE_TIMEOUT_S = 30.0
 _STOP_TIMEOUT_S = 20.0
 
 
@@ -150,7 +150,15 @@ def node_command(topics: StereoTopics, extra: list[str]) -> list[str]:
     ):
         remaps += ["-r", f"{namespace}/image_raw{suffix}:={image}", "-r", f"{namespace}/camera_info:={info}"]
     transport = "compressed" if topics.is_compressed else "raw"
-    parameters = ["-p", f"image_transport:={transport}", "-p", "depth_max_rate_hz:=0.0"]
+    # The player publishes reliably, so every pair can be asked for; a camera would not.
+    parameters = [
+        "-p",
+        f"image_transport:={transport}",
+        "-p",
+        "qos_reliability:=reliable",
+        "-p",
+        "depth_max_rate_hz:=0.0",
+    ]
     return [str(_executable("scanssc_node")), "--ros-args", *parameters, *remaps, *extra]
 
 
@@ -189,7 +197,12 @@ def run_demo(bag: Path, out: Path, extra: list[str], console: Console) -> tuple[
             _spin_until(recorder, lambda: player.poll() is not None, float("inf"), node, "replay the bag")
             if player.returncode != 0:
                 raise DemoError(f"step 'replay the bag' failed with status {player.returncode}")
-            _spin_until(recorder, lambda: _is_idle(recorder, num_pairs), _IDLE_TIMEOUT_S, node, "process the pairs")
+            try:
+                _spin_until(recorder, lambda: _is_idle(recorder, num_pairs), _IDLE_TIMEOUT_S, node, "process the pairs")
+            except DemoError as error:
+                values = {side: recorder.diagnostics.get(f"{side} image", {}) for side in SIDES}
+                received = {side: entry.get("received", "0") for side, entry in values.items()}
+                raise DemoError(f"{error}; of {num_pairs} images the node received {received}") from error
         finally:
             node.send_signal(signal.SIGINT)
             try:

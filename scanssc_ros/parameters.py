@@ -41,7 +41,7 @@ class NodeParameters:
         "Reliability of the input subscriptions; best_effort takes from reliable publishers too.",
         choices=("best_effort", "reliable"),
     )
-    qos_depth: int = _parameter(5, "Queue depth of the input subscriptions.", minimum=1, maximum=100)
+    qos_depth: int = _parameter(10, "Queue depth of the input subscriptions.", minimum=1, maximum=100)
     sync_backend: str = _parameter(
         "auto",
         "Pairing: message_filters, our own (builtin), or auto = message_filters where it is installed.",
