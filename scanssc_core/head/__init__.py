@@ -1,0 +1,1 @@
+"""From fused features to class logits of the fine grid."""

@@ -1,0 +1,151 @@
+"""EfficientNet (M. Tan and Q. Le, ICML 2019) with TensorFlow's "SAME" padding, for the features of five levels.
+
+In: normalised RGB. Out: features at strides 4, 8, 16, 32 and, after the last 1x1 convolution, 32 again. The module tree
+follows the stages of the paper; B7 is the ScanSSC backbone (63.8 M parameters without classifier).
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+_BN_EPS = 1e-3
+
+# Stages of B0: blocks as (kernel, expansion, channels, stride, repeats). A stage may hold two groups of blocks.
+_STAGES = (
+    ((3, 1, 16, 1, 1),),
+    ((3, 6, 24, 2, 2),),
+    ((5, 6, 40, 2, 2),),
+    ((3, 6, 80, 2, 3), (5, 6, 112, 1, 3)),
+    ((5, 6, 192, 2, 4), (3, 6, 320, 1, 1)),
+)
+_STEM_CHANNELS, _LAST_CHANNELS = 32, 1280
+
+
+@dataclass(frozen=True)
+class EfficientNetConfig:
+    """Scaling of the family.
+
+    Attributes:
+        width: factor on channels.
+        depth: factor on the number of blocks.
+        drop_path_rate: stochastic depth of the last block; rises linearly from zero.
+    """
+
+    width: float = 2.0
+    depth: float = 3.1
+    drop_path_rate: float = 0.2
+
+    def channels(self, base: int) -> int:
+        """Scaled channels, a multiple of 8 and not more than a tenth smaller than the exact product."""
+        exact = base * self.width
+        rounded = max(8, int(exact + 4) // 8 * 8)
+        return rounded + 8 if rounded < 0.9 * exact else rounded
+
+    def repeats(self, base: int) -> int:
+        """Scaled number of blocks."""
+        return math.ceil(base * self.depth)
+
+    def level_channels(self) -> tuple[int, ...]:
+        """Channels of the five levels of features."""
+        stages = [self.channels(stage[-1][2]) for stage in _STAGES[1:]]
+        return (*stages, self.channels(_LAST_CHANNELS))
+
+
+class SameConv2d(nn.Conv2d):
+    """Convolution whose output is ceil(size / stride): the padding follows the input, its odd pixel right and below."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        pads = []
+        for size, kernel, stride in zip(x.shape[-1:-3:-1], self.kernel_size[::-1], self.stride[::-1], strict=True):
+            total = max((math.ceil(size / stride) - 1) * stride + kernel - size, 0)
+            pads += [total // 2, total - total // 2]
+        return F.conv2d(F.pad(x, pads), self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
+
+
+class ConvNormAct(nn.Module):
+    """SAME convolution, batch norm, and Swish unless told otherwise."""
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel: int, stride: int = 1, groups: int = 1, act: bool = True
+    ) -> None:
+        super().__init__()
+        self.conv = SameConv2d(in_channels, out_channels, kernel, stride, groups=groups, bias=False)
+        self.bn = nn.BatchNorm2d(out_channels, eps=_BN_EPS)
+        self.has_act = act
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.bn(self.conv(x))
+        return F.silu(x) if self.has_act else x
+
+
+class SqueezeExcite(nn.Module):
+    """Gate of each channel from the mean of all channels."""
+
+    def __init__(self, channels: int, squeezed_channels: int) -> None:
+        super().__init__()
+        self.reduce = nn.Conv2d(channels, squeezed_channels, 1)
+        self.expand = nn.Conv2d(squeezed_channels, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate = F.silu(self.reduce(x.mean(dim=(2, 3), keepdim=True)))
+        return x * torch.sigmoid(self.expand(gate))
+
+
+class MBConv(nn.Module):
+    """Inverted bottleneck: expand, depth-wise convolution, squeeze-excite, project; residual where shapes allow."""
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel: int, stride: int, expansion: int, drop_path_rate: float
+    ) -> None:
+        super().__init__()
+        mid_channels = in_channels * expansion
+        self.expand = ConvNormAct(in_channels, mid_channels, 1) if expansion > 1 else nn.Identity()
+        self.depthwise = ConvNormAct(mid_channels, mid_channels, kernel, stride, groups=mid_channels)
+        self.se = SqueezeExcite(mid_channels, in_channels // 4)
+        self.project = ConvNormAct(mid_channels, out_channels, 1, act=False)
+        self.has_residual = stride == 1 and in_channels == out_channels
+        self.drop_path_rate = drop_path_rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.project(self.se(self.depthwise(self.expand(x))))
+        if not self.has_residual:
+            return y
+        if self.training and self.drop_path_rate > 0:
+            keep = 1 - self.drop_path_rate
+            y = y * torch.bernoulli(torch.full_like(y[:, :1, :1, :1], keep)) / keep
+        return x + y
+
+
+class EfficientNet(nn.Module):
+    """Features of five levels."""
+
+    def __init__(self, config: EfficientNetConfig) -> None:
+        super().__init__()
+        channels = config.channels(_STEM_CHANNELS)
+        self.stem = ConvNormAct(3, channels, 3, stride=2)
+        num_blocks = sum(config.repeats(repeats) for stage in _STAGES for *_, repeats in stage)
+        self.stages = nn.ModuleList()
+        index = 0
+        for stage in _STAGES:
+            blocks = []
+            for kernel, expansion, base, stride, repeats in stage:
+                for repeat in range(config.repeats(repeats)):
+                    rate = config.drop_path_rate * index / num_blocks
+                    out_channels = config.channels(base)
+                    blocks.append(MBConv(channels, out_channels, kernel, stride if repeat == 0 else 1, expansion, rate))
+                    channels, index = out_channels, index + 1
+            self.stages.append(nn.Sequential(*blocks))
+        self.last = ConvNormAct(channels, config.channels(_LAST_CHANNELS), 1)
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """(B, 3, H, W) -> five levels (B, C_i, H_i, W_i) at strides 4, 8, 16, 32, 32."""
+        x = self.stages[0](self.stem(image))
+        levels = []
+        for stage in self.stages[1:]:
+            x = stage(x)
+            levels.append(x)
+        levels.append(self.last(x))
+        return levels

@@ -1,0 +1,69 @@
+"""The camera as the network sees it: projection, pose, and how the raw image was resized and cropped.
+
+A network pixel is ``image_rotation @ (u_raw, v_raw) + image_translation``; pixel centres at integers, the half pixel of
+the resize filter is left out as published.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class CameraInputs:
+    """Matrices of a batch of cameras.
+
+    Attributes:
+        projection: (B, 4, 4) P of the raw image, padded by 0 0 0 1. Its fourth column places the camera beside the
+            frame that T_grid_cam starts from (KITTI: camera 0).
+        T_grid_cam: (B, 4, 4) that frame -> grid frame.
+        image_rotation: (B, 3, 3) diagonal scale of the resize.
+        image_translation: (B, 3) minus the crop.
+    """
+
+    projection: Tensor
+    T_grid_cam: Tensor
+    image_rotation: Tensor
+    image_translation: Tensor
+
+    def vector(self) -> Tensor:
+        """(B, 33) numbers that the depth net is told about the camera.
+
+        The entries of the volume augmentation are those of the identity: it is never applied.
+        """
+        P, A, a = self.projection, self.image_rotation, self.image_translation
+        intrinsics = [P[:, 0, 0], P[:, 1, 1], P[:, 0, 2], P[:, 1, 2], P[:, 0, 3], P[:, 1, 3], P[:, 2, 3]]
+        resize = [A[:, 0, 0], A[:, 0, 1], a[:, 0], A[:, 1, 0], A[:, 1, 1], a[:, 1]]
+        one, zero = torch.ones_like(P[:, 0, 0]), torch.zeros_like(P[:, 0, 0])
+        augmentation = [one, zero, zero, one, one, zero, zero, zero]
+        pose = self.T_grid_cam[:, :3].reshape(-1, 12)
+        return torch.cat([torch.stack(intrinsics + resize + augmentation, dim=1), pose], dim=1)
+
+    def pixels_to_points(self, pixels: Tensor) -> Tensor:
+        """Un-project network pixels.
+
+        Args:
+            pixels: (N, 3) u, v in network pixels and depth in metres; the same for all cameras, or (B, N, 3).
+        Returns:
+            (B, N, 3) points in the grid frame, metres.
+        """
+        raw = (pixels - self.image_translation[:, None]) @ torch.inverse(self.image_rotation).mT
+        on_ray = torch.cat([raw[..., :2] * raw[..., 2:], raw[..., 2:]], dim=-1) - self.projection[:, None, :3, 3]
+        rotation = self.T_grid_cam[:, :3, :3] @ torch.inverse(self.projection[:, :3, :3])
+        return on_ray @ rotation.mT + self.T_grid_cam[:, None, :3, 3]
+
+    def points_to_pixels(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Project points of the grid frame.
+
+        Args:
+            points: (N, 3) in the grid frame, metres.
+        Returns:
+            (B, N, 2) network pixels and (B, N) depth (the third row of the projection), metres.
+        """
+        rotation, translation = self.T_grid_cam[:, :3, :3], self.T_grid_cam[:, None, :3, 3]
+        points_cam = (points - translation) @ torch.inverse(rotation).mT
+        homogeneous = torch.cat([points_cam, torch.ones_like(points_cam[..., :1])], dim=-1) @ self.projection.mT
+        depth_m = homogeneous[..., 2]
+        raw = homogeneous[..., :2] / depth_m.clamp(min=1e-5)[..., None]
+        return raw @ self.image_rotation[:, :2, :2].mT + self.image_translation[:, None, :2], depth_m

@@ -1,0 +1,43 @@
+"""Which voxels are asked for: those that a measured depth falls into."""
+
+import torch
+from torch import Tensor
+
+from scanssc_core.geometry import VoxelGridSpec
+from scanssc_core.lift.camera_inputs import CameraInputs
+
+_BORDER_M = 1e-4
+_MIN_POINTS = 10
+
+
+def propose_voxels(depth_m: Tensor, camera: CameraInputs, grid: VoxelGridSpec, drop_zero_depth: bool = False) -> Tensor:
+    """Mark the voxels hit by the depth map.
+
+    Args:
+        depth_m: (B, 1, H, W) float32 at network size.
+        drop_zero_depth: leave out pixels without depth. As published they un-project to the camera's centre and
+            propose its voxel.
+    Returns:
+        (B, X * Y * Z) bool; all True for a sample of which fewer than 10 points lie in the grid.
+    """
+    B, _, H, W = depth_m.shape
+    v, u = torch.meshgrid(
+        torch.arange(H, device=depth_m.device, dtype=depth_m.dtype),
+        torch.arange(W, device=depth_m.device, dtype=depth_m.dtype),
+        indexing="ij",
+    )
+    pixels = torch.stack([u.expand(B, H, W), v.expand(B, H, W), depth_m[:, 0]], dim=-1).reshape(B, -1, 3)
+    points = camera.pixels_to_points(pixels)  # (B, H * W, 3)
+    low = torch.tensor(grid.origin_m, dtype=points.dtype, device=points.device)
+    shape = torch.tensor(grid.shape, dtype=points.dtype, device=points.device)
+    high = torch.tensor([end for _, end in grid.extent_m], dtype=points.dtype, device=points.device)
+    is_inside = ((points > low + _BORDER_M) & (points < high - _BORDER_M)).all(dim=-1)
+    if drop_zero_depth:
+        is_inside &= pixels[..., 2] > 0
+    index = (shape * (points - low) / (high - low)).long()
+    flat = (index[..., 0] * grid.shape[1] + index[..., 1]) * grid.shape[2] + index[..., 2]
+    num_voxels = grid.shape[0] * grid.shape[1] * grid.shape[2]
+    # Points outside go to one slot more, which is cut off.
+    hits = torch.zeros(B, num_voxels + 1, dtype=torch.bool, device=points.device)
+    hits.scatter_(1, torch.where(is_inside, flat, num_voxels), True)
+    return hits[:, :num_voxels] | (is_inside.sum(dim=1, keepdim=True) < _MIN_POINTS)

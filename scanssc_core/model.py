@@ -1,0 +1,173 @@
+"""ScanSSC (CVPR 2025): the whole model, Figure 3 of the paper from left to right.
+
+image --encoder, neck--> features --depth net (with the stereo depth)--> context, depth distribution
+context x distribution --lift, splat--> volume
+stereo depth --> proposed voxels --cross-attention--> ; elsewhere an MLP of the volume
+--self-attention--> --three scan blocks--> --mixing--> --fusion--> --head--> logits
+"""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from scanssc_core.geometry import VoxelGridSpec
+from scanssc_core.head.semantic_head import SemanticHead
+from scanssc_core.image.efficientnet import EfficientNet, EfficientNetConfig
+from scanssc_core.image.neck import FeatureNeck
+from scanssc_core.lift.camera_inputs import CameraInputs
+from scanssc_core.lift.cross_attention import CrossAttention, project_references
+from scanssc_core.lift.depth_net import DepthNet
+from scanssc_core.lift.lift_splat import lift_splat
+from scanssc_core.lift.proposal import propose_voxels
+from scanssc_core.lift.self_attention import SelfAttention
+from scanssc_core.scan.fusion import TriFeatureFusion
+from scanssc_core.scan.mixing import MixingNet
+from scanssc_core.scan.scan_module import AXES, ScanModule
+
+_NECK_LEVELS = 5
+
+
+@dataclass(frozen=True)
+class ScanSSCConfig:
+    """Sizes of the model. Named ones: semantic_kitti(), kitti360().
+
+    Attributes:
+        image_size: (height, width) of the network's input.
+        grid: the coarse grid that the model works on; logits have twice its resolution.
+        num_classes: with 0 = empty.
+        dataset: name of the label set (scanssc_core.labels).
+        backbone: scaling of the image encoder.
+        stride: of the image features.
+        neck_channels: for each of five levels.
+        mid_channels: of the monocular depth branch.
+        channels: of context and voxels.
+        depth_range_m, depth_step_m: depth bins.
+        aggregation_channels: of the 3-D depth aggregation.
+        num_heads, num_points: of the deformable attentions; the scan blocks have as many heads.
+        num_cross_layers, num_self_layers: of the two transformers.
+        hidden_channels: of their feed-forward parts.
+        dropout: in all attentions.
+        table_size: rows and columns of the two tables of learned positions.
+        drop_zero_depth: leave pixels without depth out of the proposals (published: False).
+        truncate_lift: round voxel indices of the lift toward zero (published: True).
+    """
+
+    image_size: tuple[int, int] = (384, 1280)
+    grid: VoxelGridSpec = field(default_factory=lambda: VoxelGridSpec((128, 128, 16), 0.4, (0.0, -25.6, -2.0)))
+    num_classes: int = 20
+    dataset: str = "semantic_kitti"
+    backbone: EfficientNetConfig = field(default_factory=EfficientNetConfig)
+    stride: int = 8
+    neck_channels: int = 128
+    mid_channels: int = 640
+    channels: int = 128
+    depth_range_m: tuple[float, float] = (2.0, 58.0)
+    depth_step_m: float = 0.5
+    aggregation_channels: int = 32
+    num_heads: int = 8
+    num_points: int = 8
+    num_cross_layers: int = 3
+    num_self_layers: int = 2
+    hidden_channels: int = 256
+    dropout: float = 0.1
+    table_size: tuple[int, int] = (512, 512)
+    drop_zero_depth: bool = False
+    truncate_lift: bool = True
+
+    def __post_init__(self) -> None:
+        if any(size % (4 * self.stride) for size in self.image_size):
+            raise ValueError(f"expected image_size divisible by {4 * self.stride}, got {self.image_size}")
+        if self.num_bins % 4:
+            raise ValueError(f"expected a number of depth bins divisible by 4, got {self.num_bins}")
+
+    @property
+    def num_bins(self) -> int:
+        near_m, far_m = self.depth_range_m
+        return round((far_m - near_m) / self.depth_step_m)
+
+    @property
+    def num_voxels(self) -> int:
+        X, Y, Z = self.grid.shape
+        return X * Y * Z
+
+
+def semantic_kitti() -> ScanSSCConfig:
+    """The published SemanticKITTI model: 145.6 M parameters with its constants."""
+    return ScanSSCConfig()
+
+
+def kitti360() -> ScanSSCConfig:
+    """The published SSCBench-KITTI-360 model."""
+    return ScanSSCConfig(image_size=(384, 1408), num_classes=19, dataset="kitti360")
+
+
+class ScanSSC(nn.Module):
+    """Image, stereo depth and camera in, class logits of every voxel out."""
+
+    def __init__(self, config: ScanSSCConfig) -> None:
+        super().__init__()
+        self.config = config
+        C = config.channels
+        self.backbone = EfficientNet(config.backbone)
+        self.neck = FeatureNeck(config.backbone.level_channels(), config.neck_channels)
+        self.depth_net = DepthNet(
+            _NECK_LEVELS * config.neck_channels,
+            config.mid_channels,
+            C,
+            config.num_bins,
+            config.depth_range_m[0],
+            config.depth_step_m,
+            config.aggregation_channels,
+            config.stride,
+        )
+        self.volume_embedding = nn.Embedding(config.num_voxels, C)
+        self.prior_mlp = nn.Sequential(nn.Linear(C, C // 2), nn.LayerNorm(C // 2), nn.LeakyReLU(), nn.Linear(C // 2, C))
+        attention = (C, config.num_heads, config.num_points, config.hidden_channels, config.dropout)
+        self.cross_attention = CrossAttention(config.num_cross_layers, *attention)
+        self.self_attention = SelfAttention(config.num_self_layers, *attention, config.table_size)
+        self.scan = ScanModule(config.grid.shape, C, config.num_heads, config.dropout, config.table_size)
+        self.mixing = nn.ModuleDict({axis: MixingNet(C) for axis in AXES})
+        self.fusion = TriFeatureFusion(C)
+        self.head = SemanticHead(C, config.num_classes)
+        depths_m = config.depth_range_m[0] + config.depth_step_m * torch.arange(config.num_bins)
+        self.register_buffer("depths_m", depths_m, persistent=False)
+        centers = torch.from_numpy(config.grid.centers().reshape(-1, 3)).float()
+        self.register_buffer("voxel_centers", centers, persistent=False)
+
+    def forward(self, image: Tensor, depth_m: Tensor, camera: CameraInputs) -> Tensor:
+        """Label the grid.
+
+        Args:
+            image: (B, 3, H, W) normalised RGB at network size.
+            depth_m: (B, 1, H, W) float32 metric depth at network size, 0 = none.
+            camera: matrices of the batch.
+        Returns:
+            (B, P, 2X, 2Y, 2Z) logits.
+        """
+        features = self.neck(self.backbone(image))  # (B, 640, H/8, W/8)
+        context, depth_prob = self.depth_net(features, camera.vector(), depth_m)
+        voxels = self.lift(context, depth_prob, depth_m, camera)  # (B, X*Y*Z, C)
+        volume = self.self_attention(voxels).unflatten(1, self.config.grid.shape)  # (B, X, Y, Z, C)
+        scanned = self.scan(volume)
+        mixed = {axis: self.mixing[axis](scanned[axis].permute(0, 4, 1, 2, 3)) for axis in AXES}
+        return self.head(self.fusion(mixed["depth"], mixed["height"], mixed["width"]))
+
+    def lift(self, context: Tensor, depth_prob: Tensor, depth_m: Tensor, camera: CameraInputs) -> Tensor:
+        """(B, X*Y*Z, C) voxels: cross-attention where a depth was measured, else an MLP of the lifted volume."""
+        config = self.config
+        volume = lift_splat(
+            context, depth_prob, camera, config.grid, config.image_size, self.depths_m, config.truncate_lift
+        )
+        lifted = volume.flatten(2).mT  # (B, X*Y*Z, C)
+        proposals = propose_voxels(depth_m, camera, config.grid, config.drop_zero_depth)
+        references = project_references(self.voxel_centers, camera, config.image_size, config.depth_range_m)
+        queries = self.volume_embedding.weight + lifted
+        refined = self.cross_attention(queries, context, depth_prob, references, proposals)
+        voxels = self.prior_mlp(lifted)
+        return torch.stack(
+            [
+                voxels[sample].index_copy(0, torch.nonzero(proposals[sample]).squeeze(1), refined[sample])
+                for sample in range(len(voxels))
+            ]
+        )
