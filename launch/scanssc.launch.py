@@ -46,7 +46,9 @@ def _start(context: LaunchContext) -> list:
         remappings.append((node_topic + suffix, (argument(name) or preset) + suffix))
 
     overrides = {"use_sim_time": argument("use_sim_time") == "true", "image_transport": argument("image_transport")}
-    overrides |= {name: argument(name) for name in ("model", "stereo_backend", "device") if argument(name)}
+    overrides |= {
+        name: argument(name) for name in ("model", "checkpoint", "stereo_backend", "device") if argument(name)
+    }
     rviz_file = Path(get_package_share_directory("scanssc_ros")) / "config" / "scanssc.rviz"
     nodes = [
         Node(
@@ -91,6 +93,7 @@ def generate_launch_description() -> LaunchDescription:
             ),
             declare("image_transport", "raw", "Type of the image topics.", ["raw", "compressed"]),
             declare("model", "", "Source of occupancy; empty = as in params_file."),
+            declare("checkpoint", "", "Weights of a ScanSSC model; empty = as in params_file."),
             declare("stereo_backend", "", "Source of depth; empty = as in params_file."),
             declare("device", "", "auto, cpu or cuda; empty = as in params_file."),
             declare("use_sim_time", "false", "Take the time from /clock.", ["true", "false"]),

@@ -71,6 +71,24 @@ SEMANTIC_KITTI = LabelSet(
 #: (20,) uint16: class id -> raw id written to submission files (learning_map_inv).
 SEMANTIC_KITTI_RAW_IDS = np.array([raw_id for _, raw_id in _SEMANTIC_KITTI.values()], np.uint16)
 
+# SSCBench-KITTI-360 in SemanticKITTI's colours; its last two classes have none there.
+_KITTI_360_NAMES = (
+    ("empty", "car", "bicycle", "motorcycle", "truck", "other-vehicle", "person", "road", "parking", "sidewalk")
+    + ("other-ground", "building", "fence", "vegetation", "terrain", "pole", "traffic-sign")
+    + ("other-structure", "other-object")
+)
+_KITTI_360_OWN_COLORS = {"other-structure": (0, 150, 255), "other-object": (255, 255, 50)}
+
+KITTI_360 = LabelSet(
+    names=_KITTI_360_NAMES,
+    colors=np.array(
+        [_KITTI_360_OWN_COLORS.get(name) or _SEMANTIC_KITTI[name][0] for name in _KITTI_360_NAMES], np.uint8
+    ),
+)
+
+#: Label sets by the name of their data set.
+LABEL_SETS = {"semantic_kitti": SEMANTIC_KITTI, "kitti360": KITTI_360}
+
 #: What geometry alone can tell (the stereo occupancy backend).
 STEREO_GEOMETRY = LabelSet(
     names=("empty", "ground", "obstacle", "overhead"),

@@ -105,6 +105,9 @@ def kitti360() -> ScanSSCConfig:
 class ScanSSC(nn.Module):
     """Image, stereo depth and camera in, class logits of every voxel out."""
 
+    depths_m: Tensor
+    voxel_centers: Tensor
+
     def __init__(self, config: ScanSSCConfig) -> None:
         super().__init__()
         self.config = config

@@ -5,6 +5,7 @@ import functools
 import sys
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import cv2
@@ -99,7 +100,15 @@ class ScanSSCNode(LifecycleNode):
 
         self._device = build(lambda: resolve_device(parameters.device))
         stereo = build(lambda: make_stereo_backend(parameters.stereo_backend))
-        occupancy = build(lambda: make_occupancy_backend(parameters.model, parameters.dummy_latency_s))
+        occupancy = build(
+            lambda: make_occupancy_backend(
+                parameters.model,
+                Path(parameters.checkpoint) if parameters.checkpoint else None,
+                self._device,
+                parameters.precision,
+                parameters.dummy_latency_s,
+            )
+        )
         self._extrinsics = build(lambda: Extrinsics(self, parameters))
         # A choice that the table refuses is refused by its builder too: say it once.
         problems = list(dict.fromkeys(problem for problem in problems if problem))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scanssc_core.runtime.backends import GEOMETRIC_BACKENDS, OCCUPANCY_BACKENDS, STEREO_BACKENDS
+from scanssc_core.runtime.backends import GEOMETRIC_BACKENDS, OCCUPANCY_BACKENDS, PRECISIONS, STEREO_BACKENDS
 
 # KITTI odometry sequences 04-12, Tr and P2 of calib.txt: LiDAR frame -> left colour camera, row by row.
 _KITTI_T_CAMERA_GRID = (
@@ -54,15 +54,16 @@ class NodeParameters:
     stereo_backend: str = _parameter("sgm", "Source of depth.", choices=STEREO_BACKENDS)
     model: str = _parameter(
         "stereo",
-        "Source of occupancy: stereo = depth put into the grid, geometry only; dummy = one fixed block, for tests.",
+        "Source of occupancy: stereo = depth put into the grid; semantic_kitti, kitti360 = ScanSSC; dummy = for tests.",
         choices=OCCUPANCY_BACKENDS,
+    )
+    checkpoint: str = _parameter(
+        "", "Weights of a ScanSSC model: a published checkpoint, or one made of it by scanssc checkpoint convert."
     )
     device: str = _parameter(
         "auto", "Where the model runs; auto = CUDA if there is one.", choices=("auto", "cpu", "cuda")
     )
-    precision: str = _parameter(
-        "float32", "Number format of the model's forward pass.", choices=("float32", "float16", "bfloat16")
-    )
+    precision: str = _parameter("float32", "Number format of the model's forward pass.", choices=PRECISIONS)
     num_threads: int = _parameter(0, "CPU threads of torch and OpenCV; 0 leaves their default.", minimum=0, maximum=256)
     keep_unseen: bool = _parameter(
         False, "Keep what the model completed outside the left camera's view; else those voxels are UNKNOWN."

@@ -6,6 +6,8 @@ import typer
 
 import scanssc_core
 from scanssc_core.cli.bag import bag_app
+from scanssc_core.cli.checkpoint import checkpoint_app
+from scanssc_core.cli.predict import predict
 from scanssc_core.cli.view import view
 
 app = typer.Typer(
@@ -14,6 +16,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(bag_app, name="bag")
+app.add_typer(checkpoint_app, name="checkpoint")
+app.command()(predict)
 app.command()(view)
 
 

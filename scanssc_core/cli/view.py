@@ -7,22 +7,10 @@ import numpy as np
 import typer
 from rich.progress import track
 
-from scanssc_core.data.bag_reader import BagSequence
-from scanssc_core.data.kitti import open_sequence
-from scanssc_core.data.sequence import StereoSequence
+from scanssc_core.cli.sources import open_stereo
 from scanssc_core.labels import FREE, UNKNOWN
 from scanssc_core.runtime.backends import make_occupancy_backend, make_stereo_backend
 from scanssc_core.runtime.pipeline import OccupancyPipeline
-
-
-def open_stereo(path: Path) -> StereoSequence:
-    """Open a KITTI sequence folder or a rosbag2.
-
-    Raises:
-        ValueError: if it is neither.
-    """
-    is_bag = path.is_file() or (path / "metadata.yaml").exists() or any(path.glob("*.mcap")) or any(path.glob("*.db3"))
-    return BagSequence(path) if is_bag else open_sequence(path)
 
 
 def view(

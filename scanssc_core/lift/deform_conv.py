@@ -17,8 +17,8 @@ class DeformConv2d(nn.Module):
         self.weight = nn.Parameter(torch.empty(channels, channels // groups, 3, 3))
         self.conv_offset = nn.Conv2d(channels, 18, 3, padding=1)
         nn.init.kaiming_uniform_(self.weight, nonlinearity="relu")
-        nn.init.zeros_(self.conv_offset.weight)
-        nn.init.zeros_(self.conv_offset.bias)
+        for parameter in self.conv_offset.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W)."""

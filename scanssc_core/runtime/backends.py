@@ -1,20 +1,25 @@
 """Builds the backends by the names that users give: the one list of what there is."""
 
 import time
+from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from scanssc_core.geometry import PinholeCamera, VoxelGridSpec
-from scanssc_core.labels import FREE, SEMANTIC_KITTI, LabelSet
+from scanssc_core.labels import FREE, LABEL_SETS, SEMANTIC_KITTI, LabelSet
 from scanssc_core.occupancy.interface import Occupancy, OccupancyBackend
+from scanssc_core.occupancy.scanssc import ScanSSCBackend
 from scanssc_core.occupancy.stereo import StereoOccupancyBackend
 from scanssc_core.stereo.interface import StereoBackend
 from scanssc_core.stereo.sgm import SgmBackend
 
 STEREO_BACKENDS = ("sgm",)
 GEOMETRIC_BACKENDS = ("stereo", "dummy")  # no network in them: no weights, one precision
-OCCUPANCY_BACKENDS = GEOMETRIC_BACKENDS
+NETWORKS = ("semantic_kitti", "kitti360")  # ScanSSC, by the data set of its checkpoint
+OCCUPANCY_BACKENDS = (*GEOMETRIC_BACKENDS, *NETWORKS)
+PRECISIONS = ("float32", "float16", "bfloat16")
 
 
 class DummyOccupancyBackend:
@@ -44,14 +49,32 @@ def make_stereo_backend(name: str) -> StereoBackend:
     raise ValueError(f"stereo_backend: expected one of {', '.join(STEREO_BACKENDS)}, got {name!r}")
 
 
-def make_occupancy_backend(name: str, dummy_latency_s: float = 0.0) -> OccupancyBackend:
+def make_occupancy_backend(
+    name: str,
+    checkpoint: Path | None = None,
+    device: torch.device | None = None,
+    precision: str = "float32",
+    dummy_latency_s: float = 0.0,
+) -> OccupancyBackend:
     """The occupancy backend of this name.
 
+    Args:
+        checkpoint: weights; networks need them.
+        device, precision: of networks; default: CPU, float32.
+        dummy_latency_s: time that the dummy takes.
+
     Raises:
-        ValueError: listing the names there are.
+        ValueError: for an unknown name (lists those there are), and for a network without its weights.
     """
     if name == "stereo":
         return StereoOccupancyBackend()
     if name == "dummy":
         return DummyOccupancyBackend(dummy_latency_s)
+    if name in NETWORKS:
+        if checkpoint is None:
+            raise ValueError(f"model: {name} needs weights: set checkpoint to a published file or a converted one")
+        backend = ScanSSCBackend(checkpoint, device or torch.device("cpu"), getattr(torch, precision))
+        if backend.label_set is not LABEL_SETS[name]:
+            raise ValueError(f"model: {name} was asked for, but {checkpoint} holds weights of another data set")
+        return backend
     raise ValueError(f"model: expected one of {', '.join(OCCUPANCY_BACKENDS)}, got {name!r}")

@@ -43,16 +43,25 @@ class OccupancyPipeline:
         self.occupancy = occupancy
         self.keep_unseen = keep_unseen
 
-    def run(self, left_rgb: NDArray, right_rgb: NDArray, rig: StereoRig, T_cam_grid: NDArray) -> PipelineResult:
+    def run(
+        self,
+        left_rgb: NDArray,
+        right_rgb: NDArray,
+        rig: StereoRig,
+        T_cam_grid: NDArray,
+        depth_m: NDArray | None = None,
+    ) -> PipelineResult:
         """Label the grid for one rectified pair.
 
         Args:
             left_rgb, right_rgb: (H, W, 3) uint8.
             rig: calibration of images of this size.
             T_cam_grid: (4, 4) grid frame -> left camera's optical frame.
+            depth_m: (H, W) known depth of the left image, instead of the depth stage.
         """
         start = time.perf_counter()
-        depth_m = self.stereo.compute_depth(left_rgb, right_rgb, rig)
+        if depth_m is None:
+            depth_m = self.stereo.compute_depth(left_rgb, right_rgb, rig)
         after_depth = time.perf_counter()
         occupancy = self.occupancy.predict(left_rgb, depth_m, rig.left, T_cam_grid)
         if not self.keep_unseen:

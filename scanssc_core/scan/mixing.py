@@ -21,7 +21,7 @@ class ResBlock3d(nn.Module):
         self.bn1 = nn.BatchNorm3d(channels)
         self.conv2 = nn.Conv3d(channels, channels, 3, 1, 1, bias=False)
         self.bn2 = nn.BatchNorm3d(channels)
-        self.shortcut = nn.Identity()
+        self.shortcut: nn.Module = nn.Identity()
         if has_projection:
             conv = nn.Conv3d(channels, channels, 3, stride, 1, bias=False)
             self.shortcut = nn.Sequential(conv, nn.BatchNorm3d(channels))
@@ -47,7 +47,7 @@ class MixingNeck(nn.Module):
 
     def forward(self, levels: list[Tensor]) -> list[Tensor]:
         merged = levels[-1]
-        outputs = []
+        outputs: list[Tensor] = []
         for level, lateral, merge in zip(levels[-2::-1], reversed(self.laterals), reversed(self.merges), strict=True):
             resized = F.interpolate(merged, size=level.shape[2:], mode="trilinear", align_corners=False)
             merged = merge(lateral(torch.cat([level, resized], dim=1)))

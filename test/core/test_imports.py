@@ -15,11 +15,17 @@ ALLOWED = {
     "files": set(),
     "geometry": set(),
     "stereo": {"geometry"},
-    "occupancy": {"geometry", "labels"},
+    "image": set(),
+    "lift": {"geometry"},
+    "scan": {"lift"},
+    "head": set(),
+    "model": {"geometry", "image", "lift", "scan", "head"},
+    "checkpoint": {"geometry", "labels", "files", "image", "model"},
+    "occupancy": {"geometry", "labels", "image", "lift", "checkpoint"},
     "runtime": {"geometry", "labels", "stereo", "occupancy"},
     "render": {"geometry", "labels"},
     "data": {"geometry", "labels", "files"},
-    "cli": {"geometry", "labels", "files", "stereo", "occupancy", "runtime", "render", "data"},
+    "cli": {"labels", "files", "checkpoint", "runtime", "render", "data"},
 }
 
 

@@ -6,18 +6,22 @@ import time
 
 import numpy as np
 import pytest
+import torch
 from rclpy.serialization import deserialize_message
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image, PointCloud2
 from std_msgs.msg import Float32
 from visualization_msgs.msg import Marker
 
+from core.model.tiny import TINY
+from scanssc_core.checkpoint.files import save_checkpoint
 from scanssc_core.data.bag import write_stereo_bag
 from scanssc_core.data.bag_reader import BagSequence
 from scanssc_core.data.synthetic.scene import wall_scene
 from scanssc_core.data.synthetic.sequence import SyntheticSequence
 from scanssc_core.geometry import PinholeCamera, StereoRig
-from scanssc_core.labels import STEREO_GEOMETRY
+from scanssc_core.labels import SEMANTIC_KITTI, STEREO_GEOMETRY
+from scanssc_core.model import ScanSSC
 from scanssc_core.occupancy.visibility import visible_voxels
 from scanssc_core.runtime.backends import make_occupancy_backend, make_stereo_backend
 from scanssc_core.runtime.pipeline import OccupancyPipeline
@@ -182,3 +186,33 @@ def test_example_planner_reports_the_distance_to_the_wall(world, start_node):
     finally:
         planner.terminate()
         planner.wait()
+
+
+def test_scanssc_in_the_node_publishes_the_labels_of_the_offline_pipeline(world, start_node, wall_bag, tmp_path):
+    torch.manual_seed(0)
+    checkpoint = tmp_path / "tiny.safetensors"
+    save_checkpoint(checkpoint, ScanSSC(TINY).state_dict(), TINY)
+    start_node(
+        model="semantic_kitti", checkpoint=checkpoint, extrinsics_source="tf", keep_unseen=True, publish_confidence=True
+    )
+    world.spin_until(lambda: world.count_subscribers("/kitti/camera_color_left/image_raw") == 1)
+    player = play(wall_bag, "--rate", "0.5")
+    world.spin_until(lambda: player.poll() is not None)
+    world.spin_until(lambda: len(world.grids) > 0 and len(world.grids) == int(world.value("pipeline", "processed")))
+    backend = make_occupancy_backend("semantic_kitti", checkpoint)
+    pipeline = OccupancyPipeline(make_stereo_backend("sgm"), backend, keep_unseen=True)
+    frames = {frame.stamp_ns: frame for frame in BagSequence(wall_bag)}
+    for message in world.grids:
+        frame = frames[grid_stamp_ns(message)]
+        expected = pipeline.run(frame.left_rgb, frame.right_rgb, frame.rig, frame.T_cam_velo).occupancy
+        view = VoxelGridView(message)
+        # The transform came through a quaternion: a voxel may tip where two classes are equally likely.
+        assert (view.labels == expected.labels).mean() > 0.999
+        assert view.class_names == SEMANTIC_KITTI.names
+        assert view.confidence is not None and view.confidence.max() > 0
+
+
+def test_scanssc_without_weights_is_refused(start_node):
+    node = start_node(model="semantic_kitti")
+    assert node.process.wait(60) == 1
+    assert "semantic_kitti needs weights" in node.log

@@ -1,13 +1,19 @@
 import subprocess
 import sys
 
+import cv2
+import numpy as np
 import pytest
+import torch
 
 import scanssc_core
+from core.model.tiny import TINY
+from scanssc_core.checkpoint.files import save_checkpoint
 from scanssc_core.data.bag_reader import BagSequence
 from scanssc_core.data.synthetic.scene import wall_scene
 from scanssc_core.data.synthetic.sequence import SyntheticSequence
 from scanssc_core.geometry import PinholeCamera, StereoRig
+from scanssc_core.model import ScanSSC
 
 RIG = StereoRig(PinholeCamera(60.0, 60.0, 31.5, 15.0, width=64, height=32), 0.5, 31.5)
 
@@ -42,3 +48,58 @@ def test_bad_input_is_one_line_and_status_one(tmp_path):
     assert result.stderr.startswith("error: ") and str(tmp_path) in result.stderr
     assert "Traceback" not in result.stderr
     assert not (tmp_path / "bag").exists()
+
+
+@pytest.fixture(scope="module")
+def tiny_checkpoint(tmp_path_factory):
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    save_checkpoint(path, ScanSSC(TINY).state_dict(), TINY)
+    return path
+
+
+def test_predict_is_reproducible_and_goes_on_where_it_stopped(sequence, tiny_checkpoint, tmp_path):
+    for folder in ("a", "b"):
+        options = ("--model", "semantic_kitti", "--checkpoint", tiny_checkpoint, "--keep-unseen", "--frames", 2)
+        result = scanssc("predict", sequence, tmp_path / folder, *options)
+        assert result.returncode == 0, result.stderr
+    first, second = (np.load(tmp_path / folder / "000001.npz")["labels"] for folder in ("a", "b"))
+    np.testing.assert_array_equal(first, second)
+    assert first.shape == (32, 16, 16)
+    assert (tmp_path / "a" / "000001.label").stat().st_size == 2 * first.size
+    assert cv2.imread(str(tmp_path / "a" / "000001.png")) is not None
+    (tmp_path / "a" / "000001.npz").unlink()
+    (tmp_path / "a" / "000000.label").unlink()
+    scanssc("predict", sequence, tmp_path / "a", *options)
+    assert (tmp_path / "a" / "000001.npz").exists()
+    assert not (tmp_path / "a" / "000000.label").exists(), "a frame that is done is left alone"
+
+
+def test_predict_takes_given_depth_maps(sequence, tiny_checkpoint, tmp_path):
+    (tmp_path / "depth").mkdir()
+    np.save(tmp_path / "depth" / "000000.npy", np.full((32, 64), 7.0, np.float32))
+    options = ("--depth", tmp_path / "depth", "--frames", 1)
+    assert scanssc("predict", sequence, tmp_path / "out", *options).returncode == 0
+    labels = np.load(tmp_path / "out" / "000000.npz")["labels"]
+    occupied_x = np.argwhere((labels > 0) & (labels < 255))[:, 0]
+    assert abs(occupied_x.mean() * 0.2 - (7.0 + 0.27)) < 0.3
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (("--model", "semantic_kitti"), "needs weights"),
+        (("--model", "semantic_kitti", "--checkpoint", "nothing.ckpt"), "no checkpoint at nothing.ckpt"),
+        (("--model", "magic"), "expected one of"),
+        (("--device", "abacus"), "expected auto, cpu or cuda"),
+    ],
+)
+def test_predict_without_what_it_needs_says_so(sequence, tmp_path, options, reason):
+    result = scanssc("predict", sequence, tmp_path / "out", *options)
+    assert result.returncode == 1
+    assert reason in result.stderr and "Traceback" not in result.stderr
+
+
+def test_weights_of_another_data_set_are_refused(sequence, tiny_checkpoint, tmp_path):
+    result = scanssc("predict", sequence, tmp_path, "--model", "kitti360", "--checkpoint", tiny_checkpoint)
+    assert result.returncode == 1 and "another data set" in result.stderr

@@ -1,0 +1,76 @@
+"""Occupancy by the ScanSSC network."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from scanssc_core.checkpoint.published import load_model
+from scanssc_core.geometry import PinholeCamera, VoxelGridSpec
+from scanssc_core.image.preprocess import NetworkView
+from scanssc_core.labels import LABEL_SETS
+from scanssc_core.lift.camera_inputs import CameraInputs
+from scanssc_core.occupancy.interface import Occupancy
+
+# The published models were trained with KITTI's projection matrices, which are relative to camera 0. The depth net
+# reads these numbers, so the left camera is described the same way: metres from camera 0, KITTI's rig.
+_LEFT_FROM_CAM0_M = {"semantic_kitti": (0.0606, -0.001, 0.004), "kitti360": (0.0, 0.0, 0.0)}
+
+
+class ScanSSCBackend:
+    """OccupancyBackend that runs a checkpoint.
+
+    Args:
+        checkpoint: a published file, or one made of it by `scanssc checkpoint convert`.
+        device: where it runs.
+        precision: number format of the forward pass; float32, or by autocast bfloat16 or float16.
+
+    Raises:
+        ValueError: if the file is missing or not a checkpoint.
+    """
+
+    def __init__(self, checkpoint: Path, device: torch.device, precision: torch.dtype = torch.float32) -> None:
+        self._model = load_model(checkpoint).to(device)
+        self._device = device
+        self._precision = precision
+        config = self._model.config
+        scale = self._model.head.scale
+        X, Y, Z = config.grid.shape
+        self.grid = VoxelGridSpec(
+            (scale * X, scale * Y, scale * Z), config.grid.voxel_size_m / scale, config.grid.origin_m
+        )
+        self.label_set = LABEL_SETS[config.dataset]
+
+    def predict(self, left_rgb: NDArray, depth_m: NDArray, camera: PinholeCamera, T_cam_grid: NDArray) -> Occupancy:
+        """See OccupancyBackend.predict; the confidence is the softmax probability of the class."""
+        view = NetworkView((camera.height, camera.width), self._model.config.image_size)
+        image = torch.from_numpy(view.image(left_rgb))[None].to(self._device)
+        depth = torch.from_numpy(view.depth(depth_m))[None].to(self._device)
+        is_reduced = self._precision != torch.float32
+        with (
+            torch.inference_mode(),
+            torch.autocast(self._device.type, self._precision if is_reduced else torch.bfloat16, enabled=is_reduced),
+        ):
+            logits = self._model(image, depth, self._camera_inputs(camera, T_cam_grid, view))[0].float()
+        best, labels = logits.max(dim=0)
+        confidence = (best - logits.logsumexp(dim=0)).exp().mul(255).round().to(torch.uint8)
+        return Occupancy(labels.to(torch.uint8).cpu().numpy(), confidence.cpu().numpy())
+
+    def _camera_inputs(self, camera: PinholeCamera, T_cam_grid: NDArray, view: NetworkView) -> CameraInputs:
+        offset_m = np.array(_LEFT_FROM_CAM0_M[self._model.config.dataset])
+        T_cam0_grid = T_cam_grid.copy()
+        T_cam0_grid[:3, 3] -= offset_m
+        projection = np.eye(4)
+        projection[:3, :3] = camera.matrix
+        projection[:3, 3] = camera.matrix @ offset_m
+
+        def batch(array: NDArray) -> torch.Tensor:
+            return torch.from_numpy(np.ascontiguousarray(array)).float()[None].to(self._device)
+
+        return CameraInputs(
+            projection=batch(projection),
+            T_grid_cam=batch(np.linalg.inv(T_cam0_grid)),
+            image_rotation=batch(np.diag([view.scale, view.scale, 1.0])),
+            image_translation=batch(np.array([0.0, view.shift_y, 0.0])),
+        )
