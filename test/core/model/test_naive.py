@@ -1,0 +1,141 @@
+"""Parts of the model against naive loops in float64, and their derivatives against finite differences."""
+
+import numpy as np
+import pytest
+import torch
+
+from reference.attention import frustum_sample, masked_attention_allowed, plane_sample
+from scanssc_core.geometry import VoxelGridSpec
+from scanssc_core.lift.deform_conv import DeformConv2d
+from scanssc_core.lift.lift_splat import voxel_index
+from scanssc_core.lift.neighborhood_attention import NeighborhoodAttention, window_indices
+from scanssc_core.lift.sampling import sample_frustum, sample_plane
+from scanssc_core.lift.self_attention import LearnedPositions2d, picture_shape
+from scanssc_core.scan.masks import depth_mask, height_mask, width_mask
+from scanssc_core.scan.scan_block import ScanBlock
+from scanssc_core.scan.scan_module import ScanModule
+
+
+def random(*shape, seed=0):
+    return torch.from_numpy(np.random.default_rng(seed).normal(size=shape))
+
+
+@pytest.mark.parametrize("length", [4, 8, 12, 16])
+@pytest.mark.parametrize(("axis", "make"), [("depth", depth_mask), ("width", width_mask), ("height", height_mask)])
+def test_masks_agree_with_their_rules(axis, make, length):
+    mask = make(length)
+    for query in range(length):
+        for key in range(length):
+            assert bool(mask[query, key]) == (not masked_attention_allowed(axis, query, key, length))
+    assert not mask.diagonal().any()
+
+
+def test_far_voxel_does_not_change_near_features_beyond_the_margin():
+    torch.manual_seed(0)
+    module = ScanModule((8, 6, 4), 16, num_heads=4, dropout=0.0, table_size=(8, 8)).double().eval()
+    volume = random(1, 8, 6, 4, 16)
+    moved = volume.clone()
+    moved[0, 6] += random(6, 4, 16, seed=5)  # beyond half of the depth
+    before, after = module.scan(volume, "depth"), module.scan(moved, "depth")
+    torch.testing.assert_close(after[:, :6], before[:, :6], rtol=0, atol=1e-12)
+    assert not torch.allclose(after[:, 6:], before[:, 6:])
+    moved = volume.clone()
+    moved[0, 1] += random(6, 4, 16, seed=5)  # within the near half: everyone sees it
+    assert not torch.allclose(module.scan(moved, "depth")[:, 0], before[:, 0])
+
+
+def test_low_voxel_does_not_change_the_ones_above_it():
+    torch.manual_seed(0)
+    module = ScanModule((4, 6, 8), 16, num_heads=4, dropout=0.0, table_size=(8, 8)).double().eval()
+    volume = random(1, 4, 6, 8, 16)
+    moved = volume.clone()
+    moved[0, :, :, 2] += random(4, 6, 16, seed=5)
+    before, after = module.scan(volume, "height"), module.scan(moved, "height")
+    torch.testing.assert_close(after[:, :, :, 3:], before[:, :, :, 3:], rtol=0, atol=1e-12)
+
+
+def test_plane_sampler_agrees_with_loops():
+    value, weights = random(1, 2, 3, 4, 5), random(1, 6, 2, 3, seed=1)
+    locations = torch.from_numpy(np.random.default_rng(2).uniform(-0.2, 1.2, (1, 6, 2, 3, 2)))
+    sampled = sample_plane(value, locations, weights)
+    for query in range(6):
+        for head in range(2):
+            expected = sum(
+                weights[0, query, head, point] * plane_sample(value[0, head], locations[0, query, head, point])
+                for point in range(3)
+            )
+            torch.testing.assert_close(sampled[0, query, 3 * head : 3 * head + 3], expected)
+
+
+def test_frustum_sampler_agrees_with_loops():
+    value, weights = random(2, 3, 4, 5), random(6, 2, 3, seed=1)
+    depth_prob = torch.from_numpy(np.random.default_rng(3).dirichlet(np.ones(7), (4, 5))).permute(2, 0, 1)
+    locations = torch.from_numpy(np.random.default_rng(2).uniform(-0.2, 1.2, (6, 2, 3, 3)))
+    sampled = sample_frustum(value, depth_prob, locations, weights)
+    for query in range(6):
+        for head in range(2):
+            expected = sum(
+                weights[query, head, point] * frustum_sample(value[head], depth_prob, locations[query, head, point])
+                for point in range(3)
+            )
+            torch.testing.assert_close(sampled[query, 3 * head : 3 * head + 3], expected)
+
+
+def test_derivatives_of_the_samplers_are_right():
+    # Away from the borders between pixels, where bilinear sampling has no derivative.
+    grid = torch.tensor([0.31, 0.47, 0.63], dtype=torch.float64)
+    plane_locations = torch.stack(torch.meshgrid(grid, grid, indexing="ij"), dim=-1).view(1, 9, 1, 1, 2)
+    arguments = (random(1, 1, 2, 4, 5), plane_locations, random(1, 9, 1, 1, seed=1))
+    assert torch.autograd.gradcheck(sample_plane, [argument.requires_grad_() for argument in arguments])
+    frustum_locations = torch.tensor([[0.31, 0.47, 0.4], [0.55, 0.68, 0.61]], dtype=torch.float64).view(2, 1, 1, 3)
+    arguments = (random(1, 2, 4, 5), random(6, 4, 5, seed=2), frustum_locations, random(2, 1, 1, seed=1))
+    assert torch.autograd.gradcheck(sample_frustum, [argument.requires_grad_() for argument in arguments])
+
+
+def test_derivatives_of_the_deformable_convolution_are_right():
+    torch.manual_seed(0)
+    module = DeformConv2d(4, groups=2).double()
+    with torch.no_grad():
+        module.conv_offset.bias.uniform_(0.2, 0.4)
+    assert torch.autograd.gradcheck(module, random(1, 4, 4, 5).requires_grad_())
+
+
+def test_derivatives_of_the_scan_block_are_right():
+    torch.manual_seed(0)
+    block = ScanBlock(4, num_heads=2, dropout=0.0).double().eval()
+    mask, positions = depth_mask(6), random(1, 6, 4, seed=1)
+    assert torch.autograd.gradcheck(lambda x: block(x, positions, mask), random(2, 6, 4).requires_grad_())
+
+
+def test_windows_are_shifted_at_the_border_and_always_full():
+    members, relative = window_indices(8, torch.device("cpu"))
+    assert members[0].tolist() == [0, 1, 2, 3, 4] == members[2].tolist()
+    assert members[7].tolist() == [3, 4, 5, 6, 7]
+    assert relative[0].tolist() == [4, 5, 6, 7, 8] and relative[7].tolist() == [0, 1, 2, 3, 4]
+
+
+def test_neighborhood_attention_without_gate_gives_the_key_value_volume():
+    key_value = random(2, 6, 7, 8).float()
+    module = NeighborhoodAttention(6)  # gamma starts at zero
+    torch.testing.assert_close(module(random(2, 6, 7, 8, seed=1).float(), key_value), key_value)
+
+
+def test_voxels_unroll_to_the_most_square_picture():
+    assert picture_shape(128 * 128 * 16) == (512, 512)
+    assert picture_shape(64 * 64 * 8) == (128, 256)
+    index = (1 * 128 + 33) * 16 + 5
+    assert divmod(index, 512) == (5, 21)
+
+
+def test_position_is_the_column_followed_by_the_row():
+    table = LearnedPositions2d(3, 4, 8)
+    encoded = table(3, 4)
+    torch.testing.assert_close(encoded[2, 1, :4], table.col_embed.weight[1])
+    torch.testing.assert_close(encoded[2, 1, 4:], table.row_embed.weight[2])
+
+
+def test_lift_keeps_points_just_below_the_bound_only_as_published():
+    grid = VoxelGridSpec((4, 4, 4), 0.4, (0.0, 0.0, 0.0))
+    below = torch.tensor([[-0.3, 0.1, 0.1]])
+    assert voxel_index(below, grid).tolist() == [0]
+    assert voxel_index(below, grid, truncate=False).tolist() == [-1]
