@@ -24,6 +24,8 @@ from scanssc_core.data.bag import open_bag
 
 # Subscribers are discovered one after the other, and each is ready a little later than it is seen.
 _SETTLING_S = 1.0
+# Between two rounds of a loop: no camera gives its last and its first frame at once.
+_LOOP_GAP_S = 0.1
 # Messages still on their way when the last one is sent.
 _LINGERING_S = 1.0
 
@@ -85,7 +87,8 @@ class BagPlayer(Node):
                 self.num_published += 1
 
     def _subscribed_topics(self) -> set[str]:
-        return {topic for topic, player in self._players.items() if player.get_subscription_count() > 0}
+        publishers = [*self._players.values(), *([self._clock_publisher] if self._clock_publisher else [])]
+        return {publisher.topic_name for publisher in publishers if publisher.get_subscription_count() > 0}
 
 
 def _message_type(name: str) -> Any | None:
@@ -133,6 +136,7 @@ def play(reader: AnyReader, options: argparse.Namespace) -> None:
             player.play_once(options.rate, rclpy.ok)
             if not options.loop:
                 break
+            time.sleep(_LOOP_GAP_S / options.rate)
         time.sleep(_LINGERING_S)
         player.get_logger().info(f"{player.num_published} messages published")
     finally:

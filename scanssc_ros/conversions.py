@@ -11,7 +11,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from scanssc_core.data.images import ENCODINGS, decode_compressed_image, decode_image
-from scanssc_core.geometry import VoxelGridSpec, matrix_to_quaternion, quaternion_to_matrix
+from scanssc_core.geometry import VoxelGridSpec, make_transform
 from scanssc_core.labels import LabelSet
 from scanssc_core.occupancy.interface import Occupancy
 from scanssc_ros.msg import VoxelGrid
@@ -86,10 +86,9 @@ def transform_to_matrix(transform: Transform) -> NDArray:
         ValueError: if the quaternion has no length.
     """
     rotation, translation = transform.rotation, transform.translation
-    T_parent_child = np.eye(4)
-    T_parent_child[:3, :3] = quaternion_to_matrix([rotation.x, rotation.y, rotation.z, rotation.w])
-    T_parent_child[:3, 3] = translation.x, translation.y, translation.z
-    return T_parent_child
+    return make_transform(
+        (rotation.x, rotation.y, rotation.z, rotation.w), (translation.x, translation.y, translation.z)
+    )
 
 
 def pose_to_matrix(pose: Pose) -> NDArray:
@@ -99,17 +98,4 @@ def pose_to_matrix(pose: Pose) -> NDArray:
         ValueError: if the quaternion has no length.
     """
     rotation, position = pose.orientation, pose.position
-    T_frame_pose = np.eye(4)
-    T_frame_pose[:3, :3] = quaternion_to_matrix([rotation.x, rotation.y, rotation.z, rotation.w])
-    T_frame_pose[:3, 3] = position.x, position.y, position.z
-    return T_frame_pose
-
-
-def matrix_to_transform(T_parent_child: NDArray) -> Transform:
-    """geometry_msgs/Transform of a (4, 4) matrix."""
-    transform = Transform()
-    x, y, z, w = map(float, matrix_to_quaternion(T_parent_child[:3, :3]))
-    transform.rotation.x, transform.rotation.y, transform.rotation.z, transform.rotation.w = x, y, z, w
-    translation = transform.translation
-    translation.x, translation.y, translation.z = map(float, T_parent_child[:3, 3])
-    return transform
+    return make_transform((rotation.x, rotation.y, rotation.z, rotation.w), (position.x, position.y, position.z))

@@ -150,15 +150,10 @@ def node_command(topics: StereoTopics, extra: list[str]) -> list[str]:
     ):
         remaps += ["-r", f"{namespace}/image_raw{suffix}:={image}", "-r", f"{namespace}/camera_info:={info}"]
     transport = "compressed" if topics.is_compressed else "raw"
-    # The player publishes reliably, so every pair can be asked for; a camera would not.
-    parameters = [
-        "-p",
-        f"image_transport:={transport}",
-        "-p",
-        "qos_reliability:=reliable",
-        "-p",
-        "depth_max_rate_hz:=0.0",
-    ]
+    # The player publishes reliably, so every pair can be asked for; a camera would not. The deep queue rides out a
+    # machine that is busy with something else.
+    parameters = ["-p", f"image_transport:={transport}", "-p", "qos_reliability:=reliable", "-p", "qos_depth:=100"]
+    parameters += ["-p", "depth_max_rate_hz:=0.0"]
     return [str(_executable("scanssc_node")), "--ros-args", *parameters, *remaps, *extra]
 
 

@@ -2,6 +2,7 @@
 
 import time
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 from numpy.typing import NDArray
 from rclpy.node import Node
@@ -10,6 +11,9 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from scanssc_core.geometry.frame_graph import FrameGraph
 from scanssc_ros.conversions import transform_to_matrix
 from scanssc_ros.parameters import NodeParameters
+
+if TYPE_CHECKING:
+    from tf2_msgs.msg import TFMessage
 
 
 class _TfStaticListener:
@@ -23,7 +27,7 @@ class _TfStaticListener:
         qos = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self._subscription = node.create_subscription(TFMessage, "/tf_static", self._on_transforms, qos)
 
-    def _on_transforms(self, message: "TFMessage") -> None:  # type: ignore[name-defined]  # noqa: F821
+    def _on_transforms(self, message: "TFMessage") -> None:
         for stamped in message.transforms:
             try:
                 matrix = transform_to_matrix(stamped.transform)

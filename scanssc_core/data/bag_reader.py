@@ -4,13 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from scanssc_core.data.bag import find_stereo_topics, open_bag
 from scanssc_core.data.images import decode_compressed_image, decode_image
 from scanssc_core.data.sequence import StereoFrame
-from scanssc_core.geometry import StereoRig, quaternion_to_matrix
+from scanssc_core.geometry import StereoRig, make_transform
 from scanssc_core.geometry.frame_graph import FrameGraph
 
 
@@ -90,7 +89,7 @@ def _decode(message: Any) -> NDArray:
 def _add_transforms(frames: FrameGraph, message: Any) -> None:
     for stamped in message.transforms:
         rotation, translation = stamped.transform.rotation, stamped.transform.translation
-        T_parent_child = np.eye(4)
-        T_parent_child[:3, :3] = quaternion_to_matrix([rotation.x, rotation.y, rotation.z, rotation.w])
-        T_parent_child[:3, 3] = translation.x, translation.y, translation.z
+        T_parent_child = make_transform(
+            (rotation.x, rotation.y, rotation.z, rotation.w), (translation.x, translation.y, translation.z)
+        )
         frames.add(stamped.header.frame_id, stamped.child_frame_id, T_parent_child)

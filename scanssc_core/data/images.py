@@ -67,7 +67,7 @@ def decode_compressed_image(data: bytes, format_name: str) -> NDArray:
         ValueError: if the bytes are not an image.
     """
     buffer = np.frombuffer(data, np.uint8)
-    image = cv2.imdecode(buffer, cv2.IMREAD_COLOR_RGB) if buffer.size else None
-    if image is None:
+    bgr = cv2.imdecode(buffer, cv2.IMREAD_COLOR) if buffer.size else None
+    if bgr is None:
         raise ValueError(f"compressed image of format {format_name!r}: {buffer.size} bytes that are not an image")
-    return image
+    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)

@@ -177,10 +177,10 @@ def read_image(path: Path) -> NDArray:
     Raises:
         ValueError: if it is missing or not an image.
     """
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
-    if image is None:
+    bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if bgr is None:
         raise ValueError(f"{path}: {'not a whole image' if path.exists() else 'missing'}")
-    return image
+    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
 
 
 def _image_pairs(left_folder: Path, right_folder: Path) -> tuple[list[Path], list[Path]]:

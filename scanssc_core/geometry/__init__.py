@@ -12,6 +12,7 @@ from scanssc_core.geometry.camera import PinholeCamera, StereoRig
 from scanssc_core.geometry.projection import pixels_to_points, points_to_pixels
 from scanssc_core.geometry.transforms import (
     invert_transform,
+    make_transform,
     matrix_to_quaternion,
     quaternion_to_matrix,
     transform_points,
@@ -23,6 +24,7 @@ __all__ = [
     "StereoRig",
     "VoxelGridSpec",
     "invert_transform",
+    "make_transform",
     "matrix_to_quaternion",
     "pixels_to_points",
     "points_to_pixels",

@@ -19,6 +19,23 @@ def invert_transform(T_target_source: NDArray) -> NDArray:
     return T_source_target
 
 
+def make_transform(quaternion_xyzw: ArrayLike, translation: ArrayLike) -> NDArray:
+    """Rigid transform of a rotation and a translation.
+
+    Args:
+        quaternion_xyzw: (4,) x, y, z, w.
+        translation: (3,) metres.
+    Returns:
+        (4, 4) T_target_source.
+    Raises:
+        ValueError: if the quaternion has a length of zero or is not finite.
+    """
+    T_target_source = np.eye(4)
+    T_target_source[:3, :3] = quaternion_to_matrix(quaternion_xyzw)
+    T_target_source[:3, 3] = translation
+    return T_target_source
+
+
 def transform_points(T_target_source: NDArray, points_source: NDArray) -> NDArray:
     """Move points from one frame to another.
 

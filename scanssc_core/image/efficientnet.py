@@ -133,7 +133,7 @@ class EfficientNet(nn.Module):
             blocks = []
             for kernel, expansion, base, stride, repeats in stage:
                 for repeat in range(config.repeats(repeats)):
-                    rate = config.drop_path_rate * index / num_blocks
+                    rate = config.drop_path_rate * index / (num_blocks - 1)
                     out_channels = config.channels(base)
                     blocks.append(MBConv(channels, out_channels, kernel, stride if repeat == 0 else 1, expansion, rate))
                     channels, index = out_channels, index + 1

@@ -48,6 +48,10 @@ class CameraInputs:
         Returns:
             (B, N, 3) points in the grid frame, metres.
         """
+        with self._without_autocast():
+            return self._unproject(pixels)
+
+    def _unproject(self, pixels: Tensor) -> Tensor:
         raw = (pixels - self.image_translation[:, None]) @ torch.inverse(self.image_rotation).mT
         on_ray = torch.cat([raw[..., :2] * raw[..., 2:], raw[..., 2:]], dim=-1) - self.projection[:, None, :3, 3]
         rotation = self.T_grid_cam[:, :3, :3] @ torch.inverse(self.projection[:, :3, :3])
@@ -61,9 +65,17 @@ class CameraInputs:
         Returns:
             (B, N, 2) network pixels and (B, N) depth (the third row of the projection), metres.
         """
+        with self._without_autocast():
+            return self._project(points)
+
+    def _project(self, points: Tensor) -> tuple[Tensor, Tensor]:
         rotation, translation = self.T_grid_cam[:, :3, :3], self.T_grid_cam[:, None, :3, 3]
         points_cam = (points - translation) @ torch.inverse(rotation).mT
         homogeneous = torch.cat([points_cam, torch.ones_like(points_cam[..., :1])], dim=-1) @ self.projection.mT
         depth_m = homogeneous[..., 2]
         raw = homogeneous[..., :2] / depth_m.clamp(min=1e-5)[..., None]
         return raw @ self.image_rotation[:, :2, :2].mT + self.image_translation[:, None, :2], depth_m
+
+    def _without_autocast(self) -> torch.autocast:
+        """Geometry in the matrices' own precision: in bfloat16 a pixel would be two off."""
+        return torch.autocast(self.projection.device.type, enabled=False)

@@ -13,6 +13,7 @@ from scanssc_core.lift.camera_inputs import CameraInputs
 from scanssc_core.lift.sampling import sample_frustum
 
 _MARGIN = 1e-5
+_MAX_QUERIES = 32_768  # sampled at once: bounds the memory when every voxel is proposed
 
 
 @dataclass(frozen=True)
@@ -74,23 +75,30 @@ class FrustumAttention(nn.Module):
             (N, C); an invisible voxel gets the residual and the output bias.
         """
         C, H, W = tokens.shape
-        heads, P = self.num_heads, self.num_points
+        heads = self.num_heads
         sampled = query.new_zeros(query.shape)
         seen = torch.nonzero(is_visible).squeeze(1)
         value = self.value_proj(tokens.flatten(1).T).T.reshape(heads, C // heads, H, W)
-        q = query[seen]
+        for part in seen.split(_MAX_QUERIES):
+            samples = self._sample(query[part], points[part], value, depth_prob)
+            sampled = sampled.index_copy(0, part, samples)
+        return query + self.dropout(self.output_proj(sampled))
+
+    def _sample(self, query: Tensor, points: Tensor, value: Tensor, depth_prob: Tensor) -> Tensor:
+        """Samples of some visible voxels: query (N, C), points (N, 3), value (heads, C', H, W) -> (N, C)."""
+        heads, P = self.num_heads, self.num_points
         offsets = torch.cat(
             [
-                self.sampling_offsets(q).view(-1, heads, P, 2),
-                self.sampling_offsets_depth(q).view(-1, heads, P, 1),
+                self.sampling_offsets(query).view(-1, heads, P, 2),
+                self.sampling_offsets_depth(query).view(-1, heads, P, 1),
             ],
             dim=-1,
         )
-        size = torch.tensor([W, H, depth_prob.shape[0]], dtype=q.dtype, device=q.device)
-        locations = points[seen, None, None].to(q.dtype) + offsets / size
-        weights = self.attention_weights(q).view(-1, heads, P).softmax(dim=-1)
-        sampled = sampled.index_copy(0, seen, sample_frustum(value, depth_prob, locations, weights))
-        return query + self.dropout(self.output_proj(sampled))
+        H, W = value.shape[2:]
+        size = torch.tensor([W, H, depth_prob.shape[0]], dtype=query.dtype, device=query.device)
+        locations = points[:, None, None].to(query.dtype) + offsets / size
+        weights = self.attention_weights(query).view(-1, heads, P).softmax(dim=-1)
+        return sample_frustum(value, depth_prob, locations, weights)
 
 
 class CrossAttentionLayer(nn.Module):

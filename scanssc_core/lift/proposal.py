@@ -8,6 +8,7 @@ from scanssc_core.lift.camera_inputs import CameraInputs
 
 _BORDER_M = 1e-4
 _MIN_POINTS = 10
+_MIN_VOXELS = 2
 
 
 def propose_voxels(depth_m: Tensor, camera: CameraInputs, grid: VoxelGridSpec, drop_zero_depth: bool = False) -> Tensor:
@@ -18,7 +19,8 @@ def propose_voxels(depth_m: Tensor, camera: CameraInputs, grid: VoxelGridSpec, d
         drop_zero_depth: leave out pixels without depth. As published they un-project to the camera's centre and
             propose its voxel.
     Returns:
-        (B, X * Y * Z) bool; all True for a sample of which fewer than 10 points lie in the grid.
+        (B, X * Y * Z) bool; all True for a sample of which fewer than 10 points lie in the grid, or all in one voxel
+            (a depth map of zeros: all its pixels un-project to the camera).
     """
     B, _, H, W = depth_m.shape
     v, u = torch.meshgrid(
@@ -40,4 +42,6 @@ def propose_voxels(depth_m: Tensor, camera: CameraInputs, grid: VoxelGridSpec, d
     # Points outside go to one slot more, which is cut off.
     hits = torch.zeros(B, num_voxels + 1, dtype=torch.bool, device=points.device)
     hits.scatter_(1, torch.where(is_inside, flat, num_voxels), True)
-    return hits[:, :num_voxels] | (is_inside.sum(dim=1, keepdim=True) < _MIN_POINTS)
+    hits = hits[:, :num_voxels]
+    is_empty = (is_inside.sum(dim=1, keepdim=True) < _MIN_POINTS) | (hits.sum(dim=1, keepdim=True) < _MIN_VOXELS)
+    return hits | is_empty

@@ -25,7 +25,7 @@ ALLOWED = {
     "runtime": {"geometry", "labels", "stereo", "occupancy"},
     "render": {"geometry", "labels"},
     "data": {"geometry", "labels", "files"},
-    "cli": {"labels", "files", "checkpoint", "runtime", "render", "data"},
+    "cli": {"labels", "files", "model", "checkpoint", "runtime", "render", "data"},
 }
 
 

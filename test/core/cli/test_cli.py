@@ -103,3 +103,14 @@ def test_predict_without_what_it_needs_says_so(sequence, tmp_path, options, reas
 def test_weights_of_another_data_set_are_refused(sequence, tiny_checkpoint, tmp_path):
     result = scanssc("predict", sequence, tmp_path, "--model", "kitti360", "--checkpoint", tiny_checkpoint)
     assert result.returncode == 1 and "another data set" in result.stderr
+
+
+def test_view_writes_a_recording(sequence, tmp_path):
+    result = scanssc("view", sequence, "--save", tmp_path / "out.rrd", "--frames", 1)
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "out.rrd").stat().st_size > 1000
+
+
+def test_info_counts_the_parameters_of_the_published_model_and_of_a_checkpoint(tiny_checkpoint):
+    assert "142,979,902" in scanssc("info").stdout
+    assert "16, 8, 8" in scanssc("info", tiny_checkpoint).stdout

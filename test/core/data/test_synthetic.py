@@ -3,7 +3,6 @@ import pytest
 
 from reference.rendering import march
 from scanssc_core.data.kitti import open_sequence
-from scanssc_core.data.semantic_kitti import GRID_SHAPE
 from scanssc_core.data.synthetic.renderer import render
 from scanssc_core.data.synthetic.scene import Scene, street_scene, wall_scene
 from scanssc_core.data.synthetic.sequence import T_CAM_VELO, SyntheticSequence
@@ -107,6 +106,6 @@ def test_written_sequence_reads_back_through_the_kitti_reader(tmp_path):
         np.testing.assert_allclose(frame.T_cam_velo, T_CAM_VELO, atol=1e-12)
         assert frame.rig.baseline_m == pytest.approx(0.5)
         assert frame.stamp_ns == expected.stamp_ns
-    raw = np.fromfile(tmp_path / "seq" / "voxels" / "000001.label", "<u2").reshape(GRID_SHAPE)
+    raw = np.fromfile(tmp_path / "seq" / "voxels" / "000001.label", "<u2").reshape(256, 256, 32)
     truth = drive.voxels(1, VoxelGridSpec.semantic_kitti())
     np.testing.assert_array_equal(raw, SEMANTIC_KITTI_RAW_IDS[truth])

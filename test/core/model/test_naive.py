@@ -6,9 +6,11 @@ import torch
 
 from reference.attention import frustum_sample, masked_attention_allowed, plane_sample
 from scanssc_core.geometry import VoxelGridSpec
+from scanssc_core.lift.camera_inputs import CameraInputs
 from scanssc_core.lift.deform_conv import DeformConv2d
 from scanssc_core.lift.lift_splat import voxel_index
 from scanssc_core.lift.neighborhood_attention import NeighborhoodAttention, window_indices
+from scanssc_core.lift.proposal import propose_voxels
 from scanssc_core.lift.sampling import sample_frustum, sample_plane
 from scanssc_core.lift.self_attention import LearnedPositions2d, picture_shape
 from scanssc_core.scan.masks import depth_mask, height_mask, width_mask
@@ -139,3 +141,31 @@ def test_lift_keeps_points_just_below_the_bound_only_as_published():
     below = torch.tensor([[-0.3, 0.1, 0.1]])
     assert voxel_index(below, grid).tolist() == [0]
     assert voxel_index(below, grid, truncate=False).tolist() == [-1]
+
+
+@pytest.mark.parametrize("depth_m", [0.0, 500.0])
+def test_depth_map_without_a_usable_point_proposes_every_voxel(depth_m):
+    image = (32, 64)
+    projection = torch.eye(4)[None].clone()
+    projection[0, 0, 0] = projection[0, 1, 1] = 40.0
+    projection[0, 0, 2], projection[0, 1, 2] = 32.0, 16.0
+    T_grid_cam = torch.tensor([[0.0, 0, 1, 0.3], [-1, 0, 0, 0], [0, -1, 0, 0], [0, 0, 0, 1]])[None]
+    camera = CameraInputs(projection, T_grid_cam, torch.eye(3)[None], torch.zeros(1, 3))
+    grid = VoxelGridSpec((8, 8, 4), 1.0, (0.0, -4.0, -2.0))
+    assert propose_voxels(torch.full((1, 1, *image), depth_m), camera, grid).all()
+    proposed = propose_voxels(torch.full((1, 1, *image), 3.0), camera, grid)
+    assert 2 < proposed.sum() < proposed.numel()
+
+
+def test_autocast_does_not_touch_geometry():
+    projection = torch.eye(4)[None].clone()
+    projection[0, 0, 0] = projection[0, 1, 1] = 707.0912
+    projection[0, 0, 2], projection[0, 1, 2] = 601.8873, 183.1104
+    camera = CameraInputs(projection, torch.eye(4)[None], 1.044 * torch.eye(3)[None], torch.zeros(1, 3))
+    points = torch.tensor([[1.234, -0.567, 12.345], [-3.21, 1.0, 40.5]])
+    expected, _ = camera.points_to_pixels(points)
+    with torch.autocast("cpu", torch.bfloat16):
+        pixels, depth_m = camera.points_to_pixels(points)
+        back = camera.pixels_to_points(torch.cat([pixels, depth_m[..., None]], dim=-1))
+    torch.testing.assert_close(pixels, expected, rtol=0, atol=0)
+    assert back.dtype == torch.float32
