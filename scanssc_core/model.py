@@ -7,6 +7,7 @@ stereo depth --> proposed voxels --cross-attention--> ; elsewhere an MLP of the 
 """
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -102,6 +103,18 @@ def kitti360() -> ScanSSCConfig:
     return ScanSSCConfig(image_size=(384, 1408), num_classes=19, dataset="kitti360")
 
 
+class ScanSSCOutput(NamedTuple):
+    """What the model says of a batch.
+
+    Attributes:
+        logits: (B, P, 2X, 2Y, 2Z) of the classes; of the grid that labels have.
+        depth_prob: (B, D, H/8, W/8) distribution over the depth bins, which the depth loss is taken of.
+    """
+
+    logits: Tensor
+    depth_prob: Tensor
+
+
 class ScanSSC(nn.Module):
     """Image, stereo depth and camera in, class logits of every voxel out."""
 
@@ -138,15 +151,13 @@ class ScanSSC(nn.Module):
         centers = torch.from_numpy(config.grid.centers().reshape(-1, 3)).float()
         self.register_buffer("voxel_centers", centers, persistent=False)
 
-    def forward(self, image: Tensor, depth_m: Tensor, camera: CameraInputs) -> Tensor:
+    def forward(self, image: Tensor, depth_m: Tensor, camera: CameraInputs) -> ScanSSCOutput:
         """Label the grid.
 
         Args:
             image: (B, 3, H, W) normalised RGB at network size.
             depth_m: (B, 1, H, W) float32 metric depth at network size, 0 = none.
             camera: matrices of the batch.
-        Returns:
-            (B, P, 2X, 2Y, 2Z) logits.
         """
         features = self.neck(self.backbone(image))  # (B, 640, H/8, W/8)
         context, depth_prob = self.depth_net(features, camera.vector(), depth_m)
@@ -154,7 +165,8 @@ class ScanSSC(nn.Module):
         volume = self.self_attention(voxels).unflatten(1, self.config.grid.shape)  # (B, X, Y, Z, C)
         scanned = self.scan(volume)
         mixed = {axis: self.mixing[axis](scanned[axis].permute(0, 4, 1, 2, 3)) for axis in AXES}
-        return self.head(self.fusion(mixed["depth"], mixed["height"], mixed["width"]))
+        logits = self.head(self.fusion(mixed["depth"], mixed["height"], mixed["width"]))
+        return ScanSSCOutput(logits, depth_prob)
 
     def lift(self, context: Tensor, depth_prob: Tensor, depth_m: Tensor, camera: CameraInputs) -> Tensor:
         """(B, X*Y*Z, C) voxels: cross-attention where a depth was measured, else an MLP of the lifted volume."""

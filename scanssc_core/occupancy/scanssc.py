@@ -52,7 +52,7 @@ class ScanSSCBackend:
             torch.inference_mode(),
             torch.autocast(self._device.type, self._precision if is_reduced else torch.bfloat16, enabled=is_reduced),
         ):
-            logits = self._model(image, depth, self._camera_inputs(camera, T_cam_grid, view))[0].float()
+            logits = self._model(image, depth, self._camera_inputs(camera, T_cam_grid, view)).logits[0].float()
         best, labels = logits.max(dim=0)
         confidence = (best - logits.logsumexp(dim=0)).exp().mul(255).round().to(torch.uint8)
         return Occupancy(labels.to(torch.uint8).cpu().numpy(), confidence.cpu().numpy())

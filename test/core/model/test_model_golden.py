@@ -56,7 +56,7 @@ def tapped(model):
         lambda module, args, out: stages.update({f"scan.{axis}": volume for axis, volume in out.items()})
     )
     model.fusion.register_forward_hook(lambda module, args, out: stages.update(fused=out))
-    model.register_forward_hook(lambda module, args, out: stages.update(logits=out))
+    model.register_forward_hook(lambda module, args, out: stages.update(logits=out.logits))
     return stages
 
 
@@ -106,7 +106,7 @@ def test_full_model_with_a_published_checkpoint_gives_the_published_logits(tmp_p
     np.testing.assert_array_equal(torch.nonzero(proposals[0]).squeeze(1).numpy(), data["proposal.index"])
     stages = tapped(model)
     with torch.inference_mode():
-        logits = model(image, depth, the_camera)
+        logits = model(image, depth, the_camera).logits
     for stage, (noise, rms) in FULL_NOISE.items():
         check_sampled(stages[stage], data, stage, 10 * noise, 5 * rms)
     labels = logits[0].argmax(dim=0).numpy()
@@ -124,7 +124,7 @@ def test_full_kitti360_model_equals_the_published_one_within_the_noise_of_its_go
     data = load("golden_full_kitti360")
     model = fill_model(ScanSSC(kitti360()))
     with torch.inference_mode():
-        logits = model(*inputs("kitti360", (384, 1408)), camera(load("geometry"), "kitti360."))
+        logits = model(*inputs("kitti360", (384, 1408)), camera(load("geometry"), "kitti360.")).logits
     labels = logits[0].argmax(dim=0).numpy()
     assert np.mean(labels == data["argmax"]) > 0.9995
     rows = logits[0].flatten(1).T[positions(len(data["logits.rows"]), labels.size)].numpy()
@@ -157,8 +157,8 @@ def test_batch_of_two_equals_two_batches_of_one():
     image[1] *= 0.5
     depth[1] *= 1.3
     with torch.no_grad():
-        both = model(image, depth, repeat(small_camera(), 2))
-        one_by_one = [model(image[i : i + 1], depth[i : i + 1], small_camera()) for i in range(2)]
+        both = model(image, depth, repeat(small_camera(), 2)).logits
+        one_by_one = [model(image[i : i + 1], depth[i : i + 1], small_camera()).logits for i in range(2)]
     assert both.shape == (2, 20, 32, 16, 16)
     torch.testing.assert_close(both, torch.cat(one_by_one), rtol=1e-4, atol=1e-4)
 
@@ -169,16 +169,18 @@ def test_float64_agrees_with_float32():
     image, depth = inputs("kitti", (96, 320))
     one = small_camera()
     with torch.no_grad():
-        single = model(image, depth, one)
+        single = model(image, depth, one).logits
         fields = (one.projection, one.T_grid_cam, one.image_rotation, one.image_translation)
-        double = model.double()(image.double(), depth.double(), CameraInputs(*(value.double() for value in fields)))
+        double = model.double()(
+            image.double(), depth.double(), CameraInputs(*(value.double() for value in fields))
+        ).logits
     torch.testing.assert_close(single.double(), double, rtol=1e-3, atol=1e-3)
 
 
 def test_every_parameter_receives_a_finite_gradient():
     torch.manual_seed(0)
     model = ScanSSC(TINY).eval()
-    model(*inputs("kitti", (96, 320)), small_camera()).square().mean().backward()
+    model(*inputs("kitti", (96, 320)), small_camera()).logits.square().mean().backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None and torch.isfinite(parameter.grad).all(), name
 
