@@ -31,11 +31,12 @@ _NECK_LEVELS = 5
 
 @dataclass(frozen=True)
 class ScanSSCConfig:
-    """Sizes of the model. Named ones: semantic_kitti(), kitti360().
+    """Sizes of the model. Named ones: semantic_kitti(), kitti360(), lite().
 
     Attributes:
         image_size: (height, width) of the network's input.
-        grid: the coarse grid that the model works on; logits have twice its resolution.
+        grid: the coarse grid that the model works on.
+        label_scale: logits have this many voxels along the edge of a coarse one.
         num_classes: with 0 = empty.
         dataset: name of the label set (scanssc_core.labels).
         backbone: scaling of the image encoder.
@@ -50,12 +51,16 @@ class ScanSSCConfig:
         hidden_channels: of their feed-forward parts.
         dropout: in all attentions.
         table_size: rows and columns of the two tables of learned positions.
+        num_groups: of the group norms in mixing and head.
+        head_channels: between the two convolutions of the head.
+        is_subvoxel_head: the head predicts each fine voxel instead of interpolating (published: False).
         drop_zero_depth: leave pixels without depth out of the proposals (published: False).
         truncate_lift: round voxel indices of the lift toward zero (published: True).
     """
 
     image_size: tuple[int, int] = (384, 1280)
     grid: VoxelGridSpec = field(default_factory=lambda: VoxelGridSpec((128, 128, 16), 0.4, (0.0, -25.6, -2.0)))
+    label_scale: int = 2
     num_classes: int = 20
     dataset: str = "semantic_kitti"
     backbone: EfficientNetConfig = field(default_factory=EfficientNetConfig)
@@ -73,6 +78,9 @@ class ScanSSCConfig:
     hidden_channels: int = 256
     dropout: float = 0.1
     table_size: tuple[int, int] = (512, 512)
+    num_groups: int = 32
+    head_channels: int = 64
+    is_subvoxel_head: bool = False
     drop_zero_depth: bool = False
     truncate_lift: bool = True
 
@@ -92,6 +100,13 @@ class ScanSSCConfig:
         X, Y, Z = self.grid.shape
         return X * Y * Z
 
+    @property
+    def label_grid(self) -> VoxelGridSpec:
+        """The fine grid of logits and labels."""
+        scale = self.label_scale
+        X, Y, Z = self.grid.shape
+        return VoxelGridSpec((scale * X, scale * Y, scale * Z), self.grid.voxel_size_m / scale, self.grid.origin_m)
+
 
 def semantic_kitti() -> ScanSSCConfig:
     """The published SemanticKITTI model: 145.6 M parameters with its constants."""
@@ -101,6 +116,30 @@ def semantic_kitti() -> ScanSSCConfig:
 def kitti360() -> ScanSSCConfig:
     """The published SSCBench-KITTI-360 model."""
     return ScanSSCConfig(image_size=(384, 1408), num_classes=19, dataset="kitti360")
+
+
+def lite() -> ScanSSCConfig:
+    """The small model for a CPU: same architecture, a backbone of 3.4 M parameters, half the image, voxels of 0.8 m."""
+    return ScanSSCConfig(
+        image_size=(192, 640),
+        grid=VoxelGridSpec((64, 64, 8), 0.8, (0.0, -25.6, -2.0)),
+        label_scale=4,
+        backbone=EfficientNetConfig(width=1.0, depth=1.0, drop_path_rate=0.1, is_lite=True),
+        neck_channels=24,
+        mid_channels=64,
+        channels=32,
+        depth_range_m=(2.0, 50.0),
+        depth_step_m=1.0,
+        aggregation_channels=8,
+        num_heads=4,
+        num_points=4,
+        num_cross_layers=1,
+        num_self_layers=1,
+        hidden_channels=64,
+        table_size=(256, 256),
+        num_groups=8,
+        is_subvoxel_head=True,
+    )
 
 
 class ScanSSCOutput(NamedTuple):
@@ -143,9 +182,11 @@ class ScanSSC(nn.Module):
         self.cross_attention = CrossAttention(config.num_cross_layers, *attention)
         self.self_attention = SelfAttention(config.num_self_layers, *attention, config.table_size)
         self.scan = ScanModule(config.grid.shape, C, config.num_heads, config.dropout, config.table_size)
-        self.mixing = nn.ModuleDict({axis: MixingNet(C) for axis in AXES})
+        self.mixing = nn.ModuleDict({axis: MixingNet(C, config.num_groups) for axis in AXES})
         self.fusion = TriFeatureFusion(C)
-        self.head = SemanticHead(C, config.num_classes)
+        self.head = SemanticHead(
+            C, config.head_channels, config.num_classes, config.label_scale, config.num_groups, config.is_subvoxel_head
+        )
         depths_m = config.depth_range_m[0] + config.depth_step_m * torch.arange(config.num_bins)
         self.register_buffer("depths_m", depths_m, persistent=False)
         centers = torch.from_numpy(config.grid.centers().reshape(-1, 3)).float()

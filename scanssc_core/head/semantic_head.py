@@ -1,22 +1,46 @@
-"""Semantic head: logits on the coarse grid, brought to the fine one."""
+"""Semantic head: class logits of the fine grid from the features of the coarse one.
+
+The published head predicts the coarse grid and interpolates. The lite model's grid is too coarse for that (a road of
+0.2 m would lie between two centres 0.8 m apart): its head predicts every fine voxel of a coarse one.
+"""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 
 class SemanticHead(nn.Module):
-    """(B, C, X, Y, Z) -> (B, P, scale X, scale Y, scale Z)."""
+    """(B, C, X, Y, Z) -> (B, P, scale X, scale Y, scale Z).
 
-    def __init__(self, channels: int, num_classes: int, scale: int = 2) -> None:
+    Args:
+        channels, hidden_channels: of the input and between the two convolutions.
+        num_classes: P.
+        scale: fine voxels along the edge of a coarse one.
+        num_groups: of the norm.
+        is_subvoxel: predict each fine voxel; else interpolate coarse logits (published).
+    """
+
+    def __init__(
+        self, channels: int, hidden_channels: int, num_classes: int, scale: int, num_groups: int, is_subvoxel: bool
+    ) -> None:
         super().__init__()
-        self.scale = scale
+        self.num_classes, self.scale, self.is_subvoxel = num_classes, scale, is_subvoxel
+        out_channels = num_classes * scale**3 if is_subvoxel else num_classes
         self.layers = nn.Sequential(
-            nn.Conv3d(channels, channels // 2, 3, padding=1, bias=False),
-            nn.GroupNorm(32, channels // 2),
+            nn.Conv3d(channels, hidden_channels, 3, padding=1, bias=False),
+            nn.GroupNorm(num_groups, hidden_channels),
             nn.ReLU(),
-            nn.Conv3d(channels // 2, num_classes, 1, bias=False),
+            nn.Conv3d(hidden_channels, out_channels, 1, bias=False),
         )
 
     def forward(self, x: Tensor) -> Tensor:
         logits = self.layers(x)
+        if self.is_subvoxel:
+            return subvoxels_to_grid(logits, self.scale)
         return F.interpolate(logits, scale_factor=self.scale, mode="trilinear", align_corners=False)
+
+
+def subvoxels_to_grid(logits: Tensor, scale: int) -> Tensor:
+    """(B, P * scale**3, X, Y, Z), channels in order (class, x, y, z) -> (B, P, scale X, scale Y, scale Z)."""
+    B, _, X, Y, Z = logits.shape
+    parts = logits.view(B, -1, scale, scale, scale, X, Y, Z)
+    return parts.permute(0, 1, 5, 2, 6, 3, 7, 4).reshape(B, -1, scale * X, scale * Y, scale * Z)

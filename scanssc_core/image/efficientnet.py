@@ -5,11 +5,14 @@ follows the stages of the paper; B7 is the ScanSSC backbone (63.8 M parameters w
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+Activation = Callable[[Tensor], Tensor]
 
 _BN_EPS = 1e-3
 
@@ -32,11 +35,13 @@ class EfficientNetConfig:
         width: factor on channels.
         depth: factor on the number of blocks.
         drop_path_rate: stochastic depth of the last block; rises linearly from zero.
+        is_lite: EfficientNet-Lite: ReLU6 for Swish, no squeeze-excite.
     """
 
     width: float = 2.0
     depth: float = 3.1
     drop_path_rate: float = 0.2
+    is_lite: bool = False
 
     def channels(self, base: int) -> int:
         """Scaled channels, a multiple of 8 and not more than a tenth smaller than the exact product."""
@@ -66,19 +71,19 @@ class SameConv2d(nn.Conv2d):
 
 
 class ConvNormAct(nn.Module):
-    """SAME convolution, batch norm, and Swish unless told otherwise."""
+    """SAME convolution, batch norm, activation (None: linear)."""
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel: int, stride: int = 1, groups: int = 1, act: bool = True
+        self, in_channels: int, out_channels: int, kernel: int, act: Activation | None, stride: int = 1, groups: int = 1
     ) -> None:
         super().__init__()
         self.conv = SameConv2d(in_channels, out_channels, kernel, stride, groups=groups, bias=False)
         self.bn = nn.BatchNorm2d(out_channels, eps=_BN_EPS)
-        self.has_act = act
+        self.act = act
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.bn(self.conv(x))
-        return F.silu(x) if self.has_act else x
+        return x if self.act is None else self.act(x)
 
 
 class SqueezeExcite(nn.Module):
@@ -98,14 +103,22 @@ class MBConv(nn.Module):
     """Inverted bottleneck: expand, depth-wise convolution, squeeze-excite, project; residual where shapes allow."""
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel: int, stride: int, expansion: int, drop_path_rate: float
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int,
+        stride: int,
+        expansion: int,
+        drop_path_rate: float,
+        is_lite: bool,
     ) -> None:
         super().__init__()
+        act = F.relu6 if is_lite else F.silu
         mid_channels = in_channels * expansion
-        self.expand = ConvNormAct(in_channels, mid_channels, 1) if expansion > 1 else nn.Identity()
-        self.depthwise = ConvNormAct(mid_channels, mid_channels, kernel, stride, groups=mid_channels)
-        self.se = SqueezeExcite(mid_channels, in_channels // 4)
-        self.project = ConvNormAct(mid_channels, out_channels, 1, act=False)
+        self.expand = ConvNormAct(in_channels, mid_channels, 1, act) if expansion > 1 else nn.Identity()
+        self.depthwise = ConvNormAct(mid_channels, mid_channels, kernel, act, stride, groups=mid_channels)
+        self.se = nn.Identity() if is_lite else SqueezeExcite(mid_channels, in_channels // 4)
+        self.project = ConvNormAct(mid_channels, out_channels, 1, act=None)
         self.has_residual = stride == 1 and in_channels == out_channels
         self.drop_path_rate = drop_path_rate
 
@@ -124,8 +137,9 @@ class EfficientNet(nn.Module):
 
     def __init__(self, config: EfficientNetConfig) -> None:
         super().__init__()
+        act = F.relu6 if config.is_lite else F.silu
         channels = config.channels(_STEM_CHANNELS)
-        self.stem = ConvNormAct(3, channels, 3, stride=2)
+        self.stem = ConvNormAct(3, channels, 3, act, stride=2)
         num_blocks = sum(config.repeats(repeats) for stage in _STAGES for *_, repeats in stage)
         self.stages = nn.ModuleList()
         index = 0
@@ -135,10 +149,11 @@ class EfficientNet(nn.Module):
                 for repeat in range(config.repeats(repeats)):
                     rate = config.drop_path_rate * index / (num_blocks - 1)
                     out_channels = config.channels(base)
-                    blocks.append(MBConv(channels, out_channels, kernel, stride if repeat == 0 else 1, expansion, rate))
+                    stride_here = stride if repeat == 0 else 1
+                    blocks.append(MBConv(channels, out_channels, kernel, stride_here, expansion, rate, config.is_lite))
                     channels, index = out_channels, index + 1
             self.stages.append(nn.Sequential(*blocks))
-        self.last = ConvNormAct(channels, config.channels(_LAST_CHANNELS), 1)
+        self.last = ConvNormAct(channels, config.channels(_LAST_CHANNELS), 1, act)
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """(B, 3, H, W) -> five levels (B, C_i, H_i, W_i) at strides 4, 8, 16, 32, 32."""

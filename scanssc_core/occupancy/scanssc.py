@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from scanssc_core.checkpoint.published import load_model
-from scanssc_core.geometry import PinholeCamera, VoxelGridSpec
+from scanssc_core.geometry import PinholeCamera
 from scanssc_core.image.preprocess import NetworkView
 from scanssc_core.labels import LABEL_SETS
 from scanssc_core.lift.camera_inputs import CameraInputs
@@ -35,11 +35,7 @@ class ScanSSCBackend:
         self._device = device
         self._precision = precision
         config = self._model.config
-        scale = self._model.head.scale
-        X, Y, Z = config.grid.shape
-        self.grid = VoxelGridSpec(
-            (scale * X, scale * Y, scale * Z), config.grid.voxel_size_m / scale, config.grid.origin_m
-        )
+        self.grid = config.label_grid
         self.label_set = LABEL_SETS[config.dataset]
 
     def predict(self, left_rgb: NDArray, depth_m: NDArray, camera: PinholeCamera, T_cam_grid: NDArray) -> Occupancy:

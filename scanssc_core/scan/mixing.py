@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 _STRIDES = (1, 2, 2)
 _BLOCKS_PER_STAGE = 2
-_NUM_GROUPS = 32
 
 
 class ResBlock3d(nn.Module):
@@ -31,19 +30,21 @@ class ResBlock3d(nn.Module):
         return F.relu(self.bn2(self.conv2(y)) + self.shortcut(x))
 
 
-def conv_gn_relu(in_channels: int, out_channels: int, kernel: int) -> nn.Sequential:
+def conv_gn_relu(in_channels: int, out_channels: int, kernel: int, num_groups: int) -> nn.Sequential:
     """Convolution without bias, GroupNorm, ReLU."""
     conv = nn.Conv3d(in_channels, out_channels, kernel, padding=kernel // 2, bias=False)
-    return nn.Sequential(conv, nn.GroupNorm(_NUM_GROUPS, out_channels), nn.ReLU())
+    return nn.Sequential(conv, nn.GroupNorm(num_groups, out_channels), nn.ReLU())
 
 
 class MixingNeck(nn.Module):
     """Brings the levels together from coarse to fine; gives every merged level, the finest first."""
 
-    def __init__(self, channels: int, num_levels: int = len(_STRIDES)) -> None:
+    def __init__(self, channels: int, num_groups: int, num_levels: int = len(_STRIDES)) -> None:
         super().__init__()
-        self.laterals = nn.ModuleList(conv_gn_relu(2 * channels, channels, 1) for _ in range(num_levels - 1))
-        self.merges = nn.ModuleList(conv_gn_relu(channels, channels, 3) for _ in range(num_levels - 1))
+        self.laterals = nn.ModuleList(
+            conv_gn_relu(2 * channels, channels, 1, num_groups) for _ in range(num_levels - 1)
+        )
+        self.merges = nn.ModuleList(conv_gn_relu(channels, channels, 3, num_groups) for _ in range(num_levels - 1))
 
     def forward(self, levels: list[Tensor]) -> list[Tensor]:
         merged = levels[-1]
@@ -58,7 +59,7 @@ class MixingNeck(nn.Module):
 class MixingNet(nn.Module):
     """(B, C, X, Y, Z) -> (B, C, X, Y, Z)."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, num_groups: int) -> None:
         super().__init__()
         self.stages = nn.ModuleList(
             nn.Sequential(
@@ -69,7 +70,7 @@ class MixingNet(nn.Module):
             )
             for stride in _STRIDES
         )
-        self.neck = MixingNeck(channels)
+        self.neck = MixingNeck(channels, num_groups)
         for module in self.modules():
             if isinstance(module, nn.Conv3d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

@@ -74,7 +74,7 @@ def test_scan_blocks():
 def test_mixing_network_in_evaluation_and_training():
     data = load("unit_mix")
     prefixes = ("occ_encoder_backbone.depth_mixer.", "mixing.depth.")
-    module = fill_unit(MixingNet(64), "mix", *prefixes)
+    module = fill_unit(MixingNet(64, 32), "mix", *prefixes)
     inputs = inputs_of(data, "x")
     outputs = {"y": module(inputs["x"])}
     check(outputs["y"], data["out.y"], 2.9e-6, "y")
@@ -87,7 +87,7 @@ def test_mixing_network_in_evaluation_and_training():
 def test_three_dimensional_neck_at_odd_sizes():
     data = load("unit_fpn")
     prefixes = ("occ_encoder_backbone.depth_mixer.local_encoder_neck.", "mixing.depth.neck.")
-    module = fill_unit(MixingNeck(64), "fpn", *prefixes)
+    module = fill_unit(MixingNeck(64, 32), "fpn", *prefixes)
     inputs = inputs_of(data, "l0", "l1", "l2")
     p0, p1 = module([inputs["l0"], inputs["l1"], inputs["l2"]])
     check(p0, data["out.p0"], 1.6e-6, "p0")
@@ -106,7 +106,7 @@ def test_fusion():
 
 def test_head():
     data = load("unit_head")
-    module = fill_unit(SemanticHead(64, 20), "head", "pts_bbox_head.", "head.")
+    module = fill_unit(SemanticHead(64, 32, 20, 2, 32, is_subvoxel=False), "head", "pts_bbox_head.", "head.")
     inputs = inputs_of(data, "x")
     outputs = {"logits": module(inputs["x"])}
     check(module.layers(inputs["x"]), data["low"], 1.8e-6, "low")

@@ -14,6 +14,7 @@ TINY = replace(
     neck_channels=8,
     mid_channels=32,
     channels=64,
+    head_channels=32,
     aggregation_channels=8,
     table_size=(64, 64),
 )
