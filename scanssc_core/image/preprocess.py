@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-_MEAN = np.array((0.485, 0.456, 0.406), np.float32)
-_STD = np.array((0.229, 0.224, 0.225), np.float32)
+IMAGE_MEAN = np.array((0.485, 0.456, 0.406), np.float32)
+IMAGE_STD = np.array((0.229, 0.224, 0.225), np.float32)
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class NetworkView:
     def image(self, rgb: NDArray) -> NDArray:
         """(H, W, 3) uint8 -> (3, H', W') float32, normalised by the ImageNet statistics."""
         laid = self._lay(Image.fromarray(rgb)).astype(np.float32) / 255
-        return np.ascontiguousarray(((laid - _MEAN) / _STD).transpose(2, 0, 1))
+        return np.ascontiguousarray(((laid - IMAGE_MEAN) / IMAGE_STD).transpose(2, 0, 1))
 
     def depth(self, depth_m: NDArray) -> NDArray:
         """(H, W) metres, 0 = none -> (1, H', W') float32."""
