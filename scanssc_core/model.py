@@ -19,6 +19,7 @@ from scanssc_core.image.neck import FeatureNeck
 from scanssc_core.lift.camera_inputs import CameraInputs
 from scanssc_core.lift.cross_attention import CrossAttention, project_references
 from scanssc_core.lift.depth_net import DepthNet
+from scanssc_core.lift.fine_points import FinePoints
 from scanssc_core.lift.lift_splat import lift_splat
 from scanssc_core.lift.proposal import propose_voxels
 from scanssc_core.lift.self_attention import SelfAttention
@@ -53,6 +54,7 @@ class ScanSSCConfig:
         table_size: rows and columns of the two tables of learned positions.
         num_groups: of the group norms in mixing and head.
         head_channels: between the two convolutions of the head.
+        has_fine_points: tell coarse voxels where in them the measured points lie (published: False).
         is_subvoxel_head: the head predicts each fine voxel instead of interpolating (published: False).
         drop_zero_depth: leave pixels without depth out of the proposals (published: False).
         truncate_lift: round voxel indices of the lift toward zero (published: True).
@@ -80,6 +82,7 @@ class ScanSSCConfig:
     table_size: tuple[int, int] = (512, 512)
     num_groups: int = 32
     head_channels: int = 64
+    has_fine_points: bool = False
     is_subvoxel_head: bool = False
     drop_zero_depth: bool = False
     truncate_lift: bool = True
@@ -138,7 +141,9 @@ def lite() -> ScanSSCConfig:
         hidden_channels=64,
         table_size=(256, 256),
         num_groups=8,
+        has_fine_points=True,
         is_subvoxel_head=True,
+        drop_zero_depth=True,
     )
 
 
@@ -176,6 +181,7 @@ class ScanSSC(nn.Module):
             config.aggregation_channels,
             config.stride,
         )
+        self.fine_points = FinePoints(config.label_scale, C) if config.has_fine_points else None
         self.volume_embedding = nn.Embedding(config.num_voxels, C)
         self.prior_mlp = nn.Sequential(nn.Linear(C, C // 2), nn.LayerNorm(C // 2), nn.LeakyReLU(), nn.Linear(C // 2, C))
         attention = (C, config.num_heads, config.num_points, config.hidden_channels, config.dropout)
@@ -215,6 +221,8 @@ class ScanSSC(nn.Module):
         volume = lift_splat(
             context, depth_prob, camera, config.grid, config.image_size, self.depths_m, config.truncate_lift
         )
+        if self.fine_points is not None:
+            volume = volume + self.fine_points(depth_m, camera, config.label_grid)
         lifted = volume.flatten(2).mT  # (B, X*Y*Z, C)
         proposals = propose_voxels(depth_m, camera, config.grid, config.drop_zero_depth)
         references = project_references(self.voxel_centers, camera, config.image_size, config.depth_range_m)

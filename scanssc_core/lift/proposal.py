@@ -11,16 +11,17 @@ _MIN_POINTS = 10
 _MIN_VOXELS = 2
 
 
-def propose_voxels(depth_m: Tensor, camera: CameraInputs, grid: VoxelGridSpec, drop_zero_depth: bool = False) -> Tensor:
-    """Mark the voxels hit by the depth map.
+def points_per_voxel(
+    depth_m: Tensor, camera: CameraInputs, grid: VoxelGridSpec, drop_zero_depth: bool = False
+) -> Tensor:
+    """Count the points of a depth map in each voxel.
 
     Args:
         depth_m: (B, 1, H, W) float32 at network size.
-        drop_zero_depth: leave out pixels without depth. As published they un-project to the camera's centre and
-            propose its voxel.
+        drop_zero_depth: leave out pixels without depth. As published they un-project to the camera's centre and count
+            in its voxel.
     Returns:
-        (B, X * Y * Z) bool; all True for a sample of which fewer than 10 points lie in the grid, or all in one voxel
-            (a depth map of zeros: all its pixels un-project to the camera).
+        (B, X * Y * Z) int64; points on the grid's border (less than 0.1 mm inside) are left out.
     """
     B, _, H, W = depth_m.shape
     v, u = torch.meshgrid(
@@ -40,8 +41,21 @@ def propose_voxels(depth_m: Tensor, camera: CameraInputs, grid: VoxelGridSpec, d
     flat = (index[..., 0] * grid.shape[1] + index[..., 1]) * grid.shape[2] + index[..., 2]
     num_voxels = grid.shape[0] * grid.shape[1] * grid.shape[2]
     # Points outside go to one slot more, which is cut off.
-    hits = torch.zeros(B, num_voxels + 1, dtype=torch.bool, device=points.device)
-    hits.scatter_(1, torch.where(is_inside, flat, num_voxels), True)
-    hits = hits[:, :num_voxels]
-    is_empty = (is_inside.sum(dim=1, keepdim=True) < _MIN_POINTS) | (hits.sum(dim=1, keepdim=True) < _MIN_VOXELS)
+    counts = torch.zeros(B, num_voxels + 1, dtype=torch.int64, device=points.device)
+    counts.scatter_add_(1, torch.where(is_inside, flat, num_voxels), torch.ones_like(flat))
+    return counts[:, :num_voxels]
+
+
+def propose_voxels(depth_m: Tensor, camera: CameraInputs, grid: VoxelGridSpec, drop_zero_depth: bool = False) -> Tensor:
+    """Mark the voxels hit by the depth map.
+
+    Args:
+        depth_m, drop_zero_depth: see points_per_voxel.
+    Returns:
+        (B, X * Y * Z) bool; all True for a sample of which fewer than 10 points lie in the grid, or all in one voxel
+            (a depth map of zeros: all its pixels un-project to the camera).
+    """
+    counts = points_per_voxel(depth_m, camera, grid, drop_zero_depth)
+    hits = counts > 0
+    is_empty = (counts.sum(dim=1, keepdim=True) < _MIN_POINTS) | (hits.sum(dim=1, keepdim=True) < _MIN_VOXELS)
     return hits | is_empty
