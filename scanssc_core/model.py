@@ -139,6 +139,7 @@ def lite() -> ScanSSCConfig:
         num_cross_layers=1,
         num_self_layers=1,
         hidden_channels=64,
+        dropout=0.0,
         table_size=(256, 256),
         num_groups=8,
         has_fine_points=True,
