@@ -19,10 +19,12 @@ class LabelSet:
     Attributes:
         names: class names.
         colors: (num_classes, 3) uint8 RGB.
+        frequencies: (num_classes,) voxels of each class in the training data; None if it was never counted.
     """
 
     names: tuple[str, ...]
     colors: NDArray
+    frequencies: NDArray | None = None
 
     def __post_init__(self) -> None:
         if self.colors.shape != (len(self.names), 3):
@@ -66,6 +68,11 @@ _SEMANTIC_KITTI = {
 SEMANTIC_KITTI = LabelSet(
     names=tuple(_SEMANTIC_KITTI),
     colors=np.array([color for color, _ in _SEMANTIC_KITTI.values()], np.uint8),
+    frequencies=np.array(
+        (5.41773033e9, 1.57835390e7, 1.25136e5, 1.18809e5, 6.46799e5, 8.21951e5, 2.62978e5, 2.83696e5, 2.04750e5)
+        + (6.16887030e7, 4.50296100e6, 4.48836500e7, 2.26992300e6, 5.68402180e7, 1.57196520e7, 1.58442623e8)
+        + (2.06162300e6, 3.69705220e7, 1.15198800e6, 3.34146e5)
+    ),
 )
 
 #: (20,) uint16: class id -> raw id written to submission files (learning_map_inv).
@@ -83,6 +90,10 @@ KITTI_360 = LabelSet(
     names=_KITTI_360_NAMES,
     colors=np.array(
         [_KITTI_360_OWN_COLORS.get(name) or _SEMANTIC_KITTI[name][0] for name in _KITTI_360_NAMES], np.uint8
+    ),
+    frequencies=np.array(
+        (2264087502, 20098728, 104972, 96297, 1149426, 4051087, 125103, 105540713, 16292249, 45297267, 14454132)
+        + (110397082, 6766219, 295883213, 50037503, 1561069, 406330, 30516166, 1950115)
     ),
 )
 

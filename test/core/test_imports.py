@@ -25,6 +25,8 @@ ALLOWED = {
     "runtime": {"geometry", "labels", "stereo", "occupancy"},
     "render": {"geometry", "labels"},
     "data": {"geometry", "labels", "files"},
+    "losses": {"labels", "lift", "model"},
+    "metrics": {"labels"},
     "cli": {"labels", "files", "model", "checkpoint", "runtime", "render", "data"},
 }
 

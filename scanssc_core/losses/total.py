@@ -1,0 +1,86 @@
+"""The sum that ScanSSC is trained with (Eq. 10)."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from scanssc_core.losses.affinity import geometric_affinity, semantic_affinity
+from scanssc_core.losses.cross_entropy import cross_entropy
+from scanssc_core.losses.depth_loss import DepthTarget, depth_loss
+from scanssc_core.losses.scan_loss import SCAN_AXES, scan_loss
+from scanssc_core.losses.voxel_statistics import voxel_statistics
+from scanssc_core.model import ScanSSCConfig, ScanSSCOutput
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Weights of the losses; a term of weight zero is not computed.
+
+    Attributes:
+        cross_entropy, semantic_affinity, geometric_affinity, scan: weights.
+        depth: weight of the depth loss (published code: 1e-4; the paper says 1e-3).
+        depth_target: "published", whose peak lies at twice the depth, or "metric".
+        scan_axes: axes of the scan loss, in any order (Tab. 5).
+        reversed_scan_axes: axes that it walks from near to far (Tab. 6).
+    """
+
+    cross_entropy: float = 1.0
+    semantic_affinity: float = 1.0
+    geometric_affinity: float = 1.0
+    scan: float = 1.0
+    depth: float = 1e-4
+    depth_target: DepthTarget = "published"
+    scan_axes: tuple[str, ...] = SCAN_AXES
+    reversed_scan_axes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("cross_entropy", "semantic_affinity", "geometric_affinity", "scan", "depth"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name}: expected a weight of at least 0, got {getattr(self, name)}")
+        if self.depth_target not in ("published", "metric"):
+            raise ValueError(f"depth_target: expected published or metric, got {self.depth_target!r}")
+        for name in ("scan_axes", "reversed_scan_axes"):
+            if unknown := set(getattr(self, name)) - set(SCAN_AXES):
+                raise ValueError(f"{name}: expected some of {', '.join(SCAN_AXES)}, got {', '.join(sorted(unknown))}")
+
+
+def total_loss(
+    output: ScanSSCOutput,
+    labels: Tensor,
+    lidar_depth_m: Tensor | None,
+    config: LossConfig,
+    class_weights: Tensor,
+    model: ScanSSCConfig,
+) -> dict[str, Tensor]:
+    """Every term, weighted, and their sum.
+
+    Args:
+        output: of the model.
+        labels: (B, X, Y, Z) uint8, 255 = unknown.
+        lidar_depth_m: (B, H, W) at network size, 0 = none; None: no depth loss.
+        class_weights: (P,) of the cross-entropy.
+        model: its depth bins.
+    Returns:
+        terms by name, and their sum as "total".
+    Raises:
+        ValueError: if the depth loss is asked for and there is no LiDAR.
+    """
+    statistics = voxel_statistics(output.logits, labels, class_weights)
+    terms = {
+        "cross_entropy": config.cross_entropy * cross_entropy(statistics, class_weights),
+        "semantic_affinity": config.semantic_affinity * semantic_affinity(statistics),
+        "geometric_affinity": config.geometric_affinity * geometric_affinity(statistics),
+    }
+    if config.scan:
+        for axis in config.scan_axes:
+            term = scan_loss(output.logits, labels, axis, axis in config.reversed_scan_axes)
+            terms[f"scan_{axis}"] = config.scan * term
+    if config.depth:
+        if lidar_depth_m is None:
+            raise ValueError("the depth loss needs LiDAR depth; set its weight to 0 for data without")
+        divergence = depth_loss(
+            output.depth_prob, lidar_depth_m, model.depth_range_m, model.depth_step_m, config.depth_target
+        )
+        terms["depth"] = config.depth * divergence
+    total = sum(terms.values(), start=output.logits.new_zeros(()))
+    return {**terms, "total": total}
