@@ -16,11 +16,12 @@ from scanssc_core.geometry import VoxelGridSpec
 from scanssc_core.head.semantic_head import SemanticHead
 from scanssc_core.image.efficientnet import EfficientNet, EfficientNetConfig
 from scanssc_core.image.neck import FeatureNeck
+from scanssc_core.lift.attention import in_parts
 from scanssc_core.lift.camera_inputs import CameraInputs
-from scanssc_core.lift.cross_attention import CrossAttention, project_references
+from scanssc_core.lift.cross_attention import CrossAttention, VoxelReferences, project_references
 from scanssc_core.lift.depth_net import DepthNet
 from scanssc_core.lift.fine_points import FinePoints
-from scanssc_core.lift.lift_splat import lift_splat
+from scanssc_core.lift.lift_splat import SortedNodes, lift_splat, sort_nodes
 from scanssc_core.lift.proposal import propose_voxels
 from scanssc_core.lift.self_attention import SelfAttention
 from scanssc_core.scan.fusion import TriFeatureFusion
@@ -160,6 +161,13 @@ class ScanSSCOutput(NamedTuple):
     depth_prob: Tensor
 
 
+class Geometry(NamedTuple):
+    """What follows from the cameras alone."""
+
+    nodes: SortedNodes
+    references: VoxelReferences
+
+
 class ScanSSC(nn.Module):
     """Image, stereo depth and camera in, class logits of every voxel out."""
 
@@ -198,6 +206,7 @@ class ScanSSC(nn.Module):
         self.register_buffer("depths_m", depths_m, persistent=False)
         centers = torch.from_numpy(config.grid.centers().reshape(-1, 3)).float()
         self.register_buffer("voxel_centers", centers, persistent=False)
+        self._last_geometry: tuple[CameraInputs, Geometry] | None = None
 
     def forward(self, image: Tensor, depth_m: Tensor, camera: CameraInputs) -> ScanSSCOutput:
         """Label the grid.
@@ -219,20 +228,29 @@ class ScanSSC(nn.Module):
     def lift(self, context: Tensor, depth_prob: Tensor, depth_m: Tensor, camera: CameraInputs) -> Tensor:
         """(B, X*Y*Z, C) voxels: cross-attention where a depth was measured, else an MLP of the lifted volume."""
         config = self.config
-        volume = lift_splat(
-            context, depth_prob, camera, config.grid, config.image_size, self.depths_m, config.truncate_lift
-        )
+        geometry = self.geometry(camera)
+        volume = lift_splat(context, depth_prob, geometry.nodes, config.grid)
         if self.fine_points is not None:
             volume = volume + self.fine_points(depth_m, camera, config.label_grid)
-        lifted = volume.flatten(2).mT  # (B, X*Y*Z, C)
+        lifted = volume.flatten(2).mT.flatten(0, 1)  # (B*X*Y*Z, C)
         proposals = propose_voxels(depth_m, camera, config.grid, config.drop_zero_depth)
+        chosen = torch.nonzero(proposals.flatten()).squeeze(1)
+        query = self.volume_embedding(chosen % config.num_voxels) + lifted[chosen]
+        refined = self.cross_attention(query, context, depth_prob, geometry.references.select(chosen))
+        voxels = torch.cat([self.prior_mlp(part) for part in in_parts(lifted, 0)])
+        return voxels.index_copy(0, chosen, refined.to(voxels.dtype)).unflatten(0, (-1, config.num_voxels))
+
+    def geometry(self, camera: CameraInputs) -> Geometry:
+        """What follows from the camera alone; kept for the next frame of the same camera, unless gradients are wanted."""
+        if torch.is_grad_enabled() or torch.compiler.is_compiling():
+            return self._geometry_of(camera)
+        if self._last_geometry is None or not self._last_geometry[0].equals(camera):
+            self._last_geometry = (camera, self._geometry_of(camera))
+        return self._last_geometry[1]
+
+    def _geometry_of(self, camera: CameraInputs) -> Geometry:
+        config = self.config
+        feature_size = (config.image_size[0] // config.stride, config.image_size[1] // config.stride)
+        nodes = sort_nodes(camera, config.grid, config.image_size, feature_size, self.depths_m, config.truncate_lift)
         references = project_references(self.voxel_centers, camera, config.image_size, config.depth_range_m)
-        queries = self.volume_embedding.weight + lifted
-        refined = self.cross_attention(queries, context, depth_prob, references, proposals)
-        voxels = self.prior_mlp(lifted)
-        return torch.stack(
-            [
-                voxels[sample].index_copy(0, torch.nonzero(proposals[sample]).squeeze(1), refined[sample])
-                for sample in range(len(voxels))
-            ]
-        )
+        return Geometry(nodes, references)
