@@ -3,9 +3,12 @@
 import torch
 from torch import Tensor, nn
 
+from scanssc_core.lift.attention import in_parts
 from scanssc_core.lift.self_attention import LearnedPositions2d
 from scanssc_core.scan.masks import depth_mask, height_mask, width_mask
 from scanssc_core.scan.scan_block import ScanBlock
+
+_PART = 8192  # voxels scanned at once
 
 AXES = ("depth", "height", "width")
 
@@ -40,13 +43,19 @@ class ScanModule(nn.Module):
         return {axis: self.scan(volume, axis) for axis in AXES}
 
     def scan(self, volume: Tensor, axis: str) -> Tensor:
-        """Scan along one axis."""
+        """Scan along one axis, some slices of the volume at a time."""
         B, X, Y, Z, C = volume.shape
         order = _TO_LINES[axis]
-        positions = self.positions(Y, Z).expand(X, Y, Z, C).permute(*order, 3)
-        lines = volume.permute(0, *(axis_index + 1 for axis_index in order), 4)
-        length = lines.shape[3]
-        positions = positions.reshape(-1, length, C).repeat(B, 1, 1)
-        scanned = self.blocks[axis](lines.reshape(-1, length, C), positions, self.get_buffer(f"{axis}_mask"))
-        back = torch.argsort(torch.tensor(order)).tolist()
-        return scanned.view(lines.shape).permute(0, *(axis_index + 1 for axis_index in back), 4)
+        sliced, *_ = order
+        slices = max(1, _PART // (X * Y * Z // volume.shape[1 + sliced]))
+        positions = self.positions(Y, Z).expand(X, Y, Z, C)
+        to_lines = (0, *(1 + index for index in order), 4)
+        back = [to_lines.index(dim) for dim in range(5)]
+        block, mask = self.blocks[axis], self.get_buffer(f"{axis}_mask")
+        scanned = [
+            block(lines.permute(to_lines), encoding.permute(*order, 3), mask).permute(back)
+            for lines, encoding in zip(
+                in_parts(volume, 1 + sliced, slices), in_parts(positions, sliced, slices), strict=True
+            )
+        ]
+        return torch.cat(scanned, dim=1 + sliced)
