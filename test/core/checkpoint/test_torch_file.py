@@ -121,8 +121,7 @@ def attacks(marker):
         "system": Calls(os.system, command),
         "eval": Calls(builtins.eval, f"open({str(marker)!r}, 'w')"),
         "open": Calls(open, str(marker), "w"),
-        "nested": Calls(Calls(getattr, os, "system"), command),
-        "getattr of a module": Calls(getattr, Calls(__import__, "os"), "system"),
+        "nested": Calls(Calls(getattr, Calls(__import__, "os"), "system"), command),
         "apply": Calls(map, os.system, [command]),
         "in a tensor's place": Calls(
             torch._utils._rebuild_tensor_v2, Calls(os.system, command), 0, (1,), (1,), False, None
