@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from scanssc_core.corrections import Corrections
 from scanssc_core.geometry import VoxelGridSpec
 from scanssc_core.head.semantic_head import SemanticHead
 from scanssc_core.image.efficientnet import EfficientNet, EfficientNetConfig
@@ -57,8 +58,7 @@ class ScanSSCConfig:
         head_channels: between the two convolutions of the head.
         has_fine_points: tell coarse voxels where in them the measured points lie (published: False).
         is_subvoxel_head: the head predicts each fine voxel instead of interpolating (published: False).
-        drop_zero_depth: leave pixels without depth out of the proposals (published: False).
-        truncate_lift: round voxel indices of the lift toward zero (published: True).
+        corrections: of slips of the published code (default: none).
     """
 
     image_size: tuple[int, int] = (384, 1280)
@@ -85,8 +85,7 @@ class ScanSSCConfig:
     head_channels: int = 64
     has_fine_points: bool = False
     is_subvoxel_head: bool = False
-    drop_zero_depth: bool = False
-    truncate_lift: bool = True
+    corrections: Corrections = field(default_factory=Corrections)
 
     def __post_init__(self) -> None:
         if any(size % (4 * self.stride) for size in self.image_size):
@@ -145,7 +144,7 @@ def lite() -> ScanSSCConfig:
         num_groups=8,
         has_fine_points=True,
         is_subvoxel_head=True,
-        drop_zero_depth=True,
+        corrections=Corrections(drop_zero_depth=True),
     )
 
 
@@ -178,6 +177,9 @@ class ScanSSC(nn.Module):
         super().__init__()
         self.config = config
         C = config.channels
+        # As published, the lift lies half a bin before the middle of a bin, the stereo one-hot half a bin beyond it.
+        near_m, half_m = config.depth_range_m[0], config.depth_step_m / 2
+        correction_m = half_m if config.corrections.consistent_bins else 0.0
         self.backbone = EfficientNet(config.backbone)
         self.neck = FeatureNeck(config.backbone.level_channels(), config.neck_channels)
         self.depth_net = DepthNet(
@@ -185,7 +187,7 @@ class ScanSSC(nn.Module):
             config.mid_channels,
             C,
             config.num_bins,
-            config.depth_range_m[0],
+            near_m + half_m - correction_m,
             config.depth_step_m,
             config.aggregation_channels,
             config.stride,
@@ -202,7 +204,7 @@ class ScanSSC(nn.Module):
         self.head = SemanticHead(
             C, config.head_channels, config.num_classes, config.label_scale, config.num_groups, config.is_subvoxel_head
         )
-        depths_m = config.depth_range_m[0] + config.depth_step_m * torch.arange(config.num_bins)
+        depths_m = near_m + correction_m + config.depth_step_m * torch.arange(config.num_bins)
         self.register_buffer("depths_m", depths_m, persistent=False)
         centers = torch.from_numpy(config.grid.centers().reshape(-1, 3)).float()
         self.register_buffer("voxel_centers", centers, persistent=False)
@@ -233,7 +235,7 @@ class ScanSSC(nn.Module):
         if self.fine_points is not None:
             volume = volume + self.fine_points(depth_m, camera, config.label_grid)
         lifted = volume.flatten(2).mT.flatten(0, 1)  # (B*X*Y*Z, C)
-        proposals = propose_voxels(depth_m, camera, config.grid, config.drop_zero_depth)
+        proposals = propose_voxels(depth_m, camera, config.grid, config.corrections.drop_zero_depth)
         chosen = torch.nonzero(proposals.flatten()).squeeze(1)
         query = self.volume_embedding(chosen % config.num_voxels) + lifted[chosen]
         refined = self.cross_attention(query, context, depth_prob, geometry.references.select(chosen))
@@ -241,7 +243,7 @@ class ScanSSC(nn.Module):
         return voxels.index_copy(0, chosen, refined.to(voxels.dtype)).unflatten(0, (-1, config.num_voxels))
 
     def geometry(self, camera: CameraInputs) -> Geometry:
-        """What follows from the camera alone; kept for the next frame of the same camera, unless gradients are wanted."""
+        """What follows from the camera alone; kept for its next frame unless gradients are wanted."""
         if torch.is_grad_enabled() or torch.compiler.is_compiling():
             return self._geometry_of(camera)
         if self._last_geometry is None or not self._last_geometry[0].equals(camera):
@@ -251,6 +253,8 @@ class ScanSSC(nn.Module):
     def _geometry_of(self, camera: CameraInputs) -> Geometry:
         config = self.config
         feature_size = (config.image_size[0] // config.stride, config.image_size[1] // config.stride)
-        nodes = sort_nodes(camera, config.grid, config.image_size, feature_size, self.depths_m, config.truncate_lift)
-        references = project_references(self.voxel_centers, camera, config.image_size, config.depth_range_m)
+        nodes = sort_nodes(camera, config.grid, config.image_size, feature_size, self.depths_m, config.corrections)
+        references = project_references(
+            self.voxel_centers, camera, config.image_size, config.depth_range_m, config.corrections
+        )
         return Geometry(nodes, references)

@@ -11,6 +11,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from scanssc_core.checkpoint.weights import Weights, check_state
+from scanssc_core.corrections import Corrections
 from scanssc_core.files import write_file
 from scanssc_core.geometry import VoxelGridSpec
 from scanssc_core.image.efficientnet import EfficientNetConfig
@@ -93,5 +94,6 @@ def _config_from_json(text: str) -> ScanSSCConfig:
     backbone = values.pop("backbone")
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     values["grid"] = VoxelGridSpec(tuple(grid["shape"]), grid["voxel_size_m"], tuple(grid["origin_m"]))
+    values["corrections"] = Corrections(**values["corrections"])
     values["backbone"] = EfficientNetConfig(**backbone)
     return ScanSSCConfig(**values)

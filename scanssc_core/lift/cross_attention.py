@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from scanssc_core.corrections import Corrections
 from scanssc_core.lift.attention import FeedForward, in_parts, initial_offsets, xavier_linear, zero_linear
 from scanssc_core.lift.camera_inputs import CameraInputs
 from scanssc_core.lift.sampling import BORDER, sample_frustum, with_border
@@ -65,18 +66,28 @@ class SampledImage:
 
 
 def project_references(
-    centers: Tensor, camera: CameraInputs, image_size: tuple[int, int], depth_range_m: tuple[float, float]
+    centers: Tensor,
+    camera: CameraInputs,
+    image_size: tuple[int, int],
+    depth_range_m: tuple[float, float],
+    corrections: Corrections,
 ) -> VoxelReferences:
-    """Project (N, 3) voxel centres of the grid frame into the image and onto the depth bins."""
+    """Project (N, 3) voxel centres of the grid frame into the image and onto the depth bins.
+
+    Args:
+        corrections: consistent_pixels and visible_when_near matter.
+    """
     height, width = image_size
     near_m, far_m = depth_range_m
     pixels, depth_m = camera.points_to_pixels(centers)
+    if corrections.consistent_pixels:
+        pixels = pixels + 0.5  # the image begins half a pixel before the first pixel's centre
     points = torch.stack(
         [pixels[..., 0] / width, pixels[..., 1] / height, (depth_m - near_m) / (far_m - near_m)], dim=-1
     )
-    # The published test looks at the normalised depth: nothing nearer than the first bin is visible.
     in_image = ((points[..., :2] > _MARGIN) & (points[..., :2] < 1 - _MARGIN)).all(dim=-1)
-    return VoxelReferences(points, in_image & (points[..., 2] > _MARGIN))
+    distance = depth_m if corrections.visible_when_near else points[..., 2]
+    return VoxelReferences(points, in_image & (distance > _MARGIN))
 
 
 class FrustumAttention(nn.Module):

@@ -1,7 +1,7 @@
 """Lift, splat (J. Philion and S. Fidler, ECCV 2020): image features spread over their depth distribution into voxels.
 
-Two published quirks are the defaults: the frustum's columns run over linspace(0, W - 1) and not over multiples of the
-stride, and voxel indices are truncated toward zero, which keeps points up to one voxel below the grid's lower bounds.
+Two published slips are the defaults (Corrections.consistent_pixels, floor_index): the frustum's columns run over
+linspace(0, W - 1) and not through the middles of the cells, and voxel indices are truncated toward zero.
 """
 
 from dataclasses import dataclass
@@ -10,17 +10,29 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from scanssc_core.corrections import Corrections
 from scanssc_core.geometry import VoxelGridSpec
 from scanssc_core.lift.camera_inputs import CameraInputs
 
 
 def frustum(
-    image_size: tuple[int, int], feature_size: tuple[int, int], depths_m: Tensor, device: torch.device
+    image_size: tuple[int, int],
+    feature_size: tuple[int, int],
+    depths_m: Tensor,
+    device: torch.device,
+    in_cell_middles: bool = False,
 ) -> Tensor:
-    """(D, H', W', 3) float32 u, v in network pixels and depth in metres of every node."""
-    height, width = image_size
-    v = torch.linspace(0, height - 1, feature_size[0], device=device)
-    u = torch.linspace(0, width - 1, feature_size[1], device=device)
+    """(D, H', W', 3) float32 u, v in network pixels and depth in metres of every node.
+
+    Args:
+        in_cell_middles: nodes in the middles of the cells of the image; else from its first to its last pixel.
+    """
+
+    def nodes(length: int, count: int) -> Tensor:
+        margin = (length / count - 1) / 2 if in_cell_middles else 0
+        return torch.linspace(margin, length - 1 - margin, count, device=device)
+
+    v, u = (nodes(length, count) for length, count in zip(image_size, feature_size, strict=True))
     D, H, W = len(depths_m), *feature_size
     return torch.stack(
         [
@@ -66,16 +78,16 @@ def sort_nodes(
     image_size: tuple[int, int],
     feature_size: tuple[int, int],
     depths_m: Tensor,
-    truncate: bool = True,
+    corrections: Corrections,
 ) -> SortedNodes:
     """Find the nodes of each voxel.
 
     Args:
         depths_m: (D,) depth of each bin.
-        truncate: see voxel_index.
+        corrections: consistent_pixels and floor_index matter.
     """
-    nodes = frustum(image_size, feature_size, depths_m, depths_m.device).reshape(-1, 3)
-    voxel = voxel_index(camera.pixels_to_points(nodes), grid, truncate)  # (B, D * H' * W')
+    nodes = frustum(image_size, feature_size, depths_m, depths_m.device, corrections.consistent_pixels).reshape(-1, 3)
+    voxel = voxel_index(camera.pixels_to_points(nodes), grid, truncate=not corrections.floor_index)  # (B, D * H' * W')
     num_voxels = grid.shape[0] * grid.shape[1] * grid.shape[2]
     B = len(voxel)
     first = num_voxels * torch.arange(B, device=voxel.device)[:, None]

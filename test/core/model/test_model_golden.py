@@ -10,6 +10,7 @@ from core.model.golden import camera, check_sampled, fill_model, load, published
 from core.model.tiny import TINY
 from golden.formula import depth_input, image_input, positions
 from scanssc_core.checkpoint.published import convert_checkpoint, load_model
+from scanssc_core.corrections import Corrections
 from scanssc_core.geometry import VoxelGridSpec
 from scanssc_core.lift.camera_inputs import CameraInputs
 from scanssc_core.lift.cross_attention import project_references
@@ -134,7 +135,9 @@ def test_full_kitti360_model_equals_the_published_one_within_the_noise_of_its_go
 def test_visibility_and_reference_points_are_equal_bit_by_bit(name, config):
     data = load("geometry")
     centers = torch.from_numpy(config.grid.centers().reshape(-1, 3)).float()
-    references = project_references(centers, camera(data, f"{name}."), config.image_size, config.depth_range_m)
+    references = project_references(
+        centers, camera(data, f"{name}."), config.image_size, config.depth_range_m, Corrections()
+    )
     expected = np.unpackbits(data[f"{name}.valid_packed"])[: len(centers)].astype(bool)
     np.testing.assert_array_equal(references.is_visible[0].numpy(), expected)
     rows = data[f"{name}.reference_rows"]

@@ -20,6 +20,7 @@ from core.model.golden import (
 )
 from golden.formula import positions, uniform
 from scanssc_core.checkpoint.published_names import to_our_name
+from scanssc_core.corrections import Corrections
 from scanssc_core.head.semantic_head import SemanticHead
 from scanssc_core.image.efficientnet import EfficientNet, EfficientNetConfig
 from scanssc_core.image.neck import FeatureNeck
@@ -133,7 +134,7 @@ def test_lift_and_pooling():
     kept = voxel_index(points, UNIT_GRID)[0] >= 0
     np.testing.assert_array_equal(kept.numpy(), data["kept"].reshape(-1))
     inputs = inputs_of(data, "feat", "prob")
-    nodes = sort_nodes(camera(data, "in."), UNIT_GRID, (64, 96), (8, 12), DEPTHS_M)
+    nodes = sort_nodes(camera(data, "in."), UNIT_GRID, (64, 96), (8, 12), DEPTHS_M, Corrections())
     volume = lift_splat(inputs["feat"][:, 0], inputs["prob"], nodes, UNIT_GRID)
     check(volume, data["out.volume"], 7.5e-8, "volume")
     check_gradients("lss", {"volume": volume}, inputs, {"feat": 3.9e-8, "prob": 5.5e-7})
@@ -151,7 +152,7 @@ def test_cross_attention():
     fill_unit(module, "cross", "VoxFormer_head.cross_transformer.", "cross_attention.")
     low, high = torch.tensor(UNIT_GRID.extent_m).T
     centers = low + torch.from_numpy(data["ref_3d"]) * (high - low)
-    references = project_references(centers, camera(data, "in."), (64, 96), (2.0, 58.0))
+    references = project_references(centers, camera(data, "in."), (64, 96), (2.0, 58.0), Corrections())
     selected = torch.from_numpy(data["selected"]).long()
     check(references.points[:, selected], data["tap.reference"][0, :, :, 0], 1e-5, "reference")
     np.testing.assert_array_equal(references.is_visible[0, selected].numpy(), data["tap.valid"][0, 0])
@@ -270,11 +271,11 @@ def test_whole_depth_net():
     shapes = {entry: shape for entry, shape, *_ in unit_rows("geo")}
     mid = int(shapes["depth_net.reduce_conv.0.weight"].split("x")[0])
     embed = int(shapes["depth_aggregation.stem.weight"].split("x")[0])
-    module = fill_unit(DepthNet(24, mid, rows, 112, 2.0, 0.5, embed, 8), "geo", "depth_net.", "depth_net.")
+    module = fill_unit(DepthNet(24, mid, rows, 112, 2.25, 0.5, embed, 8), "geo", "depth_net.", "depth_net.")
     vector = camera(data, "in.").vector()
     check(vector[:, None], data["mlp_input"], 1e-6, "camera vector")
     depth = torch.from_numpy(data["in.depth"])
-    one_hot = depth_one_hot(nearest_depth(depth, 8), 112, 2.0, 0.5)
+    one_hot = depth_one_hot(nearest_depth(depth, 8), 112, 2.25, 0.5)
     np.testing.assert_array_equal(one_hot[0].permute(1, 2, 0).numpy(), data["stereo_onehot"])
     inputs = inputs_of(data, "feat")
     context, prob = module(inputs["feat"][:, 0], vector, depth)
@@ -286,7 +287,7 @@ def test_whole_depth_net():
 
 @pytest.mark.parametrize("depth_m, expected", [(2.24, -1), (2.25, 0), (2.74, 0), (2.75, 1), (58.24, 111), (58.25, -1)])
 def test_bins_of_the_stereo_one_hot(depth_m, expected):
-    column = depth_one_hot(torch.full((1, 1, 1), depth_m, dtype=torch.float64), 112, 2.0, 0.5)[0, :, 0, 0]
+    column = depth_one_hot(torch.full((1, 1, 1), depth_m, dtype=torch.float64), 112, 2.25, 0.5)[0, :, 0, 0]
     assert (int(column.argmax()) if column.any() else -1) == expected
 
 
