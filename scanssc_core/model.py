@@ -198,7 +198,9 @@ class ScanSSC(nn.Module):
         attention = (C, config.num_heads, config.num_points, config.hidden_channels, config.dropout)
         self.cross_attention = CrossAttention(config.num_cross_layers, *attention)
         self.self_attention = SelfAttention(config.num_self_layers, *attention, config.table_size)
-        self.scan = ScanModule(config.grid.shape, C, config.num_heads, config.dropout, config.table_size)
+        self.scan = ScanModule(
+            config.grid.shape, C, config.num_heads, config.dropout, config.table_size, config.corrections.axis_positions
+        )
         self.mixing = nn.ModuleDict({axis: MixingNet(C, config.num_groups) for axis in AXES})
         self.fusion = TriFeatureFusion(C)
         self.head = SemanticHead(

@@ -20,7 +20,9 @@ _MASKS = {"depth": depth_mask, "width": width_mask, "height": height_mask}
 class ScanModule(nn.Module):
     """Scans a volume along each axis.
 
-    The learned position depends on (y, z) only, as published: it tells the depth block which line it is on, not where.
+    Args:
+        axis_positions: the learned position of the depth block depends on (x, z). As published it depends on (y, z) in
+            all blocks: it tells the depth block which line it is on, not where.
     """
 
     def __init__(
@@ -30,8 +32,10 @@ class ScanModule(nn.Module):
         num_heads: int,
         dropout: float,
         table_size: tuple[int, int],
+        axis_positions: bool = False,
     ) -> None:
         super().__init__()
+        self.axis_positions = axis_positions
         self.positions = LearnedPositions2d(*table_size, channels)
         self.blocks = nn.ModuleDict({axis: ScanBlock(channels, num_heads, dropout) for axis in AXES})
         for axis in AXES:
@@ -48,7 +52,10 @@ class ScanModule(nn.Module):
         order = _TO_LINES[axis]
         sliced, *_ = order
         slices = max(1, _PART // (X * Y * Z // volume.shape[1 + sliced]))
-        positions = self.positions(Y, Z).expand(X, Y, Z, C)
+        if axis == "depth" and self.axis_positions:
+            positions = self.positions(X, Z)[:, None].expand(X, Y, Z, C)
+        else:
+            positions = self.positions(Y, Z).expand(X, Y, Z, C)
         to_lines = (0, *(1 + index for index in order), 4)
         back = [to_lines.index(dim) for dim in range(5)]
         block, mask = self.blocks[axis], self.get_buffer(f"{axis}_mask")
