@@ -100,6 +100,12 @@ KITTI_360 = LabelSet(
 #: Label sets by the name of their data set.
 LABEL_SETS = {"semantic_kitti": SEMANTIC_KITTI, "kitti360": KITTI_360}
 
+#: Raw id that stands for each class in files, by the name of the data set; SSCBench's files hold class ids.
+RAW_IDS = {
+    "semantic_kitti": SEMANTIC_KITTI_RAW_IDS,
+    "kitti360": np.arange(KITTI_360.num_classes, dtype=np.uint16),
+}
+
 #: What geometry alone can tell (the stereo occupancy backend).
 STEREO_GEOMETRY = LabelSet(
     names=("empty", "ground", "obstacle", "overhead"),

@@ -12,15 +12,17 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from scanssc_core.corrections import Corrections
 from scanssc_core.geometry import VoxelGridSpec
 from scanssc_core.head.semantic_head import SemanticHead
 from scanssc_core.image.efficientnet import EfficientNet, EfficientNetConfig
 from scanssc_core.image.neck import FeatureNeck
+from scanssc_core.lift.attention import in_parts
 from scanssc_core.lift.camera_inputs import CameraInputs
-from scanssc_core.lift.cross_attention import CrossAttention, project_references
+from scanssc_core.lift.cross_attention import CrossAttention, VoxelReferences, project_references
 from scanssc_core.lift.depth_net import DepthNet
 from scanssc_core.lift.fine_points import FinePoints
-from scanssc_core.lift.lift_splat import lift_splat
+from scanssc_core.lift.lift_splat import SortedNodes, lift_splat, sort_nodes
 from scanssc_core.lift.proposal import propose_voxels
 from scanssc_core.lift.self_attention import SelfAttention
 from scanssc_core.scan.fusion import TriFeatureFusion
@@ -56,8 +58,7 @@ class ScanSSCConfig:
         head_channels: between the two convolutions of the head.
         has_fine_points: tell coarse voxels where in them the measured points lie (published: False).
         is_subvoxel_head: the head predicts each fine voxel instead of interpolating (published: False).
-        drop_zero_depth: leave pixels without depth out of the proposals (published: False).
-        truncate_lift: round voxel indices of the lift toward zero (published: True).
+        corrections: of slips of the published code (default: none).
     """
 
     image_size: tuple[int, int] = (384, 1280)
@@ -84,8 +85,7 @@ class ScanSSCConfig:
     head_channels: int = 64
     has_fine_points: bool = False
     is_subvoxel_head: bool = False
-    drop_zero_depth: bool = False
-    truncate_lift: bool = True
+    corrections: Corrections = field(default_factory=Corrections)
 
     def __post_init__(self) -> None:
         if any(size % (4 * self.stride) for size in self.image_size):
@@ -144,7 +144,7 @@ def lite() -> ScanSSCConfig:
         num_groups=8,
         has_fine_points=True,
         is_subvoxel_head=True,
-        drop_zero_depth=True,
+        corrections=Corrections(drop_zero_depth=True),
     )
 
 
@@ -160,6 +160,13 @@ class ScanSSCOutput(NamedTuple):
     depth_prob: Tensor
 
 
+class Geometry(NamedTuple):
+    """What follows from the cameras alone."""
+
+    nodes: SortedNodes
+    references: VoxelReferences
+
+
 class ScanSSC(nn.Module):
     """Image, stereo depth and camera in, class logits of every voxel out."""
 
@@ -170,6 +177,9 @@ class ScanSSC(nn.Module):
         super().__init__()
         self.config = config
         C = config.channels
+        # As published, the lift lies half a bin before the middle of a bin, the stereo one-hot half a bin beyond it.
+        near_m, half_m = config.depth_range_m[0], config.depth_step_m / 2
+        correction_m = half_m if config.corrections.consistent_bins else 0.0
         self.backbone = EfficientNet(config.backbone)
         self.neck = FeatureNeck(config.backbone.level_channels(), config.neck_channels)
         self.depth_net = DepthNet(
@@ -177,7 +187,7 @@ class ScanSSC(nn.Module):
             config.mid_channels,
             C,
             config.num_bins,
-            config.depth_range_m[0],
+            near_m + half_m - correction_m,
             config.depth_step_m,
             config.aggregation_channels,
             config.stride,
@@ -188,16 +198,19 @@ class ScanSSC(nn.Module):
         attention = (C, config.num_heads, config.num_points, config.hidden_channels, config.dropout)
         self.cross_attention = CrossAttention(config.num_cross_layers, *attention)
         self.self_attention = SelfAttention(config.num_self_layers, *attention, config.table_size)
-        self.scan = ScanModule(config.grid.shape, C, config.num_heads, config.dropout, config.table_size)
+        self.scan = ScanModule(
+            config.grid.shape, C, config.num_heads, config.dropout, config.table_size, config.corrections.axis_positions
+        )
         self.mixing = nn.ModuleDict({axis: MixingNet(C, config.num_groups) for axis in AXES})
         self.fusion = TriFeatureFusion(C)
         self.head = SemanticHead(
             C, config.head_channels, config.num_classes, config.label_scale, config.num_groups, config.is_subvoxel_head
         )
-        depths_m = config.depth_range_m[0] + config.depth_step_m * torch.arange(config.num_bins)
+        depths_m = near_m + correction_m + config.depth_step_m * torch.arange(config.num_bins)
         self.register_buffer("depths_m", depths_m, persistent=False)
         centers = torch.from_numpy(config.grid.centers().reshape(-1, 3)).float()
         self.register_buffer("voxel_centers", centers, persistent=False)
+        self._last_geometry: tuple[CameraInputs, Geometry] | None = None
 
     def forward(self, image: Tensor, depth_m: Tensor, camera: CameraInputs) -> ScanSSCOutput:
         """Label the grid.
@@ -219,20 +232,31 @@ class ScanSSC(nn.Module):
     def lift(self, context: Tensor, depth_prob: Tensor, depth_m: Tensor, camera: CameraInputs) -> Tensor:
         """(B, X*Y*Z, C) voxels: cross-attention where a depth was measured, else an MLP of the lifted volume."""
         config = self.config
-        volume = lift_splat(
-            context, depth_prob, camera, config.grid, config.image_size, self.depths_m, config.truncate_lift
-        )
+        geometry = self.geometry(camera)
+        volume = lift_splat(context, depth_prob, geometry.nodes, config.grid)
         if self.fine_points is not None:
             volume = volume + self.fine_points(depth_m, camera, config.label_grid)
-        lifted = volume.flatten(2).mT  # (B, X*Y*Z, C)
-        proposals = propose_voxels(depth_m, camera, config.grid, config.drop_zero_depth)
-        references = project_references(self.voxel_centers, camera, config.image_size, config.depth_range_m)
-        queries = self.volume_embedding.weight + lifted
-        refined = self.cross_attention(queries, context, depth_prob, references, proposals)
-        voxels = self.prior_mlp(lifted)
-        return torch.stack(
-            [
-                voxels[sample].index_copy(0, torch.nonzero(proposals[sample]).squeeze(1), refined[sample])
-                for sample in range(len(voxels))
-            ]
+        lifted = volume.flatten(2).mT.flatten(0, 1)  # (B*X*Y*Z, C)
+        proposals = propose_voxels(depth_m, camera, config.grid, config.corrections.drop_zero_depth)
+        chosen = torch.nonzero(proposals.flatten()).squeeze(1)
+        query = self.volume_embedding(chosen % config.num_voxels) + lifted[chosen]
+        refined = self.cross_attention(query, context, depth_prob, geometry.references.select(chosen))
+        voxels = torch.cat([self.prior_mlp(part) for part in in_parts(lifted, 0)])
+        return voxels.index_copy(0, chosen, refined.to(voxels.dtype)).unflatten(0, (-1, config.num_voxels))
+
+    def geometry(self, camera: CameraInputs) -> Geometry:
+        """What follows from the camera alone; kept for its next frame unless gradients are wanted."""
+        if torch.is_grad_enabled() or torch.compiler.is_compiling():
+            return self._geometry_of(camera)
+        if self._last_geometry is None or not self._last_geometry[0].equals(camera):
+            self._last_geometry = (camera, self._geometry_of(camera))
+        return self._last_geometry[1]
+
+    def _geometry_of(self, camera: CameraInputs) -> Geometry:
+        config = self.config
+        feature_size = (config.image_size[0] // config.stride, config.image_size[1] // config.stride)
+        nodes = sort_nodes(camera, config.grid, config.image_size, feature_size, self.depths_m, config.corrections)
+        references = project_references(
+            self.voxel_centers, camera, config.image_size, config.depth_range_m, config.corrections
         )
+        return Geometry(nodes, references)

@@ -1,39 +1,52 @@
-"""Our checkpoint file: safetensors, with configuration and class names in its metadata. It cannot carry code."""
+"""Our checkpoint file: safetensors, with what it holds in its metadata. It cannot carry code."""
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from scanssc_core.checkpoint.weights import Weights, check_state
+from scanssc_core.corrections import Corrections
 from scanssc_core.files import write_file
 from scanssc_core.geometry import VoxelGridSpec
 from scanssc_core.image.efficientnet import EfficientNetConfig
-from scanssc_core.labels import LABEL_SETS
+from scanssc_core.labels import LABEL_SETS, RAW_IDS
 from scanssc_core.model import ScanSSC, ScanSSCConfig
 
 _FORMAT = "scanssc-1"
 
 
-def save_checkpoint(path: Path, state: dict[str, Tensor], config: ScanSSCConfig) -> None:
-    """Write weights and configuration, whole or not at all."""
-    metadata = {
-        "format": _FORMAT,
-        "config": json.dumps(dataclasses.asdict(config)),
-        "class_names": json.dumps(LABEL_SETS[config.dataset].names),
-    }
+def save_checkpoint(path: Path, state: Mapping[str, Tensor], config: ScanSSCConfig) -> None:
+    """Write a whole model, whole or not at all: weights, configuration, class names, raw id of each class."""
+    _write(
+        path,
+        state,
+        config=dataclasses.asdict(config),
+        class_names=LABEL_SETS[config.dataset].names,
+        label_map={int(raw_id): label for label, raw_id in enumerate(RAW_IDS[config.dataset])},
+    )
+
+
+def save_partial(path: Path, weights: Weights) -> None:
+    """Write some parts of a model, for training to start from."""
+    _write(path, weights.state, parts=weights.parts)
+
+
+def _write(path: Path, state: Mapping[str, Tensor], **content: Any) -> None:
+    metadata = {"format": _FORMAT, **{name: json.dumps(value) for name, value in content.items()}}
     write_file(path, save({name: value.contiguous() for name, value in state.items()}, metadata))
 
 
-def load_checkpoint(path: Path) -> ScanSSC:
-    """Build the model that a file of ours describes and load its weights strictly.
+def read_checkpoint(path: Path) -> Weights:
+    """Read a file of ours.
 
     Raises:
-        ValueError: if it is no file of ours, or its weights do not fit its configuration; lists what differs.
+        ValueError: if it is none.
     """
     if not path.exists():
         raise ValueError(f"no checkpoint at {path}")
@@ -45,29 +58,34 @@ def load_checkpoint(path: Path) -> ScanSSC:
         raise ValueError(f"{path} is neither a scanssc checkpoint nor a published one: {error}") from error
     if metadata.get("format") != _FORMAT:
         raise ValueError(f"{path}: expected format {_FORMAT!r} in its metadata, got {metadata.get('format')!r}")
-    model = ScanSSC(_config_from_json(metadata["config"]))
-    check_state(path, state, model)
-    model.load_state_dict(state)
-    return model.eval()
+    return Weights(state, _config_from_json(metadata["config"]) if "config" in metadata else None)
 
 
-def check_state(path: Path, state: dict[str, Tensor], model: ScanSSC) -> None:
-    """Refuse weights that are not exactly the model's.
+def load_checkpoint(path: Path) -> ScanSSC:
+    """Build the model that a file of ours describes and load its weights strictly.
 
     Raises:
-        ValueError: listing what is missing, what is unknown and what has another shape.
+        ValueError: if it is no file of ours, holds only parts of a model, or weights that do not fit its
+            configuration; lists what differs.
     """
-    expected = model.state_dict()
-    problems = [f"missing {name}" for name in expected if name not in state]
-    problems += [f"unknown {name}" for name in state if name not in expected]
-    problems += [
-        f"{name}: expected {tuple(expected[name].shape)}, got {tuple(value.shape)}"
-        for name, value in state.items()
-        if name in expected and expected[name].shape != value.shape
-    ]
-    if problems:
-        listing = "\n  ".join(problems[:20] + ([f"and {len(problems) - 20} more"] if len(problems) > 20 else []))
-        raise ValueError(f"{path}: {len(problems)} entries do not fit the model:\n  {listing}")
+    return build_model(path, read_checkpoint(path))
+
+
+def build_model(path: Path, weights: Weights) -> ScanSSC:
+    """Build the model that the weights of a file belong to.
+
+    Raises:
+        ValueError: see load_checkpoint.
+    """
+    if weights.config is None:
+        raise ValueError(
+            f"{path} holds only {', '.join(weights.parts)}: no whole model, but weights for training to start from "
+            "(scanssc train --init)"
+        )
+    model = ScanSSC(weights.config)
+    check_state(path, weights.state, model.state_dict())
+    model.load_state_dict(weights.state)
+    return model.eval()
 
 
 def _config_from_json(text: str) -> ScanSSCConfig:
@@ -76,14 +94,6 @@ def _config_from_json(text: str) -> ScanSSCConfig:
     backbone = values.pop("backbone")
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     values["grid"] = VoxelGridSpec(tuple(grid["shape"]), grid["voxel_size_m"], tuple(grid["origin_m"]))
+    values["corrections"] = Corrections(**values["corrections"])
     values["backbone"] = EfficientNetConfig(**backbone)
     return ScanSSCConfig(**values)
-
-
-def zero_counters(model: ScanSSC) -> dict[str, Tensor]:
-    """The batch-norm counters, which published files keep but evaluation never reads, at zero."""
-    return {
-        name: torch.zeros_like(value)
-        for name, value in model.state_dict().items()
-        if name.endswith("num_batches_tracked")
-    }

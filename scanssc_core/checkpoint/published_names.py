@@ -6,10 +6,14 @@ The published model keeps geometry tables in its checkpoint; ours computes them,
 import re
 from collections.abc import Callable
 
-# Tables that are computed from the configuration, and counters that evaluation never reads.
-_UNUSED = re.compile(
+# Lightning's prefix, and the names of mmcls: there the backbone is the whole model.
+_CANONICAL = ((r"^model\.", ""), (r"^backbone\.layers\.", "img_backbone.layers."))
+
+_COUNTER = "num_batches_tracked"  # of batch norm; evaluation never reads it
+# Tables that are computed from the configuration.
+_TABLES = re.compile(
     r"img_view_transformer\.(dx|bx|nx|frustum)|proposal_layer\.image_grid"
-    r"|VoxFormer_head\.(image_grid|vox_coords|ref_3d)|.*\.num_batches_tracked"
+    r"|VoxFormer_head\.(image_grid|vox_coords|ref_3d)"
 )
 
 _Replacement = str | Callable[[re.Match[str]], str]
@@ -63,13 +67,25 @@ _RULES: tuple[tuple[str, _Replacement], ...] = (
 )
 
 
+def canonical_name(stored: str) -> str:
+    """The published name of an entry as one of the files stores it."""
+    for pattern, replacement in _CANONICAL:
+        stored = re.sub(pattern, replacement, stored)
+    return stored
+
+
+def is_counter(name: str) -> bool:
+    """Whether an entry, ours or published, is a counter of batch norm."""
+    return name.endswith(_COUNTER)
+
+
 def is_unused(published: str) -> bool:
     """Whether an entry of the published state dict is deliberately left out."""
-    return _UNUSED.fullmatch(published) is not None
+    return is_counter(published) or _TABLES.fullmatch(published) is not None
 
 
 def to_our_name(published: str) -> str:
-    """Our name of a published entry (without the prefix `model.`)."""
+    """Our name of a published entry."""
     name = published
     for pattern, replacement in _RULES:
         name = re.sub(pattern, replacement, name)

@@ -17,9 +17,15 @@ def group() -> None:
 
 @checkpoint_app.command()
 def convert(
-    source: Annotated[Path, typer.Argument(help="Published ScanSSC checkpoint (.ckpt).")],
+    source: Annotated[
+        Path, typer.Argument(help="ScanSSC_*.ckpt, pretrain_geodepth.pth or the EfficientNet-B7 of mmcls.")
+    ],
     target: Annotated[Path, typer.Argument(help="File to write (.safetensors).")],
 ) -> None:
-    """Make a clean file of a published checkpoint: weights, configuration and class names, no code."""
-    config = convert_checkpoint(source, target)
-    typer.echo(f"{target}: {config.dataset}, {config.num_classes} classes, {target.stat().st_size / 1e6:.0f} MB")
+    """Make a clean file of a published one: weights and what they are, no code."""
+    weights = convert_checkpoint(source, target)
+    config = weights.config
+    content = f"{config.dataset}, {config.num_classes} classes" if config else f"only {', '.join(weights.parts)}"
+    typer.echo(f"{target}: {content}, {target.stat().st_size / 1e6:.0f} MB")
+    for name in weights.left_out:
+        typer.echo(f"left out: {name}")

@@ -5,6 +5,14 @@ import math
 import torch
 from torch import Tensor, nn
 
+# Voxels or tokens taken through a chain of small steps at a time: what the steps leave stays in the cache.
+_PART = 4096
+
+
+def in_parts(x: Tensor, dim: int, part: int = _PART) -> tuple[Tensor, ...]:
+    """Split along a dimension; whole while compiling, which fuses the steps itself."""
+    return (x,) if torch.compiler.is_compiling() else x.split(part, dim)
+
 
 class FeedForward(nn.Module):
     """Two linear maps with a residual."""

@@ -27,6 +27,13 @@ class CameraInputs:
     image_rotation: Tensor
     image_translation: Tensor
 
+    def equals(self, other: "CameraInputs") -> bool:
+        """Whether all numbers are the same, on the same device."""
+        return all(
+            mine.device == theirs.device and mine.dtype == theirs.dtype and torch.equal(mine, theirs)
+            for mine, theirs in zip(vars(self).values(), vars(other).values(), strict=True)
+        )
+
     def vector(self) -> Tensor:
         """(B, 33) numbers that the depth net is told about the camera.
 

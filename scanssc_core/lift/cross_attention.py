@@ -6,42 +6,88 @@ As published, no positional encoding enters, and a voxel counts as visible only 
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from scanssc_core.lift.attention import FeedForward, initial_offsets, xavier_linear, zero_linear
+from scanssc_core.corrections import Corrections
+from scanssc_core.lift.attention import FeedForward, in_parts, initial_offsets, xavier_linear, zero_linear
 from scanssc_core.lift.camera_inputs import CameraInputs
-from scanssc_core.lift.sampling import sample_frustum
+from scanssc_core.lift.sampling import BORDER, sample_frustum, with_border
 
 _MARGIN = 1e-5
-_MAX_QUERIES = 32_768  # sampled at once: bounds the memory when every voxel is proposed
+_MAX_QUERIES = 32_768  # refined at once: bounds the memory when every voxel is proposed
+
+
+@dataclass(frozen=True)
+class SeenVoxels:
+    """Where some voxels of a batch are seen.
+
+    Attributes:
+        sample: (N,) int64 index into the batch.
+        points: (N, 3) u / width, v / height and (depth - first) / range.
+        is_visible: (N,) bool.
+    """
+
+    sample: Tensor
+    points: Tensor
+    is_visible: Tensor
 
 
 @dataclass(frozen=True)
 class VoxelReferences:
-    """Where voxels are seen.
+    """Where all voxels are seen, for each camera of a batch.
 
     Attributes:
-        points: (B, N, 3) u / width, v / height and (depth - first) / range.
-        is_visible: (B, N) bool.
+        points: (B, N, 3), is_visible: (B, N); as in SeenVoxels.
     """
 
     points: Tensor
     is_visible: Tensor
 
+    def select(self, index: Tensor) -> SeenVoxels:
+        """Those at these (M,) positions of the flattened (B, N)."""
+        points, is_visible = self.points.flatten(0, 1), self.is_visible.flatten()
+        return SeenVoxels(index // self.points.shape[1], points[index], is_visible[index])
+
+
+@dataclass(frozen=True)
+class SampledImage:
+    """What is sampled.
+
+    Attributes:
+        tokens: (B, H, W, C) image features.
+        distribution: (B, H + 3, W + 3, D + 3) over the depth bins, with border.
+        num_bins: D.
+    """
+
+    tokens: Tensor
+    distribution: Tensor
+    num_bins: int
+
 
 def project_references(
-    centers: Tensor, camera: CameraInputs, image_size: tuple[int, int], depth_range_m: tuple[float, float]
+    centers: Tensor,
+    camera: CameraInputs,
+    image_size: tuple[int, int],
+    depth_range_m: tuple[float, float],
+    corrections: Corrections,
 ) -> VoxelReferences:
-    """Project (N, 3) voxel centres of the grid frame into the image and onto the depth bins."""
+    """Project (N, 3) voxel centres of the grid frame into the image and onto the depth bins.
+
+    Args:
+        corrections: consistent_pixels and visible_when_near matter.
+    """
     height, width = image_size
     near_m, far_m = depth_range_m
     pixels, depth_m = camera.points_to_pixels(centers)
+    if corrections.consistent_pixels:
+        pixels = pixels + 0.5  # the image begins half a pixel before the first pixel's centre
     points = torch.stack(
         [pixels[..., 0] / width, pixels[..., 1] / height, (depth_m - near_m) / (far_m - near_m)], dim=-1
     )
-    # The published test looks at the normalised depth: nothing nearer than the first bin is visible.
     in_image = ((points[..., :2] > _MARGIN) & (points[..., :2] < 1 - _MARGIN)).all(dim=-1)
-    return VoxelReferences(points, in_image & (points[..., 2] > _MARGIN))
+    distance = depth_m if corrections.visible_when_near else points[..., 2]
+    return VoxelReferences(points, in_image & (distance > _MARGIN))
 
 
 class FrustumAttention(nn.Module):
@@ -63,42 +109,19 @@ class FrustumAttention(nn.Module):
         self.output_proj = xavier_linear(channels, channels)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, query: Tensor, tokens: Tensor, depth_prob: Tensor, points: Tensor, is_visible: Tensor) -> Tensor:
-        """One sample of a batch.
-
-        Args:
-            query: (N, C) proposed voxels.
-            tokens: (C, H, W) image features.
-            depth_prob: (D, H, W).
-            points: (N, 3) and is_visible: (N,) of the voxels.
-        Returns:
-            (N, C); an invisible voxel gets the residual and the output bias.
-        """
-        C, H, W = tokens.shape
-        heads = self.num_heads
-        sampled = query.new_zeros(query.shape)
-        seen = torch.nonzero(is_visible).squeeze(1)
-        value = self.value_proj(tokens.flatten(1).T).T.reshape(heads, C // heads, H, W)
-        for part in seen.split(_MAX_QUERIES):
-            samples = self._sample(query[part], points[part], value, depth_prob)
-            sampled = sampled.index_copy(0, part, samples)
-        return query + self.dropout(self.output_proj(sampled))
-
-    def _sample(self, query: Tensor, points: Tensor, value: Tensor, depth_prob: Tensor) -> Tensor:
-        """Samples of some visible voxels: query (N, C), points (N, 3), value (heads, C', H, W) -> (N, C)."""
+    def forward(self, query: Tensor, image: SampledImage, seen: SeenVoxels) -> Tensor:
+        """query (N, C) -> (N, C); an invisible voxel gets the residual and the output bias."""
         heads, P = self.num_heads, self.num_points
-        offsets = torch.cat(
-            [
-                self.sampling_offsets(query).view(-1, heads, P, 2),
-                self.sampling_offsets_depth(query).view(-1, heads, P, 1),
-            ],
-            dim=-1,
-        )
-        H, W = value.shape[2:]
-        size = torch.tensor([W, H, depth_prob.shape[0]], dtype=query.dtype, device=query.device)
-        locations = points[:, None, None].to(query.dtype) + offsets / size
-        weights = self.attention_weights(query).view(-1, heads, P).softmax(dim=-1)
-        return sample_frustum(value, depth_prob, locations, weights)
+        plane = with_border(self.value_proj(image.tokens).unflatten(3, (heads, -1)))
+        height, width = image.tokens.shape[1:3]
+        size = query.new_tensor([width, height, image.num_bins])
+        centers = seen.points.to(query.dtype) * size - 0.5
+        offsets = self.sampling_offsets(query).view(-1, heads, P, 2)
+        columns, rows = (offsets[..., axis] + centers[:, axis, None, None] for axis in (0, 1))
+        bins = self.sampling_offsets_depth(query).view(-1, heads, P) + centers[:, 2, None, None]
+        weights = self.attention_weights(query).view(-1, heads, P).softmax(dim=-1) * seen.is_visible[:, None, None]
+        sampled = sample_frustum(plane, image.distribution, seen.sample, columns, rows, bins, weights)
+        return query + self.dropout(self.output_proj(sampled))
 
 
 class CrossAttentionLayer(nn.Module):
@@ -111,9 +134,9 @@ class CrossAttentionLayer(nn.Module):
         self.ffn = FeedForward(channels, hidden_channels, dropout)
         self.norm2 = nn.LayerNorm(channels)
 
-    def forward(self, query: Tensor, tokens: Tensor, depth_prob: Tensor, points: Tensor, is_visible: Tensor) -> Tensor:
+    def forward(self, query: Tensor, image: SampledImage, seen: SeenVoxels) -> Tensor:
         """See FrustumAttention."""
-        query = self.norm1(self.attention(query, tokens, depth_prob, points, is_visible))
+        query = self.norm1(self.attention(query, image, seen))
         return self.norm2(self.ffn(query))
 
 
@@ -131,27 +154,25 @@ class CrossAttention(nn.Module):
             CrossAttentionLayer(channels, num_heads, num_points, hidden_channels, dropout) for _ in range(num_layers)
         )
 
-    def forward(
-        self, queries: Tensor, context: Tensor, depth_prob: Tensor, references: VoxelReferences, proposals: Tensor
-    ) -> list[Tensor]:
-        """Refine the proposed voxels of every sample.
+    def forward(self, query: Tensor, context: Tensor, depth_prob: Tensor, seen: SeenVoxels) -> Tensor:
+        """Refine voxels.
 
         Args:
-            queries: (B, N, C) of all voxels; only proposed ones are used.
+            query: (N, C) the voxels proposed in the whole batch.
             context: (B, C, H, W).
             depth_prob: (B, D, H, W).
-            references: of all voxels.
-            proposals: (B, N) bool.
+            seen: where these voxels are seen.
         Returns:
-            for each sample (number of its proposals, C), in ascending voxel order.
+            (N, C).
         """
-        tokens = context + (self.cams_embeds[0] + self.level_embeds[0])[:, None, None]
+        tokens = (context + (self.cams_embeds[0] + self.level_embeds[0])[:, None, None]).permute(0, 2, 3, 1)
+        image = SampledImage(tokens, with_border(F.pad(depth_prob.permute(0, 2, 3, 1), BORDER)), depth_prob.shape[1])
         refined = []
-        for sample in range(len(queries)):
-            chosen = torch.nonzero(proposals[sample]).squeeze(1)
-            query = queries[sample, chosen]
-            points, is_visible = references.points[sample, chosen], references.is_visible[sample, chosen]
+        for part, *of_part in zip(
+            *(in_parts(values, 0, _MAX_QUERIES) for values in (query, seen.sample, seen.points, seen.is_visible)),
+            strict=True,
+        ):
             for layer in self.layers:
-                query = layer(query, tokens[sample], depth_prob[sample], points, is_visible)
-            refined.append(query)
-        return refined
+                part = layer(part, image, SeenVoxels(*of_part))
+            refined.append(part)
+        return torch.cat(refined)

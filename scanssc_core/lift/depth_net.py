@@ -55,7 +55,7 @@ class DepthNet(nn.Module):
 
     Args:
         in_channels, mid_channels, context_channels: widths of the monocular branch.
-        num_bins, first_m, step_m: depth bins of the lift.
+        num_bins, start_m, step_m: depth bins that the stereo depth is sorted into.
         aggregation_channels: width of the 3-D hourglass.
         stride: of the features.
     """
@@ -66,13 +66,13 @@ class DepthNet(nn.Module):
         mid_channels: int,
         context_channels: int,
         num_bins: int,
-        first_m: float,
+        start_m: float,
         step_m: float,
         aggregation_channels: int,
         stride: int,
     ) -> None:
         super().__init__()
-        self.num_bins, self.first_m, self.step_m, self.stride = num_bins, first_m, step_m, stride
+        self.num_bins, self.start_m, self.step_m, self.stride = num_bins, start_m, step_m, stride
         self.mono = MonoDepth(in_channels, mid_channels, context_channels, num_bins)
         self.stereo = StereoDepth(num_bins)
         self.aggregation = DepthAggregation(num_bins, aggregation_channels)
@@ -81,7 +81,7 @@ class DepthNet(nn.Module):
         """features (B, C, H/s, W/s), camera (B, 33), depth_m (B, 1, H, W) with 0 = none ->
         context (B, C', H/s, W/s), depth distribution (B, D, H/s, W/s)."""
         mono_logits, context = self.mono(features, camera)
-        one_hot = depth_one_hot(nearest_depth(depth_m, self.stride), self.num_bins, self.first_m, self.step_m)
+        one_hot = depth_one_hot(nearest_depth(depth_m, self.stride), self.num_bins, self.start_m, self.step_m)
         stereo_logits = self.stereo(one_hot.to(features.dtype))
         logits = self.aggregation(mono_logits.softmax(dim=1), stereo_logits.softmax(dim=1))
         return context, logits.softmax(dim=1)

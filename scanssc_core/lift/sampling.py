@@ -1,64 +1,138 @@
-"""The two samplers of the deformable attentions, in plain PyTorch."""
+"""The two samplers of the deformable attentions, in plain PyTorch.
+
+A sample is a weighted sum of rows of a table: pixels of one head. With gradients the rows are gathered (or left to
+grid_sample); without, F.embedding_bag sums them as they are read: on a CPU four times faster than grid_sample forward,
+five times slower backward. Positions are in pixels, pixel centres at integers; outside is zero.
+"""
+
+from collections.abc import Iterator
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+# Border of zeros before and after: a position clamped to it reads zeros, also as its upper neighbour.
+BORDER = (_BEFORE, _AFTER) = (1, 2)
 
-def sample_plane(value: Tensor, locations: Tensor, weights: Tensor) -> Tensor:
+
+def with_border(plane: Tensor) -> Tensor:
+    """(B, H, W, ...) -> (B, H + 3, W + 3, ...), zeros around: what the samplers take."""
+    B, H, W, *rest = plane.shape
+    bordered = plane.new_zeros(B, _BEFORE + H + _AFTER, _BEFORE + W + _AFTER, *rest)
+    bordered[:, _BEFORE : _BEFORE + H, _BEFORE : _BEFORE + W] = plane
+    return bordered
+
+
+def sample_plane(plane: Tensor, columns: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
     """Weighted bilinear samples of a plane, head by head.
 
     Args:
-        value: (B, heads, C, H, W).
-        locations: (B, N, heads, P, 2) x, y in 0..1 over the plane (pixel = location * size - 0.5).
+        plane: (B, H + 3, W + 3, heads, C) with border.
+        columns, rows: (B, N, heads, P) pixels.
         weights: (B, N, heads, P).
     Returns:
-        (B, N, heads * C): sum over the P samples; outside the plane is zero.
+        (B, N, heads * C): sum over the P samples.
     """
+    if torch.is_grad_enabled():
+        return sample_plane_by_grid(plane, columns, rows, weights)
+    B, height, width, heads, C = plane.shape
+    table = plane.reshape(-1, C)
+    first = _row_of(torch.arange(B, device=plane.device)[:, None, None, None], height * width, heads)
+    corners = [
+        sum_of_rows_in_bags(table, pixel * heads + first, weight)
+        for pixel, weight in _corners(columns, rows, weights, height, width)
+    ]
+    return sum(corners[1:], start=corners[0]).flatten(2)
+
+
+def sample_plane_by_grid(plane: Tensor, columns: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
+    """The same by grid_sample."""
+    height, width = plane.shape[1:3]
+    size = torch.tensor([width, height], dtype=columns.dtype, device=columns.device)
+    # align_corners=False: pixel centre i lies at (2 i + 1) / size - 1.
+    grid = (2 * (torch.stack([columns, rows], dim=-1) + _BEFORE) + 1) / size - 1
     outputs = []
-    for head in range(value.shape[1]):
-        sampled = F.grid_sample(
-            value[:, head], 2 * locations[:, :, head] - 1, mode="bilinear", padding_mode="zeros", align_corners=False
-        )  # (B, C, N, P)
-        outputs.append((sampled * weights[:, None, :, head]).sum(dim=-1).mT)
+    for head in range(plane.shape[3]):
+        value = plane[:, :, :, head].permute(0, 3, 1, 2).to(grid.dtype)
+        sampled = F.grid_sample(value, grid[:, :, head], mode="bilinear", padding_mode="zeros", align_corners=False)
+        outputs.append((sampled * weights[:, None, :, head]).sum(dim=-1).mT)  # (B, N, C)
     return torch.cat(outputs, dim=-1)
 
 
-def sample_frustum(value: Tensor, depth_prob: Tensor, locations: Tensor, weights: Tensor) -> Tensor:
+def sample_frustum(
+    plane: Tensor, distribution: Tensor, sample: Tensor, columns: Tensor, rows: Tensor, bins: Tensor, weights: Tensor
+) -> Tensor:
     """Weighted trilinear samples of the outer product of features and depth distribution, without building it.
 
     A sample is the bilinear sum over its four pixels of value x (probability interpolated in depth at that pixel).
 
     Args:
-        value: (heads, C, H, W).
-        depth_prob: (D, H, W).
-        locations: (N, heads, P, 3) x, y over the image and z over the bins, in 0..1.
+        plane: (B, H + 3, W + 3, heads, C) with border.
+        distribution: (B, H + 3, W + 3, D + 3) of each pixel, with a border also along the bins.
+        sample: (N,) of the batch.
+        columns, rows, bins: (N, heads, P) pixels and depth bins.
         weights: (N, heads, P).
     Returns:
-        (N, heads * C); outside is zero.
+        (N, heads * C).
     """
-    heads, C, H, W = value.shape
-    D = depth_prob.shape[0]
-    size = torch.tensor([W, H, D], dtype=locations.dtype, device=locations.device)
-    position = locations * size - 0.5
-    base = position.floor()
-    fraction = position - base
-    x0, y0, z0 = base.long().unbind(-1)  # (N, heads, P)
-    fx, fy, fz = fraction.unbind(-1)
-    flat_value = value.flatten(2).mT  # (heads, HW, C)
-    flat_prob = depth_prob.reshape(-1)
-    head_index = torch.arange(heads, device=value.device)[:, None]
+    _, height, width, heads, C = plane.shape
+    num_bins = distribution.shape[-1]
+    table, probabilities = plane.reshape(-1, C), distribution.reshape(-1)
+    lower, along = _split(bins, num_bins)
+    first = _row_of(sample[:, None, None], height * width, heads)
+    sum_rows = sum_of_rows if torch.is_grad_enabled() else sum_of_rows_in_bags
+    corners = []
+    for pixel, weight in _corners(columns, rows, weights, height, width):
+        index = (sample[:, None, None] * (height * width) + pixel) * num_bins + lower
+        probability = torch.lerp(probabilities[index], probabilities[index + 1], along.to(probabilities.dtype))
+        corners.append(sum_rows(table, pixel * heads + first, weight * probability))
+    return sum(corners[1:], start=corners[0]).flatten(1)
 
-    total = torch.zeros(*weights.shape, C, dtype=value.dtype, device=value.device)
-    for dx, dy in ((0, 0), (1, 0), (0, 1), (1, 1)):
-        x, y = x0 + dx, y0 + dy
-        bilinear = (fx if dx else 1 - fx) * (fy if dy else 1 - fy)
-        bilinear = bilinear * ((x >= 0) & (x < W) & (y >= 0) & (y < H))
-        pixel = y.clamp(0, H - 1) * W + x.clamp(0, W - 1)
-        score = torch.zeros_like(bilinear)
-        for dz in (0, 1):
-            z = z0 + dz
-            along = (fz if dz else 1 - fz) * ((z >= 0) & (z < D))
-            score = score + along * flat_prob[z.clamp(0, D - 1) * (H * W) + pixel]
-        total = total + (bilinear * score)[..., None] * flat_value[head_index, pixel]
-    return (total * weights[..., None]).sum(dim=2).flatten(1)
+
+def sum_of_rows(table: Tensor, index: Tensor, weights: Tensor) -> Tensor:
+    """Weighted sums of rows.
+
+    Args:
+        table: (R, C).
+        index: (..., P) int rows.
+        weights: (..., P).
+    Returns:
+        (..., C): sum over P.
+    """
+    return (table[index] * weights[..., None]).sum(dim=-2)
+
+
+def sum_of_rows_in_bags(table: Tensor, index: Tensor, weights: Tensor) -> Tensor:
+    """The same without gathering the rows first."""
+    P = index.shape[-1]
+    bags = F.embedding_bag(
+        index.reshape(-1, P), table.to(weights.dtype), mode="sum", per_sample_weights=weights.reshape(-1, P)
+    )
+    return bags.view(*index.shape[:-1], table.shape[1])
+
+
+def _corners(
+    columns: Tensor, rows: Tensor, weights: Tensor, height: int, width: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """The four pixels around each position, as flat index into the bordered plane, and their weights."""
+    left, right_share = _split(columns, width)
+    top, bottom_share = _split(rows, height)
+    pixel = top * width + left
+    bottom_weight = weights * bottom_share
+    for down, weight in ((0, weights - bottom_weight), (1, bottom_weight)):
+        right_weight = weight * right_share
+        yield pixel + down * width, weight - right_weight
+        yield pixel + (down * width + 1), right_weight
+
+
+def _split(position: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """Positions along an axis of this size with border -> int32 index of the lower neighbour, share of the upper."""
+    position = position.clamp(-_BEFORE, size - _BEFORE - _AFTER)
+    lower = position.floor()
+    return lower.int() + _BEFORE, position - lower
+
+
+def _row_of(sample: Tensor, num_pixels: int, heads: int) -> Tensor:
+    """(..., heads, 1) int32 first row of a sample of the batch (..., 1, 1) and head in the flattened plane."""
+    head = torch.arange(heads, device=sample.device)[:, None]
+    return (sample * (num_pixels * heads) + head).int()

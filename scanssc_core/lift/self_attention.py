@@ -10,8 +10,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from scanssc_core.lift.attention import FeedForward, initial_offsets, xavier_linear, zero_linear
-from scanssc_core.lift.sampling import sample_plane
+from scanssc_core.lift.attention import FeedForward, in_parts, initial_offsets, xavier_linear, zero_linear
+from scanssc_core.lift.sampling import sample_plane, with_border
 
 _QUEUE = 2
 
@@ -53,20 +53,28 @@ class PictureAttention(nn.Module):
         self.output_proj = xavier_linear(channels, channels)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, positions: Tensor, picture: tuple[int, int]) -> Tensor:
-        """x (B, N, C) with N = rows * columns, positions (N, C) -> (B, N, C)."""
-        B, N, C = x.shape
-        rows, columns = picture
+    def plane(self, x: Tensor, picture: tuple[int, int]) -> Tensor:
+        """(B, N, C) with N = rows * columns -> (B, rows + 3, columns + 3, heads, C / heads) values with border."""
+        return with_border(self.value_proj(x).unflatten(2, (self.num_heads, -1)).unflatten(1, picture))
+
+    def forward(self, x: Tensor, positions: Tensor, cells: Tensor, plane: Tensor) -> Tensor:
+        """Attend from some cells of the picture.
+
+        Args:
+            x: (B, n, C) of these cells.
+            positions: (n, C) their learned positions.
+            cells: (n, 2) their column and row.
+            plane: of all cells.
+        Returns:
+            (B, n, C).
+        """
+        B, N, _ = x.shape
         heads, P = self.num_heads, self.num_points
         query = torch.cat([x, x + positions], dim=-1)
-        size = torch.tensor([columns, rows], dtype=x.dtype, device=x.device)
         offsets = self.sampling_offsets(query).view(B, N, heads, _QUEUE * P, 2)
-        index = torch.arange(N, device=x.device)
-        cell = torch.stack([index % columns, index // columns], dim=-1).to(x.dtype)
-        locations = ((cell + 0.5) / size)[:, None, None] + offsets / size
+        columns, rows = (offsets[..., axis] + cells[:, axis, None, None] for axis in (0, 1))
         weights = self.attention_weights(query).view(B, N, heads, _QUEUE, P).softmax(dim=-1) / _QUEUE
-        value = self.value_proj(x).view(B, rows, columns, heads, C // heads).permute(0, 3, 4, 1, 2)
-        sampled = sample_plane(value, locations, weights.flatten(3))
+        sampled = sample_plane(plane, columns, rows, weights.flatten(3))
         return x + self.dropout(self.output_proj(sampled))
 
 
@@ -81,9 +89,17 @@ class SelfAttentionLayer(nn.Module):
         self.norm2 = nn.LayerNorm(channels)
 
     def forward(self, x: Tensor, positions: Tensor, picture: tuple[int, int]) -> Tensor:
-        """See PictureAttention."""
-        x = self.norm1(self.attention(x, positions, picture))
-        return self.norm2(self.ffn(x))
+        """x (B, N, C) with N = rows * columns, positions (N, C) -> (B, N, C)."""
+        plane = self.attention.plane(x, picture)
+        index = torch.arange(x.shape[1], device=x.device)
+        cells = torch.stack([index % picture[1], index // picture[1]], dim=-1).to(positions.dtype)
+        parts = [
+            self.norm2(self.ffn(self.norm1(self.attention(*part, plane))))
+            for part in zip(
+                *(in_parts(tensor, dim) for tensor, dim in ((x, 1), (positions, 0), (cells, 0))), strict=True
+            )
+        ]
+        return torch.cat(parts, dim=1)
 
 
 class SelfAttention(nn.Module):

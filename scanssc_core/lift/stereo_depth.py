@@ -21,18 +21,17 @@ def nearest_depth(depth_m: Tensor, stride: int) -> Tensor:
     return -F.max_pool2d(-filled, stride).squeeze(1)
 
 
-def depth_one_hot(depth_m: Tensor, num_bins: int, first_m: float, step_m: float) -> Tensor:
-    """One-hot depth volume. Bin k holds [first + step/2 + k step, first + 3 step/2 + k step): half a bin beyond the
-    lift's (published, convention B).
+def depth_one_hot(depth_m: Tensor, num_bins: int, start_m: float, step_m: float) -> Tensor:
+    """One-hot depth volume: bin k holds [start + k step, start + (k + 1) step).
 
     Args:
         depth_m: (B, H, W).
     Returns:
         (B, num_bins, H, W), an empty column where the depth is outside.
     """
-    position = (depth_m - (first_m - step_m / 2)) / step_m
-    is_inside = (position >= 0) & (position < num_bins + 1)
-    index = torch.where(is_inside, position, torch.zeros_like(position)).long()
+    position = (depth_m - start_m) / step_m
+    is_inside = (position >= 0) & (position < num_bins)
+    index = torch.where(is_inside, position + 1, torch.zeros_like(position)).long()  # 0: none
     return F.one_hot(index, num_bins + 1)[..., 1:].permute(0, 3, 1, 2).to(depth_m.dtype)
 
 

@@ -40,7 +40,8 @@ class ScanSSCBackend:
 
     def predict(self, left_rgb: NDArray, depth_m: NDArray, camera: PinholeCamera, T_cam_grid: NDArray) -> Occupancy:
         """See OccupancyBackend.predict; the confidence is the softmax probability of the class."""
-        view = NetworkView((camera.height, camera.width), self._model.config.image_size)
+        config = self._model.config
+        view = NetworkView((camera.height, camera.width), config.image_size, config.corrections)
         image = torch.from_numpy(view.image(left_rgb))[None].to(self._device)
         depth = torch.from_numpy(view.depth(depth_m))[None].to(self._device)
         is_reduced = self._precision != torch.float32
@@ -68,5 +69,5 @@ class ScanSSCBackend:
             projection=batch(projection),
             T_grid_cam=batch(np.linalg.inv(T_cam0_grid)),
             image_rotation=batch(np.diag([view.scale, view.scale, 1.0])),
-            image_translation=batch(np.array([0.0, view.shift_y, 0.0])),
+            image_translation=batch(view.translation),
         )

@@ -26,7 +26,7 @@ class ResBlock3d(nn.Module):
             self.shortcut = nn.Sequential(conv, nn.BatchNorm3d(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        y = F.relu(self.bn1(self.conv1(x)))
+        y = F.relu(self.bn1(self.conv1(x)), inplace=True)
         return F.relu(self.bn2(self.conv2(y)) + self.shortcut(x))
 
 

@@ -3,9 +3,12 @@
 import torch
 from torch import Tensor, nn
 
+from scanssc_core.lift.attention import in_parts
 from scanssc_core.lift.self_attention import LearnedPositions2d
 from scanssc_core.scan.masks import depth_mask, height_mask, width_mask
 from scanssc_core.scan.scan_block import ScanBlock
+
+_PART = 8192  # voxels scanned at once
 
 AXES = ("depth", "height", "width")
 
@@ -17,7 +20,9 @@ _MASKS = {"depth": depth_mask, "width": width_mask, "height": height_mask}
 class ScanModule(nn.Module):
     """Scans a volume along each axis.
 
-    The learned position depends on (y, z) only, as published: it tells the depth block which line it is on, not where.
+    Args:
+        axis_positions: the learned position of the depth block depends on (x, z). As published it depends on (y, z) in
+            all blocks: it tells the depth block which line it is on, not where.
     """
 
     def __init__(
@@ -27,8 +32,10 @@ class ScanModule(nn.Module):
         num_heads: int,
         dropout: float,
         table_size: tuple[int, int],
+        axis_positions: bool = False,
     ) -> None:
         super().__init__()
+        self.axis_positions = axis_positions
         self.positions = LearnedPositions2d(*table_size, channels)
         self.blocks = nn.ModuleDict({axis: ScanBlock(channels, num_heads, dropout) for axis in AXES})
         for axis in AXES:
@@ -40,13 +47,22 @@ class ScanModule(nn.Module):
         return {axis: self.scan(volume, axis) for axis in AXES}
 
     def scan(self, volume: Tensor, axis: str) -> Tensor:
-        """Scan along one axis."""
+        """Scan along one axis, some slices of the volume at a time."""
         B, X, Y, Z, C = volume.shape
         order = _TO_LINES[axis]
-        positions = self.positions(Y, Z).expand(X, Y, Z, C).permute(*order, 3)
-        lines = volume.permute(0, *(axis_index + 1 for axis_index in order), 4)
-        length = lines.shape[3]
-        positions = positions.reshape(-1, length, C).repeat(B, 1, 1)
-        scanned = self.blocks[axis](lines.reshape(-1, length, C), positions, self.get_buffer(f"{axis}_mask"))
-        back = torch.argsort(torch.tensor(order)).tolist()
-        return scanned.view(lines.shape).permute(0, *(axis_index + 1 for axis_index in back), 4)
+        sliced, *_ = order
+        slices = max(1, _PART // (X * Y * Z // volume.shape[1 + sliced]))
+        if axis == "depth" and self.axis_positions:
+            positions = self.positions(X, Z)[:, None].expand(X, Y, Z, C)
+        else:
+            positions = self.positions(Y, Z).expand(X, Y, Z, C)
+        to_lines = (0, *(1 + index for index in order), 4)
+        back = [to_lines.index(dim) for dim in range(5)]
+        block, mask = self.blocks[axis], self.get_buffer(f"{axis}_mask")
+        scanned = [
+            block(lines.permute(to_lines), encoding.permute(*order, 3), mask).permute(back)
+            for lines, encoding in zip(
+                in_parts(volume, 1 + sliced, slices), in_parts(positions, sliced, slices), strict=True
+            )
+        ]
+        return torch.cat(scanned, dim=1 + sliced)

@@ -15,28 +15,27 @@ def masked_attention_allowed(axis, query, key, length):
     return to_edge(key) >= to_edge(query) or length // 4 <= key < length - length // 4
 
 
-def plane_sample(plane, location):
-    """Bilinear sample of a (C, H, W) plane at x, y in 0..1; zero outside."""
-    C, H, W = plane.shape
-    x, y = float(location[0]) * W - 0.5, float(location[1]) * H - 0.5
+def plane_sample(plane, x, y):
+    """Bilinear sample of a (H, W, C) plane at pixel x, y; zero outside."""
+    H, W, C = plane.shape
+    x, y = float(x), float(y)
     total = torch.zeros(C, dtype=plane.dtype)
     for column in (math.floor(x), math.floor(x) + 1):
         for row in (math.floor(y), math.floor(y) + 1):
             if 0 <= column < W and 0 <= row < H:
-                total += (1 - abs(x - column)) * (1 - abs(y - row)) * plane[:, row, column]
+                total += (1 - abs(x - column)) * (1 - abs(y - row)) * plane[row, column]
     return total
 
 
-def frustum_sample(features, depth_prob, location):
-    """Trilinear sample of features x depth_prob, (C, D, H, W) built in full, at x, y, z in 0..1."""
-    volume = features[:, None] * depth_prob[None]
-    C, D, H, W = volume.shape
-    x, y, z = (float(value) * size - 0.5 for value, size in zip(location, (W, H, D), strict=True))
+def frustum_sample(volume, x, y, z):
+    """Trilinear sample of features times distribution, built in full as (H, W, D, C), at pixel x, y and bin z."""
+    H, W, D, C = volume.shape
+    x, y, z = float(x), float(y), float(z)
     total = torch.zeros(C, dtype=volume.dtype)
     for column in (math.floor(x), math.floor(x) + 1):
         for row in (math.floor(y), math.floor(y) + 1):
             for layer in (math.floor(z), math.floor(z) + 1):
                 if 0 <= column < W and 0 <= row < H and 0 <= layer < D:
                     weight = (1 - abs(x - column)) * (1 - abs(y - row)) * (1 - abs(z - layer))
-                    total += weight * volume[:, layer, row, column]
+                    total += weight * volume[row, column, layer]
     return total

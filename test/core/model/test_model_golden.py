@@ -1,6 +1,5 @@
 """The whole model against the published code, and the checkpoint that gets the weights there."""
 
-import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -10,13 +9,13 @@ import torch
 from core.model.golden import camera, check_sampled, fill_model, load, published_state
 from core.model.tiny import TINY
 from golden.formula import depth_input, image_input, positions
-from scanssc_core.checkpoint.files import load_checkpoint, save_checkpoint
-from scanssc_core.checkpoint.published import convert_checkpoint, load_model, read_published
+from scanssc_core.checkpoint.published import convert_checkpoint, load_model
+from scanssc_core.corrections import Corrections
 from scanssc_core.geometry import VoxelGridSpec
 from scanssc_core.lift.camera_inputs import CameraInputs
 from scanssc_core.lift.cross_attention import project_references
 from scanssc_core.lift.proposal import propose_voxels
-from scanssc_core.model import ScanSSC, ScanSSCConfig, kitti360, semantic_kitti
+from scanssc_core.model import ScanSSC, kitti360, semantic_kitti
 
 SMALL_GRID = VoxelGridSpec((32, 32, 4), 1.6, (0.0, -25.6, -2.0))
 SMALL = replace(semantic_kitti(), image_size=(96, 320), grid=SMALL_GRID)
@@ -96,7 +95,8 @@ def test_full_model_with_a_published_checkpoint_gives_the_published_logits(tmp_p
     lightning = {"state_dict": {f"model.{name}": value for name, value in published_state(shapes).items()}}
     lightning["state_dict"]["model.img_view_transformer.dx"] = torch.full((3,), 0.4)
     torch.save({**lightning, "epoch": 3, "optimizer_states": []}, tmp_path / "published.ckpt")
-    assert convert_checkpoint(tmp_path / "published.ckpt", tmp_path / "ours.safetensors") == semantic_kitti()
+    weights = convert_checkpoint(tmp_path / "published.ckpt", tmp_path / "ours.safetensors")
+    assert weights.config == semantic_kitti() and weights.left_out == ("img_view_transformer.dx",)
     model = load_model(tmp_path / "ours.safetensors")
 
     data = load("full_semantic_kitti")
@@ -135,7 +135,9 @@ def test_full_kitti360_model_equals_the_published_one_within_the_noise_of_its_go
 def test_visibility_and_reference_points_are_equal_bit_by_bit(name, config):
     data = load("geometry")
     centers = torch.from_numpy(config.grid.centers().reshape(-1, 3)).float()
-    references = project_references(centers, camera(data, f"{name}."), config.image_size, config.depth_range_m)
+    references = project_references(
+        centers, camera(data, f"{name}."), config.image_size, config.depth_range_m, Corrections()
+    )
     expected = np.unpackbits(data[f"{name}.valid_packed"])[: len(centers)].astype(bool)
     np.testing.assert_array_equal(references.is_visible[0].numpy(), expected)
     rows = data[f"{name}.reference_rows"]
@@ -188,64 +190,3 @@ def test_every_parameter_receives_a_finite_gradient():
 def test_sizes_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="image_size divisible by 32"):
         replace(SMALL, image_size=(100, 320))
-
-
-def test_own_checkpoint_keeps_weights_and_configuration(tmp_path):
-    model = ScanSSC(TINY).eval()
-    save_checkpoint(tmp_path / "tiny.safetensors", model.state_dict(), TINY)
-    loaded = load_checkpoint(tmp_path / "tiny.safetensors")
-    assert loaded.config == TINY
-    for name, value in model.state_dict().items():
-        torch.testing.assert_close(loaded.state_dict()[name], value, rtol=0, atol=0)
-
-
-def test_weights_that_do_not_fit_are_all_listed(tmp_path):
-    state = ScanSSC(TINY).state_dict()
-    del state["fusion.coefficients.weight"]
-    state["surplus"] = torch.zeros(1)
-    state["head.layers.3.weight"] = torch.zeros(3, 3)
-    save_checkpoint(tmp_path / "bad.safetensors", state, TINY)
-    with pytest.raises(ValueError) as caught:
-        load_checkpoint(tmp_path / "bad.safetensors")
-    for part in (
-        "3 entries",
-        "missing fusion.coefficients.weight",
-        "unknown surplus",
-        "head.layers.3.weight: expected",
-    ):
-        assert part in str(caught.value)
-
-
-class Hostile:
-    """Would run a command if it were unpickled."""
-
-    def __init__(self, marker):
-        self.marker = marker
-
-    def __reduce__(self):
-        return (open, (str(self.marker), "w"))
-
-
-def test_hostile_file_is_refused_and_not_executed(tmp_path):
-    marker = tmp_path / "executed"
-    torch.save({"state_dict": {"model.a": torch.zeros(1)}, "callbacks": Hostile(marker)}, tmp_path / "hostile.ckpt")
-    with pytest.raises(ValueError, match="refused"):
-        read_published(tmp_path / "hostile.ckpt")
-    assert not marker.exists()
-
-
-@pytest.mark.parametrize("content", [b"", b"rubbish", pickle.dumps([1, 2])])
-def test_files_that_are_no_checkpoints_are_refused_by_name(tmp_path, content):
-    path = tmp_path / "file.ckpt"
-    path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"file\.ckpt"):
-        load_model(path)
-    with pytest.raises(ValueError, match="no checkpoint at"):
-        load_model(tmp_path / "nothing")
-
-
-def test_published_file_of_another_model_is_refused(tmp_path):
-    torch.save({"state_dict": {"model.backbone.weight": torch.zeros(1)}}, tmp_path / "other.ckpt")
-    with pytest.raises(ValueError, match="not a whole ScanSSC checkpoint"):
-        load_model(tmp_path / "other.ckpt")
-    assert ScanSSCConfig().num_classes == 20

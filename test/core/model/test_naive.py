@@ -1,8 +1,11 @@
 """Parts of the model against naive loops in float64, and their derivatives against finite differences."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from reference.attention import frustum_sample, masked_attention_allowed, plane_sample
 from scanssc_core.geometry import VoxelGridSpec
@@ -11,7 +14,14 @@ from scanssc_core.lift.deform_conv import DeformConv2d
 from scanssc_core.lift.lift_splat import voxel_index
 from scanssc_core.lift.neighborhood_attention import NeighborhoodAttention, window_indices
 from scanssc_core.lift.proposal import propose_voxels
-from scanssc_core.lift.sampling import sample_frustum, sample_plane
+from scanssc_core.lift.sampling import (
+    BORDER,
+    sample_frustum,
+    sample_plane,
+    sum_of_rows,
+    sum_of_rows_in_bags,
+    with_border,
+)
 from scanssc_core.lift.self_attention import LearnedPositions2d, picture_shape
 from scanssc_core.scan.masks import depth_mask, height_mask, width_mask
 from scanssc_core.scan.scan_block import ScanBlock
@@ -20,6 +30,15 @@ from scanssc_core.scan.scan_module import ScanModule
 
 def random(*shape, seed=0):
     return torch.from_numpy(np.random.default_rng(seed).normal(size=shape))
+
+
+def uniform(low, high, shape, seed=2):
+    return torch.from_numpy(np.random.default_rng(seed).uniform(low, high, shape))
+
+
+def weighted(sample, values, positions, weights):
+    """Sum of weighted samples, one by one."""
+    return sum(weight * sample(values, *position) for *position, weight in zip(*positions, weights, strict=True))
 
 
 @pytest.mark.parametrize("length", [4, 8, 12, 16])
@@ -56,42 +75,66 @@ def test_low_voxel_does_not_change_the_ones_above_it():
     torch.testing.assert_close(after[:, :, :, 3:], before[:, :, :, 3:], rtol=0, atol=1e-12)
 
 
-def test_plane_sampler_agrees_with_loops():
-    value, weights = random(1, 2, 3, 4, 5), random(1, 6, 2, 3, seed=1)
-    locations = torch.from_numpy(np.random.default_rng(2).uniform(-0.2, 1.2, (1, 6, 2, 3, 2)))
-    sampled = sample_plane(value, locations, weights)
-    for query in range(6):
-        for head in range(2):
-            expected = sum(
-                weights[0, query, head, point] * plane_sample(value[0, head], locations[0, query, head, point])
-                for point in range(3)
-            )
-            torch.testing.assert_close(sampled[0, query, 3 * head : 3 * head + 3], expected)
+@pytest.mark.parametrize("with_gradients", [True, False])
+def test_plane_sampler_agrees_with_loops(with_gradients):
+    value, weights = random(2, 4, 5, 2, 3), random(2, 6, 2, 3, seed=1)
+    columns, rows = uniform(-3, 8, (2, 6, 2, 3)), uniform(-3, 7, (2, 6, 2, 3), seed=3)
+    with torch.set_grad_enabled(with_gradients):
+        sampled = sample_plane(with_border(value), columns, rows, weights)
+    for sample, query, head in itertools.product(range(2), range(6), range(2)):
+        at = sample, query, head
+        expected = weighted(plane_sample, value[sample, :, :, head], (columns[at], rows[at]), weights[at])
+        torch.testing.assert_close(sampled[sample, query, 3 * head : 3 * head + 3], expected)
 
 
-def test_frustum_sampler_agrees_with_loops():
-    value, weights = random(2, 3, 4, 5), random(6, 2, 3, seed=1)
-    depth_prob = torch.from_numpy(np.random.default_rng(3).dirichlet(np.ones(7), (4, 5))).permute(2, 0, 1)
-    locations = torch.from_numpy(np.random.default_rng(2).uniform(-0.2, 1.2, (6, 2, 3, 3)))
-    sampled = sample_frustum(value, depth_prob, locations, weights)
-    for query in range(6):
-        for head in range(2):
-            expected = sum(
-                weights[query, head, point] * frustum_sample(value[head], depth_prob, locations[query, head, point])
-                for point in range(3)
-            )
-            torch.testing.assert_close(sampled[query, 3 * head : 3 * head + 3], expected)
+@pytest.mark.parametrize("with_gradients", [True, False])
+def test_frustum_sampler_agrees_with_loops(with_gradients):
+    value, weights = random(2, 4, 5, 2, 3), random(6, 2, 3, seed=1)
+    depth_prob = torch.from_numpy(np.random.default_rng(3).dirichlet(np.ones(7), (2, 4, 5)))
+    columns, rows, bins = (uniform(-3, 9, (6, 2, 3), seed) for seed in (2, 3, 4))
+    sample = torch.tensor([0, 1, 1, 0, 1, 0])
+    distribution = with_border(F.pad(depth_prob, BORDER))
+    with torch.set_grad_enabled(with_gradients):
+        sampled = sample_frustum(with_border(value), distribution, sample, columns, rows, bins, weights)
+    for query, head in itertools.product(range(6), range(2)):
+        volume = value[sample[query], :, :, None, head] * depth_prob[sample[query], ..., None]
+        at = query, head
+        expected = weighted(frustum_sample, volume, (columns[at], rows[at], bins[at]), weights[at])
+        torch.testing.assert_close(sampled[query, 3 * head : 3 * head + 3], expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("shape", [(1, 1), (7, 3), (2, 5, 4)])
+def test_rows_are_summed_alike_with_and_without_gathering_them(shape, dtype):
+    table, weights = random(11, 6).to(dtype), random(*shape, seed=1).to(dtype)
+    index = torch.from_numpy(np.random.default_rng(2).integers(0, 11, shape)).int()
+    torch.testing.assert_close(sum_of_rows_in_bags(table, index, weights), sum_of_rows(table, index, weights))
 
 
 def test_derivatives_of_the_samplers_are_right():
     # Away from the borders between pixels, where bilinear sampling has no derivative.
-    grid = torch.tensor([0.31, 0.47, 0.63], dtype=torch.float64)
-    plane_locations = torch.stack(torch.meshgrid(grid, grid, indexing="ij"), dim=-1).view(1, 9, 1, 1, 2)
-    arguments = (random(1, 1, 2, 4, 5), plane_locations, random(1, 9, 1, 1, seed=1))
-    assert torch.autograd.gradcheck(sample_plane, [argument.requires_grad_() for argument in arguments])
-    frustum_locations = torch.tensor([[0.31, 0.47, 0.4], [0.55, 0.68, 0.61]], dtype=torch.float64).view(2, 1, 1, 3)
-    arguments = (random(1, 2, 4, 5), random(6, 4, 5, seed=2), frustum_locations, random(2, 1, 1, seed=1))
-    assert torch.autograd.gradcheck(sample_frustum, [argument.requires_grad_() for argument in arguments])
+    at = torch.tensor([1.31, 2.47, 0.63], dtype=torch.float64)
+    columns, rows = (values.reshape(1, 9, 1, 1) for values in torch.meshgrid(at, at, indexing="ij"))
+    arguments = (random(1, 4, 5, 1, 2), columns, rows, random(1, 9, 1, 1, seed=1))
+    assert torch.autograd.gradcheck(
+        lambda plane, *others: sample_plane(with_border(plane), *others),
+        [argument.requires_grad_() for argument in arguments],
+    )
+    arguments = (
+        random(1, 4, 5, 1, 2),
+        random(1, 4, 5, 6, seed=2),
+        at[:2] + 0,
+        at[1:] + 0,
+        at[:2] + 1,
+        random(2, seed=1),
+    )
+
+    def sample(plane, depth_prob, *others):
+        distribution = with_border(F.pad(depth_prob, BORDER))
+        positions = (values[:, None, None] for values in others)
+        return sample_frustum(with_border(plane), distribution, torch.zeros(2, dtype=torch.int64), *positions)
+
+    assert torch.autograd.gradcheck(sample, [argument.requires_grad_() for argument in arguments])
 
 
 def test_derivatives_of_the_deformable_convolution_are_right():

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from core.model.golden import (
     camera,
@@ -19,6 +20,7 @@ from core.model.golden import (
 )
 from golden.formula import positions, uniform
 from scanssc_core.checkpoint.published_names import to_our_name
+from scanssc_core.corrections import Corrections
 from scanssc_core.head.semantic_head import SemanticHead
 from scanssc_core.image.efficientnet import EfficientNet, EfficientNetConfig
 from scanssc_core.image.neck import FeatureNeck
@@ -26,11 +28,11 @@ from scanssc_core.image.preprocess import NetworkView
 from scanssc_core.lift.cross_attention import CrossAttention, project_references
 from scanssc_core.lift.deform_conv import DeformConv2d
 from scanssc_core.lift.depth_net import DepthAggregation, DepthNet
-from scanssc_core.lift.lift_splat import frustum, lift_splat, voxel_index
+from scanssc_core.lift.lift_splat import frustum, lift_splat, sort_nodes, voxel_index
 from scanssc_core.lift.mono_depth import MonoDepth
 from scanssc_core.lift.neighborhood_attention import NeighborhoodAttention
 from scanssc_core.lift.proposal import propose_voxels
-from scanssc_core.lift.sampling import sample_frustum, sample_plane
+from scanssc_core.lift.sampling import BORDER, sample_frustum, sample_plane, with_border
 from scanssc_core.lift.self_attention import SelfAttentionLayer
 from scanssc_core.lift.stereo_depth import StereoDepth, depth_one_hot, nearest_depth
 from scanssc_core.model import ScanSSC, semantic_kitti
@@ -132,7 +134,8 @@ def test_lift_and_pooling():
     kept = voxel_index(points, UNIT_GRID)[0] >= 0
     np.testing.assert_array_equal(kept.numpy(), data["kept"].reshape(-1))
     inputs = inputs_of(data, "feat", "prob")
-    volume = lift_splat(inputs["feat"][:, 0], inputs["prob"], camera(data, "in."), UNIT_GRID, (64, 96), DEPTHS_M)
+    nodes = sort_nodes(camera(data, "in."), UNIT_GRID, (64, 96), (8, 12), DEPTHS_M, Corrections())
+    volume = lift_splat(inputs["feat"][:, 0], inputs["prob"], nodes, UNIT_GRID)
     check(volume, data["out.volume"], 7.5e-8, "volume")
     check_gradients("lss", {"volume": volume}, inputs, {"feat": 3.9e-8, "prob": 5.5e-7})
 
@@ -149,14 +152,13 @@ def test_cross_attention():
     fill_unit(module, "cross", "VoxFormer_head.cross_transformer.", "cross_attention.")
     low, high = torch.tensor(UNIT_GRID.extent_m).T
     centers = low + torch.from_numpy(data["ref_3d"]) * (high - low)
-    references = project_references(centers, camera(data, "in."), (64, 96), (2.0, 58.0))
+    references = project_references(centers, camera(data, "in."), (64, 96), (2.0, 58.0), Corrections())
     selected = torch.from_numpy(data["selected"]).long()
     check(references.points[:, selected], data["tap.reference"][0, :, :, 0], 1e-5, "reference")
     np.testing.assert_array_equal(references.is_visible[0, selected].numpy(), data["tap.valid"][0, 0])
-    proposals = torch.zeros(1, len(centers), dtype=torch.bool)
-    proposals[0, selected] = True
     inputs = inputs_of(data, "feat", "dist", "query")
-    output = module(inputs["query"][None], inputs["feat"][:, 0], inputs["dist"][:, 0], references, proposals)[0]
+    query = inputs["query"][selected]
+    output = module(query, inputs["feat"][:, 0], inputs["dist"][:, 0], references.select(selected))
     check(output[None], data["out.y"], 8.8e-5, "y")
     check_gradients("cross", {"y": output[None]}, inputs, {"feat": 1.1e-2, "query": 8.9e-2})
 
@@ -172,38 +174,40 @@ def test_self_attention_layer():
     check_gradients("self", outputs, inputs, {"query": 4.0e-6, "pos": 2.3e-6})
 
 
-def test_plane_sampler():
+@pytest.mark.parametrize("with_gradients", [True, False])
+def test_plane_sampler(with_gradients):
     data = load("unit_msda")
     value, locations, weights = (torch.from_numpy(data[f"in.{name}"]) for name in ("value", "loc", "attn"))
-    for rows, columns in ((8, 10), (10, 8)):
-        plane = value.view(1, rows, columns, 4, 8).permute(0, 3, 4, 1, 2)
-        sampled = sample_plane(plane, locations[:, :, :, 0], weights[:, :, :, 0])
+    for height, width in ((8, 10), (10, 8)):
+        plane = with_border(value.view(1, height, width, 4, 8))
+        columns, rows = (locations[:, :, :, 0, :, axis] * size - 0.5 for axis, size in enumerate((width, height)))
+        with torch.set_grad_enabled(with_gradients):
+            sampled = sample_plane(plane, columns, rows, weights[:, :, :, 0])
         if np.abs(sampled.numpy() - data["out.y"]).max() < 1e-3:
             check(sampled, data["out.y"], 3.6e-7, "y")
             return
     pytest.fail("neither orientation of the plane gives the golden samples")
 
 
-def test_frustum_sampler():
+@pytest.mark.parametrize("with_gradients", [True, False])
+def test_frustum_sampler(with_gradients):
     data = load("unit_dfa3d")
     value, depth, locations, weights = (
         torch.from_numpy(data[f"in.{name}"]) for name in ("value", "depth", "loc", "attn")
     )
-    for rows, columns in ((8, 10), (10, 8)):
-        plane = value[0].view(rows, columns, 4, 8).permute(2, 3, 0, 1)
+    for height, width in ((8, 10), (10, 8)):
+        plane = with_border(value.view(1, height, width, 4, 8))
+        positions = [locations[0, :, :, 0, :, axis] * size - 0.5 for axis, size in enumerate((width, height, 16))]
+        outputs = []
         # The golden operator takes a distribution for each head; ours one for all: head by head.
-        sampled = torch.cat(
-            [
-                sample_frustum(
-                    plane[head : head + 1],
-                    depth[0, :, head].view(rows, columns, 16).permute(2, 0, 1),
-                    locations[0, :, head : head + 1, 0],
-                    weights[0, :, head : head + 1, 0],
-                )
-                for head in range(4)
-            ],
-            dim=-1,
-        )
+        for head in range(4):
+            one = slice(head, head + 1)
+            distribution = with_border(F.pad(depth[:, :, head].view(1, height, width, 16), BORDER))
+            arguments = [values[:, one] for values in (*positions, weights[0, :, :, 0])]
+            with torch.set_grad_enabled(with_gradients):
+                sample = torch.zeros(20, dtype=torch.int64)
+                outputs.append(sample_frustum(plane[:, :, :, one], distribution, sample, *arguments))
+        sampled = torch.cat(outputs, dim=-1)
         if np.abs(sampled.numpy() - data["out.y"][0]).max() < 1e-3:
             check(sampled, data["out.y"][0], 4.1e-8, "y")
             return
@@ -267,11 +271,11 @@ def test_whole_depth_net():
     shapes = {entry: shape for entry, shape, *_ in unit_rows("geo")}
     mid = int(shapes["depth_net.reduce_conv.0.weight"].split("x")[0])
     embed = int(shapes["depth_aggregation.stem.weight"].split("x")[0])
-    module = fill_unit(DepthNet(24, mid, rows, 112, 2.0, 0.5, embed, 8), "geo", "depth_net.", "depth_net.")
+    module = fill_unit(DepthNet(24, mid, rows, 112, 2.25, 0.5, embed, 8), "geo", "depth_net.", "depth_net.")
     vector = camera(data, "in.").vector()
     check(vector[:, None], data["mlp_input"], 1e-6, "camera vector")
     depth = torch.from_numpy(data["in.depth"])
-    one_hot = depth_one_hot(nearest_depth(depth, 8), 112, 2.0, 0.5)
+    one_hot = depth_one_hot(nearest_depth(depth, 8), 112, 2.25, 0.5)
     np.testing.assert_array_equal(one_hot[0].permute(1, 2, 0).numpy(), data["stereo_onehot"])
     inputs = inputs_of(data, "feat")
     context, prob = module(inputs["feat"][:, 0], vector, depth)
@@ -283,7 +287,7 @@ def test_whole_depth_net():
 
 @pytest.mark.parametrize("depth_m, expected", [(2.24, -1), (2.25, 0), (2.74, 0), (2.75, 1), (58.24, 111), (58.25, -1)])
 def test_bins_of_the_stereo_one_hot(depth_m, expected):
-    column = depth_one_hot(torch.full((1, 1, 1), depth_m, dtype=torch.float64), 112, 2.0, 0.5)[0, :, 0, 0]
+    column = depth_one_hot(torch.full((1, 1, 1), depth_m, dtype=torch.float64), 112, 2.25, 0.5)[0, :, 0, 0]
     assert (int(column.argmax()) if column.any() else -1) == expected
 
 

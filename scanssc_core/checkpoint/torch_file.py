@@ -1,0 +1,181 @@
+"""Reads the weights of a torch file (`torch.save`, both layouts) without running anything that the file names.
+
+A torch file holds a pickle: a program that may call any function it names. Here names stand for records and stand-ins
+only, so that optimizer states, callbacks and hyper-parameters of whatever class pass by, and a hostile
+file does nothing. Of the tensors, only those of the state dict are read.
+"""
+
+import math
+import pickle
+import zipfile
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+from torch import Tensor
+
+# How torch.save began before it wrote zip archives: the pickle of a magic number.
+_OLD_START = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."
+_NUM_HEADER_PICKLES = 3  # magic number, version, sizes of C types
+_PICKLE = "/data.pkl"
+
+_STORAGES = {
+    "FloatStorage": torch.float32,
+    "DoubleStorage": torch.float64,
+    "HalfStorage": torch.float16,
+    "BFloat16Storage": torch.bfloat16,
+    "LongStorage": torch.int64,
+    "IntStorage": torch.int32,
+    "ShortStorage": torch.int16,
+    "CharStorage": torch.int8,
+    "ByteStorage": torch.uint8,
+    "BoolStorage": torch.bool,
+}
+
+
+class _Inert:
+    """Stands for what a file names, and for what that makes: accepts everything, does nothing."""
+
+    def __new__(cls, *args: object, **kwargs: object) -> "_Inert":
+        return object.__new__(cls)
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        pass
+
+    def __call__(self, *args: object) -> "_Inert":
+        return self
+
+    def __setitem__(self, key: object, value: object) -> None:
+        pass
+
+    def ignore(self, *args: object) -> None:
+        pass
+
+    __setstate__ = append = extend = add = ignore
+
+
+@dataclass(frozen=True)
+class _Storage:
+    """A block of numbers of the file."""
+
+    key: str
+    dtype: torch.dtype
+
+
+class _StoredTensor(_Inert):
+    """A view on a storage; takes the arguments of torch's own constructor of tensors."""
+
+    def __init__(
+        self, storage: object, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: object
+    ) -> None:
+        self.storage, self.offset, self.size, self.stride = storage, offset, size, stride
+
+
+class _Parameter(_Inert):
+    """A parameter is its tensor."""
+
+    def __new__(cls, data: Any, *_: object) -> Any:
+        return data
+
+
+_KNOWN = {
+    ("collections", "OrderedDict"): OrderedDict,
+    ("torch._utils", "_rebuild_tensor_v2"): _StoredTensor,
+    ("torch._utils", "_rebuild_parameter"): _Parameter,
+}
+
+
+class _Unpickler(pickle.Unpickler):
+    """Knows the names above; collects the storages that tensors refer to."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        super().__init__(file, encoding="utf-8")
+        self.storages: dict[str, _Storage] = {}
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module == "torch" and name in _STORAGES:
+            return _STORAGES[name]
+        return _KNOWN.get((module, name), _Inert)
+
+    def persistent_load(self, reference: Any) -> object:
+        kind, dtype, key = reference[:3]
+        if kind != "storage" or not isinstance(dtype, torch.dtype):
+            return _Inert()
+        return self.storages.setdefault(key, _Storage(key, dtype))
+
+
+def is_torch_file(path: Path) -> bool:
+    """Whether torch.save wrote it, in the layout of today or in the one before."""
+    if zipfile.is_zipfile(path):
+        return True
+    with path.open("rb") as file:
+        return file.read(len(_OLD_START)) == _OLD_START
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """Read the tensors of the entry `state_dict`, or of the file itself if that is a dict of tensors.
+
+    Raises:
+        ValueError: if it is missing, no torch file or damaged, or if what should be a tensor is none.
+    """
+    if not path.exists():
+        raise ValueError(f"no file at {path}")
+    if not is_torch_file(path):
+        raise ValueError(f"{path} is no torch file")
+    try:
+        with path.open("rb") as file:
+            return _read_zip(file) if zipfile.is_zipfile(path) else _read_old(file)
+    except Exception as error:  # a damaged or hostile pickle may raise anything
+        raise ValueError(f"{path}: not a torch file with a state dict: {type(error).__name__}: {error}") from error
+
+
+def _read_zip(file: IO[bytes]) -> dict[str, Tensor]:
+    with zipfile.ZipFile(file) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith(_PICKLE))
+        with archive.open(name) as pickled:
+            content = _Unpickler(pickled).load()
+        folder = name.removesuffix(_PICKLE)
+        return _tensors(content, lambda storage: archive.read(f"{folder}/data/{storage.key}"))
+
+
+def _read_old(file: IO[bytes]) -> dict[str, Tensor]:
+    for _ in range(_NUM_HEADER_PICKLES):
+        _Unpickler(file).load()
+    unpickler = _Unpickler(file)
+    content = unpickler.load()
+    keys = _Unpickler(file).load()
+    places = {}
+    for key in keys:
+        num_bytes = int.from_bytes(file.read(8), "little") * unpickler.storages[key].dtype.itemsize
+        places[key] = (file.tell(), num_bytes)
+        file.seek(num_bytes, 1)
+
+    def read(storage: _Storage) -> bytes:
+        start, num_bytes = places[storage.key]
+        file.seek(start)
+        return file.read(num_bytes)
+
+    return _tensors(content, read)
+
+
+def _tensors(content: Any, read: Callable[[_Storage], bytes]) -> dict[str, Tensor]:
+    if not isinstance(content, dict):
+        raise ValueError("expected a dict")
+    state = content.get("state_dict", content)
+    if not isinstance(state, dict):
+        raise ValueError("expected a dict of tensors under 'state_dict'")
+    return {str(name): _tensor(name, value, read) for name, value in state.items()}
+
+
+def _tensor(name: object, value: object, read: Callable[[_Storage], bytes]) -> Tensor:
+    if not isinstance(value, _StoredTensor) or not isinstance(value.storage, _Storage):
+        raise ValueError(f"{name} is no plain tensor")
+    if math.prod(value.size) == 0:
+        return torch.empty(value.size, dtype=value.storage.dtype)
+    numbers = torch.frombuffer(bytearray(read(value.storage)), dtype=value.storage.dtype)
+    if math.prod(value.size) > len(numbers):
+        raise ValueError(f"{name} repeats its numbers")  # a few bytes could ask for any amount of memory
+    return numbers.as_strided(value.size, value.stride, value.offset).contiguous()
