@@ -14,15 +14,41 @@ from torch.nn.modules.conv import _ConvNd
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from scanssc_core.model import ScanSSC
+from scanssc_core.scan.winograd import WinogradConv3d
 
 
-def optimized_for_inference(model: ScanSSC) -> ScanSSC:
-    """The copy; it shares the parameters that it need not change."""
+_MIN_WINOGRAD_CHANNELS = 64  # below, transforming the tiles costs more than it saves
+
+
+def optimized_for_inference(model: ScanSSC, has_winograd: bool = True) -> ScanSSC:
+    """The copy; it shares the parameters that it need not change.
+
+    Args:
+        has_winograd: compute wide 3x3x3 convolutions as WinogradConv3d: for float32 on a CPU.
+    """
     kept = {id(parameter): parameter for parameter in model.parameters()}
-    optimized = copy.deepcopy(model, memo=dict(kept)).eval().requires_grad_(False)
-    for module in optimized.modules():
+    optimized = copy.deepcopy(model, memo=dict(kept)).eval()
+    for module in list(optimized.modules()):
         fold_batch_norms(module)
-    return optimized.to(memory_format=torch.channels_last)
+        if has_winograd:
+            _replace_wide_convolutions(module)
+    for module in optimized.modules():
+        if isinstance(module, _ConvNd):
+            layout = torch.channels_last if module.weight.ndim == 4 else torch.channels_last_3d
+            weight = module.weight.detach().contiguous(memory_format=layout)
+            module.weight = nn.Parameter(weight, requires_grad=False)
+    return optimized
+
+
+def _replace_wide_convolutions(module: nn.Module) -> None:
+    for name, child in module.named_children():
+        if (
+            isinstance(child, nn.Conv3d)
+            and child.kernel_size == (3, 3, 3)
+            and child.stride == (1, 1, 1)
+            and child.in_channels >= _MIN_WINOGRAD_CHANNELS
+        ):
+            setattr(module, name, WinogradConv3d(child))
 
 
 def fold_batch_norms(module: nn.Module) -> None:
