@@ -45,9 +45,9 @@ class SeparableResidual(nn.Module):
         self.shortcut = nn.Identity() if is_same else conv_norm(2, in_channels, out_channels, 1, stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        branch = F.relu6(self.depthwise1(x))
-        branch = F.relu6(self.pointwise1(branch))
-        branch = F.relu6(self.depthwise2(branch))
+        branch = F.relu6(self.depthwise1(x), inplace=True)
+        branch = F.relu6(self.pointwise1(branch), inplace=True)
+        branch = F.relu6(self.depthwise2(branch), inplace=True)
         return self.pointwise2(branch) + self.shortcut(x)
 
 
@@ -63,8 +63,8 @@ class InvertedResidual(nn.Module):
         self.has_shortcut = dims == 2 and stride == 1 and in_channels == out_channels
 
     def forward(self, x: Tensor) -> Tensor:
-        hidden = F.relu6(self.expand(x))
-        hidden = F.relu6(self.depthwise(hidden))
+        hidden = F.relu6(self.expand(x), inplace=True)
+        hidden = F.relu6(self.depthwise(hidden), inplace=True)
         projected = self.project(hidden)
         return x + projected if self.has_shortcut else projected
 

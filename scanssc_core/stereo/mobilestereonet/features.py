@@ -17,7 +17,7 @@ class FeatureExtractor(nn.Module):
 
     def __init__(self, has_stem_relu: bool) -> None:
         super().__init__()
-        activation = [nn.ReLU()] if has_stem_relu else []
+        activation = [nn.ReLU(inplace=True)] if has_stem_relu else []
         self.stem = nn.Sequential(
             InvertedResidual(2, 3, 32, expansion=3, stride=2),
             *activation,

@@ -82,7 +82,7 @@ class MobileStereoNet(nn.Module):
             return InvertedResidual(dims, channels_in, channels, expansion=3)
 
         # As published, the 3-D network has no activation between these blocks.
-        activation = [nn.ReLU()] if dims == 2 else []
+        activation = [nn.ReLU(inplace=True)] if dims == 2 else []
         self.features = FeatureExtractor(has_stem_relu=dims == 2)
         self.entry = nn.Sequential(block(in_channels), *activation, block(channels), *activation)
         self.entry_residual = nn.Sequential(block(channels), *activation, block(channels))
@@ -109,7 +109,7 @@ class MobileStereoNet(nn.Module):
 def _head(dims: int, channels: int, out_channels: int) -> nn.Sequential:
     conv = nn.Conv2d if dims == 2 else nn.Conv3d
     last = conv(channels, out_channels, 3, padding=1, bias=False)
-    return nn.Sequential(conv_norm(dims, channels, channels, 3), nn.ReLU(), last)
+    return nn.Sequential(conv_norm(dims, channels, channels, 3), nn.ReLU(inplace=True), last)
 
 
 def check_input(left: Tensor, right: Tensor, config: MSNetConfig) -> None:
