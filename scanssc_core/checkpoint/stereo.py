@@ -1,6 +1,30 @@
-"""Names of MobileStereoNet's published state dict and ours."""
+"""Weights of MobileStereoNet: the published files, and the clean files made of them.
 
+Both are read with weights only: pickled code is refused, never run.
+"""
+
+import dataclasses
+import json
+import pickle
 import re
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from scanssc_core.checkpoint.files import check_state
+from scanssc_core.files import write_file
+from scanssc_core.stereo.mobilestereonet.network import MobileStereoNet, MSNetConfig, msnet2d, msnet3d
+
+_FORMAT = "scanssc-stereo-1"
+_KIND = "mobilestereonet"
+_PREFIX = "module."  # the published network is wrapped for several GPUs when it is saved
+_FEATURES = "feature_extraction."
+_ONLY_IN_2D = "preconv11."
 
 _RULES = (
     (r"^feature_extraction\.firstconv\.", "features.stem."),
@@ -39,3 +63,80 @@ def to_our_name(published: str) -> str:
     for pattern, replacement in _RULES:
         name = re.sub(pattern, replacement, name)
     return name
+
+
+def is_published_stereo(path: Path) -> bool:
+    """Whether this is a published MobileStereoNet checkpoint: a dict whose entry `model` has a feature extractor."""
+    try:
+        return any(name.startswith(_FEATURES) for name in _published_state(path))
+    except ValueError:
+        return False
+
+
+def load_stereo_network(path: Path) -> MobileStereoNet:
+    """Build the network of a published file or of one of ours.
+
+    Raises:
+        ValueError: if the file is neither, or if an entry is missing, unknown or of another shape; lists them.
+    """
+    if not path.exists():
+        raise ValueError(f"no stereo checkpoint at {path}")
+    return _load_converted(path) if _is_safetensors(path) else _load_published(path)
+
+
+def convert_stereo_checkpoint(source: Path, target: Path) -> MSNetConfig:
+    """Make a file of ours of a published one.
+
+    Raises:
+        ValueError: see load_stereo_network.
+    """
+    network = _load_published(source)
+    metadata = {"format": _FORMAT, "kind": _KIND, "config": json.dumps(dataclasses.asdict(network.config))}
+    write_file(target, save({name: value.contiguous() for name, value in network.state_dict().items()}, metadata))
+    return network.config
+
+
+def _load_published(path: Path) -> MobileStereoNet:
+    published = _published_state(path)
+    has_2d_layers = any(name.startswith(_ONLY_IN_2D) for name in published)
+    state = {to_our_name(name): value for name, value in published.items()}
+    return _network(path, msnet2d() if has_2d_layers else msnet3d(), state)
+
+
+def _published_state(path: Path) -> dict[str, Tensor]:
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except pickle.UnpicklingError as error:
+        raise ValueError(f"{path} is refused: it is no torch file or carries more than weights ({error})") from error
+    except (RuntimeError, EOFError, OSError) as error:
+        raise ValueError(f"{path} is no torch file: {error}") from error
+    state = content.get("model") if isinstance(content, dict) else None
+    if not isinstance(state, dict):
+        raise ValueError(f"{path}: expected a dict with an entry 'model', as MobileStereoNet's training writes it")
+    return {name.removeprefix(_PREFIX): value for name, value in state.items() if isinstance(value, Tensor)}
+
+
+def _is_safetensors(path: Path) -> bool:
+    try:
+        with safe_open(path, framework="pt"):
+            return True
+    except SafetensorError:
+        return False
+
+
+def _load_converted(path: Path) -> MobileStereoNet:
+    with safe_open(path, framework="pt") as file:
+        metadata: dict[str, Any] = file.metadata() or {}
+        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    if metadata.get("format") != _FORMAT:
+        raise ValueError(
+            f"{path}: expected a stereo checkpoint (format {_FORMAT!r} in its metadata), got {metadata.get('format')!r}"
+        )
+    return _network(path, MSNetConfig(**json.loads(metadata["config"])), state)
+
+
+def _network(path: Path, config: MSNetConfig, state: dict[str, Tensor]) -> MobileStereoNet:
+    network = MobileStereoNet(config)
+    check_state(path, state, network)
+    network.load_state_dict(state)
+    return network.eval()

@@ -75,9 +75,7 @@ class Hourglass(nn.Module):
     def __init__(self, dims: int, channels: int, expansion: int = 2) -> None:
         super().__init__()
         C = channels
-        transposed, norm = (
-            (nn.ConvTranspose2d, nn.BatchNorm2d) if dims == 2 else (nn.ConvTranspose3d, nn.BatchNorm3d)
-        )
+        transposed, norm = (nn.ConvTranspose2d, nn.BatchNorm2d) if dims == 2 else (nn.ConvTranspose3d, nn.BatchNorm3d)
 
         def up(in_channels: int, out_channels: int) -> nn.Sequential:
             layer = transposed(in_channels, out_channels, 3, 2, padding=1, output_padding=1, bias=False)

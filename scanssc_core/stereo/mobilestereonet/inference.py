@@ -12,7 +12,7 @@ from torch import Tensor
 from scanssc_core.folding import fold_batch_norms
 from scanssc_core.stereo.mobilestereonet import tiles
 from scanssc_core.stereo.mobilestereonet.cost_volume import groupwise_volume, interlaced_volume
-from scanssc_core.stereo.mobilestereonet.disparity import disparity_of_costs_by_slabs
+from scanssc_core.stereo.mobilestereonet.disparity import DisparityEstimate, estimate_by_slabs
 from scanssc_core.stereo.mobilestereonet.network import STRIDE, MobileStereoNet, check_input
 
 
@@ -34,18 +34,18 @@ class StereoInference:
         self._precision = precision
 
     @torch.inference_mode()
-    def disparity(self, left: Tensor, right: Tensor) -> Tensor:
-        """Disparity of the left image.
+    def estimate(self, left: Tensor, right: Tensor) -> DisparityEstimate:
+        """Disparity of the left image, and how sure it is.
 
         Args:
             left, right: (B, 3, H, W) float32 normalised; sizes as MobileStereoNet takes them.
         Returns:
-            (B, H, W) float32 pixels.
+            (B, H, W) float32 each.
         """
         check_input(left, right, self.config)
         costs = self._costs_2d if self.config.dims == 2 else self._costs_3d
         pairs = zip(left.split(1), right.split(1), strict=True)
-        return torch.cat([disparity_of_costs_by_slabs(costs(*pair), STRIDE) for pair in pairs])
+        return estimate_by_slabs(torch.cat([costs(*pair) for pair in pairs]), STRIDE)
 
     def _features(self, image: Tensor) -> Tensor:
         image = image.to(self._device, self._precision).contiguous(memory_format=torch.channels_last)
