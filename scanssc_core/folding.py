@@ -1,27 +1,22 @@
 """Batch norms folded into the convolutions before them: the same function in evaluation, with one pass less."""
 
-import copy
-
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.conv import _ConvNd
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-_CONVOLUTIONS = (nn.Conv2d, nn.Conv3d)
-_TRANSPOSED = (nn.ConvTranspose2d, nn.ConvTranspose3d)
-_NORMS = (nn.BatchNorm2d, nn.BatchNorm3d)
 
+def fold_batch_norms(network: nn.Module) -> None:
+    """Fold, in place, each norm that is declared right after a convolution into that convolution.
 
-def fold_batch_norms(module: nn.Module) -> nn.Module:
-    """A copy for evaluation, in which each convolution that a batch norm follows in an nn.Sequential has taken it in.
-
-    The place of the norm keeps an nn.Identity, so that the others keep their numbers.
+    An nn.Identity takes the place of the norm, so that the other layers keep their names. The network is put into
+    evaluation mode and can no longer be trained as it was.
     """
-    folded = copy.deepcopy(module).eval()
-    for parent in list(folded.modules()):
-        if not isinstance(parent, nn.Sequential):
-            continue
-        for index in range(len(parent) - 1):
-            layer, norm = parent[index], parent[index + 1]
-            if isinstance(layer, (*_CONVOLUTIONS, *_TRANSPOSED)) and isinstance(norm, _NORMS):
-                parent[index] = fuse_conv_bn_eval(layer, norm, transpose=isinstance(layer, _TRANSPOSED))
-                parent[index + 1] = nn.Identity()
-    return folded
+    network.eval()
+    for module in list(network.modules()):
+        previous_name, previous = "", nn.Module()
+        for name, child in list(module.named_children()):
+            if isinstance(child, _BatchNorm) and isinstance(previous, _ConvNd):
+                setattr(module, previous_name, fuse_conv_bn_eval(previous, child, transpose=previous.transposed))
+                setattr(module, name, nn.Identity())
+            previous_name, previous = name, child

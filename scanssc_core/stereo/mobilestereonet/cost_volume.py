@@ -3,6 +3,8 @@
 Bin i stands for a disparity of 4 i pixels. Columns x < i of bin i have no partner and are zero.
 """
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -127,11 +129,12 @@ def interlaced_volume(module: InterlacedVolume, left: Tensor, right: Tensor) -> 
         (1, num_bins, h, w).
     """
     left, right = module.reduce(left), module.reduce(right)  # (1, 32, h, w)
-    first, second, third = (module.compare[index] for index in (0, 3, 6))
+    first, second, third = (cast(nn.Conv3d, module.compare[index]) for index in (0, 3, 6))
     weight = first.weight[:, 0]  # (16, 8, 3, 3), left and right channels in turn
     left_half, left_edge = _half_of_first(left, weight[:, 0::2], first.bias, cut_column=0)
     right_half, right_edge = _half_of_first(right, weight[:, 1::2], None, cut_column=2)
     # Four results of the first are read by one of the second, two of the second by the third.
+    second_bias = cast(Tensor, second.bias).repeat(2)
     second_weight = second.weight.transpose(1, 2).flatten(1, 2).repeat(2, 1, 1, 1)
     third_weight = third.weight.transpose(1, 2).flatten(1, 2)
     w = left.shape[-1]
@@ -141,7 +144,7 @@ def interlaced_volume(module: InterlacedVolume, left: Tensor, right: Tensor) -> 
         if i > 0:
             compared[..., 0] += left_edge[..., i]
             compared[..., -1] += right_edge[..., w - i - 1]
-        compared = F.conv2d(compared.relu_(), second_weight, second.bias.repeat(2), padding=1, groups=2).relu_()
+        compared = F.conv2d(compared.relu_(), second_weight, second_bias, padding=1, groups=2).relu_()
         compared = F.conv2d(compared, third_weight, third.bias, padding=1).relu_()
         volume[:, i, :, i:] = module.cost(compared)[:, 0]
     return volume.contiguous(memory_format=torch.channels_last)
@@ -158,5 +161,10 @@ def _half_of_first(features: Tensor, weight: Tensor, bias: Tensor | None, cut_co
     quadruples = features.contiguous().view(-1, weight.shape[1], h, w)  # (8, 4, h, w)
     cut = torch.zeros_like(weight)
     cut[..., cut_column] = -weight[..., cut_column]
-    whole, correction = (F.conv2d(quadruples, part, b, padding=1) for part, b in ((weight, bias), (cut, None)))
-    return tuple(x.reshape(1, -1, h, w).contiguous(memory_format=torch.channels_last) for x in (whole, correction))
+    whole, correction = (
+        F.conv2d(quadruples, kernel, bias_of_kernel, padding=1)
+        .view(1, -1, h, w)
+        .contiguous(memory_format=torch.channels_last)
+        for kernel, bias_of_kernel in ((weight, bias), (cut, None))
+    )
+    return whole, correction

@@ -4,14 +4,17 @@ What helps: batch norms folded, channels last, wide 3-D maps in tiles, volumes w
 expectation over disparities without its volume. benchmarks/stereo.py measures it.
 """
 
+import copy
+from collections.abc import Iterable
 from typing import cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from scanssc_core.folding import fold_batch_norms
 from scanssc_core.stereo.mobilestereonet import tiles
-from scanssc_core.stereo.mobilestereonet.cost_volume import groupwise_volume, interlaced_volume
+from scanssc_core.stereo.mobilestereonet.blocks import Hourglass, InvertedResidual
+from scanssc_core.stereo.mobilestereonet.cost_volume import InterlacedVolume, groupwise_volume, interlaced_volume
 from scanssc_core.stereo.mobilestereonet.disparity import DisparityEstimate, estimate_by_slabs
 from scanssc_core.stereo.mobilestereonet.network import STRIDE, MobileStereoNet, check_input
 
@@ -27,8 +30,10 @@ class StereoInference:
 
     def __init__(self, network: MobileStereoNet, device: torch.device, precision: torch.dtype = torch.float32) -> None:
         self.config = network.config
-        folded = cast(MobileStereoNet, fold_batch_norms(network)).requires_grad_(False).to(device, precision)
-        folded.features.to(memory_format=torch.channels_last)
+        folded = copy.deepcopy(network)
+        fold_batch_norms(folded)
+        folded.requires_grad_(False).to(device, precision)
+        folded.features = folded.features.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._network = folded
         self._device = device
         self._precision = precision
@@ -56,18 +61,20 @@ class StereoInference:
         network = self._network
         num_bins, num_groups = self.config.num_bins, self.config.num_groups
         volume = groupwise_volume(self._features(left), self._features(right), num_bins, num_groups)
-        for block in network.entry:
+        entry = cast(Iterable[InvertedResidual], network.entry)
+        first, second = cast(Iterable[InvertedResidual], network.entry_residual)
+        for block in entry:
             volume = tiles.inverted_residual(block, volume)
-        first, second = network.entry_residual
         volume = tiles.inverted_residual(second, tiles.inverted_residual(first, volume), onto=volume)
-        for hourglass in network.hourglasses:
+        for hourglass in cast(Iterable[Hourglass], network.hourglasses):
             volume = tiles.hourglass(hourglass, volume)
-        return tiles.head_costs(network.heads[-1], volume)
+        return tiles.head_costs(cast(nn.Sequential, network.heads[-1]), volume)
 
     def _costs_2d(self, left: Tensor, right: Tensor) -> Tensor:
         """(1, bins, h, w) float32."""
         network = self._network
-        volume = interlaced_volume(network.volume, self._features(left), self._features(right))
+        module = cast(InterlacedVolume, network.volume)
+        volume = interlaced_volume(module, self._features(left), self._features(right))
         entered = network.entry(volume)
         volume = network.entry_residual(entered) + entered
         for hourglass in network.hourglasses:

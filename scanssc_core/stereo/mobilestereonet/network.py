@@ -118,11 +118,11 @@ def check_input(left: Tensor, right: Tensor, config: MSNetConfig) -> None:
     Raises:
         ValueError: naming the sizes.
     """
-    H, W = left.shape[-2:]
+    height, width = left.shape[-2:]
     if left.shape != right.shape:
         raise ValueError(f"expected a pair of one size, got left {tuple(left.shape)} and right {tuple(right.shape)}")
-    if H % SIZE_MULTIPLE or W % SIZE_MULTIPLE or W < config.max_disparity:
+    if height % SIZE_MULTIPLE or width % SIZE_MULTIPLE or width < config.max_disparity:
         raise ValueError(
             f"expected height and width multiples of {SIZE_MULTIPLE} and a width of {config.max_disparity} or more, "
-            f"got {H}x{W}"
+            f"got {height}x{width}"
         )

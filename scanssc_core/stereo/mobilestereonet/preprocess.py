@@ -32,10 +32,10 @@ def pad_top_right(images: Tensor, size: tuple[int, int]) -> Tensor:
     Raises:
         ValueError: if the images are larger.
     """
-    H, W = images.shape[-2:]
-    if H > size[0] or W > size[1]:
-        raise ValueError(f"expected images of at most {size[0]}x{size[1]} to pad to that size, got {H}x{W}")
-    return F.pad(images, (0, size[1] - W, size[0] - H, 0))
+    height, width = images.shape[-2:]
+    if height > size[0] or width > size[1]:
+        raise ValueError(f"expected images of at most {size[0]}x{size[1]} to pad to that size, got {height}x{width}")
+    return F.pad(images, (0, size[1] - width, size[0] - height, 0))
 
 
 def crop_bottom_left(maps: Tensor, height: int, width: int) -> Tensor:

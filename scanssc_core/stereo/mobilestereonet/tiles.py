@@ -6,6 +6,7 @@ Batch norms must be folded into the convolutions (scanssc_core.folding).
 """
 
 from collections.abc import Iterator
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -40,19 +41,19 @@ def inverted_residual(
     Returns:
         (D/s, h/s, w/s, C'); `onto`, where given.
     """
-    depthwise = block.depthwise[0]
-    expand, project = (layer[0].weight.flatten(1) for layer in (block.expand, block.project))
+    expand, depthwise, project = (cast(nn.Conv3d, layer[0]) for layer in (block.expand, block.depthwise, block.project))
+    expand_weight, project_weight = expand.weight.flatten(1), project.weight.flatten(1)
     stride = depthwise.stride[0]
     D, h, w, _ = volume.shape
     out_sizes = D // stride, h // stride, w // stride
-    result = volume.new_empty(*out_sizes, project.shape[0]) if onto is None else onto
+    result = volume.new_empty(*out_sizes, project.out_channels) if onto is None else onto
     for depths, rows in _tiles(out_sizes[0], out_sizes[1]):
         read_depths, pad_depths = _reach(depths, stride, D)
         read_rows, pad_rows = _reach(rows, stride, h)
-        hidden = F.linear(volume[read_depths, read_rows], expand, block.expand[0].bias).clamp_(0, 6)
+        hidden = F.linear(volume[read_depths, read_rows], expand_weight, expand.bias).clamp_(0, 6)
         hidden = channels_first(_pad(hidden, pad_depths, pad_rows))
         hidden = F.conv3d(hidden, depthwise.weight, depthwise.bias, stride, (0, 0, 1), 1, depthwise.groups)
-        projected = F.linear(channels_last(hidden.clamp_(0, 6)), project, block.project[0].bias)
+        projected = F.linear(channels_last(hidden.clamp_(0, 6)), project_weight, project.bias)
         tile = result[depths, rows]
         if onto is None:
             tile.copy_(projected)
@@ -79,7 +80,7 @@ def head_costs(head: nn.Sequential, volume: Tensor) -> Tensor:
     The second, which leaves one channel, is taken apart into its three planes: then no slab needs its neighbours.
     """
     D, h, w, C = volume.shape
-    first, last = head[0][0], head[2]
+    first, last = cast(nn.Conv3d, cast(nn.Sequential, head[0])[0]), cast(nn.Conv3d, head[2])
     planes = last.weight[0].transpose(0, 1)  # (3, C, 3, 3): what depth d - 1, d and d + 1 add to depth d
     costs = volume.new_zeros(D + 2, h, w, dtype=torch.float32)
     slab_depth = max(1, _SLAB_ELEMENTS // (h * w * C))

@@ -1,5 +1,7 @@
 """The fast forward of MobileStereoNet against the plain one, against loops, and against the golden data."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -18,6 +20,13 @@ from scanssc_core.stereo.mobilestereonet.cost_volume import (
 from scanssc_core.stereo.mobilestereonet.disparity import disparity_of_costs, estimate_by_slabs
 from scanssc_core.stereo.mobilestereonet.inference import StereoInference
 from scanssc_core.stereo.mobilestereonet.network import MobileStereoNet, MSNetConfig
+
+
+def folded(module: torch.nn.Module) -> torch.nn.Module:
+    module = copy.deepcopy(module)
+    fold_batch_norms(module)
+    return module
+
 
 CPU = torch.device("cpu")
 
@@ -79,14 +88,14 @@ def test_groupwise_volumes_equal_the_loops():
 def test_interlaced_volume_equals_the_plain_one_up_to_the_edges_of_the_crops(width):
     module = random_network(2).volume
     left, right = torch.randn(2, 1, 320, 5, width)
-    volume = interlaced_volume(fold_batch_norms(module), left, right)
+    volume = interlaced_volume(folded(module), left, right)
     torch.testing.assert_close(volume, module(left, right), atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("shape", [(16, 8, 12), (10, 18, 20), (4, 4, 4), (6, 10, 2)])
 @pytest.mark.parametrize("name", ["down1", "shortcut1"])
 def test_tiled_residual_equals_the_block(shape, name):
-    block = fold_batch_norms(getattr(random_network(3).hourglasses[0], name))
+    block = folded(getattr(random_network(3).hourglasses[0], name))
     x = torch.randn(*shape, 32)
     expected = tiles.channels_last(block(tiles.channels_first(x)))
     torch.testing.assert_close(tiles.inverted_residual(block, x), expected, atol=1e-5, rtol=1e-5)
@@ -96,7 +105,7 @@ def test_tiled_residual_equals_the_block(shape, name):
 
 
 def test_tiled_hourglass_equals_the_module():
-    module, x = fold_batch_norms(random_network(3).hourglasses[0]), torch.randn(12, 20, 24, 32)
+    module, x = folded(random_network(3).hourglasses[0]), torch.randn(12, 20, 24, 32)
     expected = tiles.channels_last(module(tiles.channels_first(x)))
     torch.testing.assert_close(tiles.hourglass(module, x), expected, atol=1e-5, rtol=1e-5)
 
@@ -104,7 +113,7 @@ def test_tiled_hourglass_equals_the_module():
 @pytest.mark.parametrize("slab_elements", [1, 3000, 10**9])
 def test_costs_by_slabs_equal_the_head(slab_elements, monkeypatch):
     monkeypatch.setattr(tiles, "_SLAB_ELEMENTS", slab_elements)
-    head, x = fold_batch_norms(random_network(3).heads[3]), torch.randn(8, 5, 7, 32)
+    head, x = folded(random_network(3).heads[3]), torch.randn(8, 5, 7, 32)
     expected = head(tiles.channels_first(x))[:, 0]
     torch.testing.assert_close(tiles.head_costs(head, x), expected, atol=1e-5, rtol=1e-5)
 
