@@ -1,22 +1,17 @@
-"""Weights of MobileStereoNet: the published files, and the clean files made of them.
-
-Both are read with weights only: pickled code is refused, never run.
-"""
+"""Weights of MobileStereoNet: the published files, and the clean files made of them. Neither can run code."""
 
 import dataclasses
 import json
-import pickle
 import re
-import zipfile
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from scanssc_core.checkpoint.files import check_state
+from scanssc_core.checkpoint.torch_file import is_torch_file, read_state_dict
+from scanssc_core.checkpoint.weights import check_state
 from scanssc_core.files import write_file
 from scanssc_core.stereo.mobilestereonet.network import MobileStereoNet, MSNetConfig, msnet2d, msnet3d
 
@@ -66,11 +61,12 @@ def to_our_name(published: str) -> str:
 
 
 def is_published_stereo(path: Path) -> bool:
-    """Whether this is a published MobileStereoNet checkpoint: a dict whose entry `model` has a feature extractor."""
-    try:
-        return any(name.startswith(_FEATURES) for name in _published_state(path))
-    except ValueError:
-        return False
+    """Whether this is a published MobileStereoNet checkpoint.
+
+    Raises:
+        ValueError: see read_state_dict.
+    """
+    return any(name.startswith(_FEATURES) for name in _published_state(path))
 
 
 def load_stereo_network(path: Path) -> MobileStereoNet:
@@ -81,7 +77,7 @@ def load_stereo_network(path: Path) -> MobileStereoNet:
     """
     if not path.exists():
         raise ValueError(f"no stereo checkpoint at {path}")
-    return _load_converted(path) if _is_safetensors(path) else _load_published(path)
+    return _load_published(path) if is_torch_file(path) else _load_converted(path)
 
 
 def convert_stereo_checkpoint(source: Path, target: Path) -> MSNetConfig:
@@ -104,30 +100,16 @@ def _load_published(path: Path) -> MobileStereoNet:
 
 
 def _published_state(path: Path) -> dict[str, Tensor]:
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except pickle.UnpicklingError as error:
-        raise ValueError(f"{path} is refused: it is no torch file or carries more than weights ({error})") from error
-    except (RuntimeError, EOFError, OSError) as error:
-        raise ValueError(f"{path} is no torch file: {error}") from error
-    state = content.get("model") if isinstance(content, dict) else None
-    if not isinstance(state, dict):
-        raise ValueError(f"{path}: expected a dict with an entry 'model', as MobileStereoNet's training writes it")
-    return {name.removeprefix(_PREFIX): value for name, value in state.items() if isinstance(value, Tensor)}
-
-
-def _is_safetensors(path: Path) -> bool:
-    try:
-        with safe_open(path, framework="pt"):
-            return True
-    except SafetensorError:
-        return False
+    return {name.removeprefix(_PREFIX): value for name, value in read_state_dict(path).items()}
 
 
 def _load_converted(path: Path) -> MobileStereoNet:
-    with safe_open(path, framework="pt") as file:
-        metadata: dict[str, Any] = file.metadata() or {}
-        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata: dict[str, Any] = file.metadata() or {}
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except SafetensorError as error:
+        raise ValueError(f"{path} is neither a published stereo checkpoint nor a converted one: {error}") from error
     if metadata.get("format") != _FORMAT:
         raise ValueError(
             f"{path}: expected a stereo checkpoint (format {_FORMAT!r} in its metadata), got {metadata.get('format')!r}"
@@ -137,6 +119,6 @@ def _load_converted(path: Path) -> MobileStereoNet:
 
 def _network(path: Path, config: MSNetConfig, state: dict[str, Tensor]) -> MobileStereoNet:
     network = MobileStereoNet(config)
-    check_state(path, state, network)
+    check_state(path, state, network.state_dict())
     network.load_state_dict(state)
     return network.eval()

@@ -75,7 +75,7 @@ class _RunsCode:
 def test_a_file_that_carries_code_is_refused_and_not_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = write_published(tmp_path / "hostile.ckpt", 3, lambda state: {**state, "module.x": _RunsCode()})
-    with pytest.raises(ValueError, match="hostile.ckpt is refused"):
+    with pytest.raises(ValueError, match="hostile.ckpt.*x is no plain tensor"):
         load_stereo_network(path)
     assert not (tmp_path / "should_not_be_made").exists()
 
@@ -84,7 +84,6 @@ def test_a_file_that_carries_code_is_refused_and_not_run(tmp_path, monkeypatch):
 def test_a_file_that_is_none_is_refused(content, tmp_path):
     path = tmp_path / "some.ckpt"
     path.write_bytes(content)
-    assert not is_published_stereo(path)
     with pytest.raises(ValueError, match="some.ckpt"):
         load_stereo_network(path)
 
