@@ -9,13 +9,11 @@ import copy
 
 import torch
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
-from torch.nn.utils.fusion import fuse_conv_bn_weights
 
+from scanssc_core.folding import fold_batch_norms
 from scanssc_core.model import ScanSSC
 from scanssc_core.scan.winograd import WinogradConv3d
-
 
 _MIN_WINOGRAD_CHANNELS = 64  # below, transforming the tiles costs more than it saves
 
@@ -28,9 +26,9 @@ def optimized_for_inference(model: ScanSSC, has_winograd: bool = True) -> ScanSS
     """
     kept = {id(parameter): parameter for parameter in model.parameters()}
     optimized = copy.deepcopy(model, memo=dict(kept)).eval()
-    for module in list(optimized.modules()):
-        fold_batch_norms(module)
-        if has_winograd:
+    fold_batch_norms(optimized)
+    if has_winograd:
+        for module in list(optimized.modules()):
             _replace_wide_convolutions(module)
     for module in optimized.modules():
         if isinstance(module, _ConvNd):
@@ -49,23 +47,3 @@ def _replace_wide_convolutions(module: nn.Module) -> None:
             and child.in_channels >= _MIN_WINOGRAD_CHANNELS
         ):
             setattr(module, name, WinogradConv3d(child))
-
-
-def fold_batch_norms(module: nn.Module) -> None:
-    """Fold each norm of a module into the convolution that comes just before it among the module's children.
-
-    Every module here declares a norm right after the convolution that it follows in the forward pass.
-    """
-    previous: nn.Module | None = None
-    for name, child in module.named_children():
-        if isinstance(child, _BatchNorm) and isinstance(previous, _ConvNd):
-            _fold(previous, child)
-            setattr(module, name, nn.Identity())
-        previous = child
-
-
-def _fold(conv: _ConvNd, norm: _BatchNorm) -> None:
-    assert norm.running_mean is not None and norm.running_var is not None
-    conv.weight, conv.bias = fuse_conv_bn_weights(
-        conv.weight, conv.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias, conv.transposed
-    )

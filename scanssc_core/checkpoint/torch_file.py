@@ -21,6 +21,7 @@ from torch import Tensor
 _OLD_START = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."
 _NUM_HEADER_PICKLES = 3  # magic number, version, sizes of C types
 _PICKLE = "/data.pkl"
+_STATE_ENTRIES = ("state_dict", "model")  # where Lightning and mmcls keep the state dict, and MobileStereoNet
 
 _STORAGES = {
     "FloatStorage": torch.float32,
@@ -116,7 +117,7 @@ def is_torch_file(path: Path) -> bool:
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """Read the tensors of the entry `state_dict`, or of the file itself if that is a dict of tensors.
+    """Read the tensors of the entry `state_dict` or `model`, or of the file itself if that is a dict of tensors.
 
     Raises:
         ValueError: if it is missing, no torch file or damaged, or if what should be a tensor is none.
@@ -164,9 +165,9 @@ def _read_old(file: IO[bytes]) -> dict[str, Tensor]:
 def _tensors(content: Any, read: Callable[[_Storage], bytes]) -> dict[str, Tensor]:
     if not isinstance(content, dict):
         raise ValueError("expected a dict")
-    state = content.get("state_dict", content)
+    state = next((content[entry] for entry in _STATE_ENTRIES if entry in content), content)
     if not isinstance(state, dict):
-        raise ValueError("expected a dict of tensors under 'state_dict'")
+        raise ValueError(f"expected a dict of tensors under one of {', '.join(_STATE_ENTRIES)}")
     return {str(name): _tensor(name, value, read) for name, value in state.items()}
 
 

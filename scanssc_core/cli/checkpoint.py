@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from scanssc_core.checkpoint.published import convert_checkpoint
+from scanssc_core.checkpoint.stereo import convert_stereo_checkpoint, is_published_stereo
 
 checkpoint_app = typer.Typer(help="Convert weights.", no_args_is_help=True)
 
@@ -18,11 +19,15 @@ def group() -> None:
 @checkpoint_app.command()
 def convert(
     source: Annotated[
-        Path, typer.Argument(help="ScanSSC_*.ckpt, pretrain_geodepth.pth or the EfficientNet-B7 of mmcls.")
+        Path, typer.Argument(help="ScanSSC_*.ckpt, pretrain_geodepth.pth, EfficientNet-B7 of mmcls, or MSNet*.ckpt.")
     ],
     target: Annotated[Path, typer.Argument(help="File to write (.safetensors).")],
 ) -> None:
     """Make a clean file of a published one: weights and what they are, no code."""
+    if is_published_stereo(source):
+        dims = convert_stereo_checkpoint(source, target).dims
+        typer.echo(f"{target}: MobileStereoNet, backend msnet{dims}d, {target.stat().st_size / 1e6:.0f} MB")
+        return
     weights = convert_checkpoint(source, target)
     config = weights.config
     content = f"{config.dataset}, {config.num_classes} classes" if config else f"only {', '.join(weights.parts)}"

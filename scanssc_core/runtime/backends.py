@@ -7,15 +7,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from scanssc_core.checkpoint.stereo import load_stereo_network
 from scanssc_core.geometry import PinholeCamera, VoxelGridSpec
 from scanssc_core.labels import FREE, LABEL_SETS, SEMANTIC_KITTI, LabelSet
 from scanssc_core.occupancy.interface import Occupancy, OccupancyBackend
 from scanssc_core.occupancy.scanssc import ScanSSCBackend
 from scanssc_core.occupancy.stereo import StereoOccupancyBackend
 from scanssc_core.stereo.interface import StereoBackend
+from scanssc_core.stereo.mobilestereonet.backend import MobileStereoNetBackend
 from scanssc_core.stereo.sgm import SgmBackend
 
-STEREO_BACKENDS = ("sgm",)
+STEREO_NETWORKS = ("msnet2d", "msnet3d")
+STEREO_BACKENDS = ("sgm", *STEREO_NETWORKS)
 GEOMETRIC_BACKENDS = ("stereo", "dummy")  # no network in them: no weights, one precision
 NETWORKS = ("semantic_kitti", "kitti360")  # ScanSSC, by the data set of its checkpoint
 OCCUPANCY_BACKENDS = (*GEOMETRIC_BACKENDS, *NETWORKS)
@@ -39,14 +42,36 @@ class DummyOccupancyBackend:
         return Occupancy(labels, np.where(labels == FREE, 64, 192).astype(np.uint8))
 
 
-def make_stereo_backend(name: str) -> StereoBackend:
+def make_stereo_backend(
+    name: str,
+    checkpoint: Path | None = None,
+    device: torch.device | None = None,
+    precision: str = "float32",
+) -> StereoBackend:
     """The depth backend of this name.
 
+    Args:
+        checkpoint: weights; networks need them.
+        device, precision: of networks; default: CPU, float32.
+
     Raises:
-        ValueError: listing the names there are.
+        ValueError: for an unknown name (lists those there are), and for a network without its weights.
     """
     if name == "sgm":
         return SgmBackend()
+    if name in STEREO_NETWORKS:
+        if checkpoint is None:
+            raise ValueError(
+                f"stereo_backend: {name} needs weights: set stereo_checkpoint to a published MobileStereoNet file or a "
+                "converted one"
+            )
+        network = load_stereo_network(checkpoint)
+        if name != f"msnet{network.config.dims}d":
+            raise ValueError(
+                f"stereo_backend: {name} was asked for, but stereo_checkpoint {checkpoint} holds weights of "
+                f"msnet{network.config.dims}d"
+            )
+        return MobileStereoNetBackend(network, device or torch.device("cpu"), getattr(torch, precision))
     raise ValueError(f"stereo_backend: expected one of {', '.join(STEREO_BACKENDS)}, got {name!r}")
 
 
