@@ -5,6 +5,7 @@ import sys
 import typer
 
 import scanssc_core
+from scanssc_core.cli.ablate import ablate
 from scanssc_core.cli.bag import bag_app
 from scanssc_core.cli.checkpoint import checkpoint_app
 from scanssc_core.cli.info import info
@@ -19,6 +20,7 @@ app = typer.Typer(
 )
 app.add_typer(bag_app, name="bag")
 app.add_typer(checkpoint_app, name="checkpoint")
+app.command()(ablate)
 app.command()(info)
 app.command()(predict)
 app.command()(train)

@@ -11,6 +11,9 @@ import typer
 
 Config = TypeVar("Config")
 
+#: What a flag that can be repeated takes for an empty list.
+NONE = "none"
+
 
 def describe_fields(config_type: type) -> dict[str, str]:
     """Help of every field, from the section Attributes of the docstring.
@@ -45,7 +48,8 @@ def flags_of(config: Any, prefix: str, panel: str) -> list[inspect.Parameter]:
         if dataclasses.is_dataclass(value):
             parameters += flags_of(value, f"{name}_", panel)
             continue
-        option = typer.Option(help=texts[field.name], rich_help_panel=panel, show_default=False)
+        repeats = " Can be repeated; none for an empty list." if _is_list(hints[field.name]) else ""
+        option = typer.Option(help=texts[field.name] + repeats, rich_help_panel=panel, show_default=False)
         annotation = Annotated[_option_type(hints[field.name]) | None, option]
         parameters.append(
             inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
@@ -56,11 +60,15 @@ def flags_of(config: Any, prefix: str, panel: str) -> list[inspect.Parameter]:
 def _option_type(hint: Any) -> Any:
     """The type that typer parses: of tuples of any length, a repeated option."""
     arguments = [argument for argument in get_args(hint) if argument is not type(None)]
-    if get_origin(hint) is tuple and len(get_args(hint)) == 2 and get_args(hint)[1] is Ellipsis:
+    if _is_list(hint):
         return list[arguments[0]]  # type: ignore[valid-type]
     if len(arguments) == 1 and type(None) in get_args(hint):
         return arguments[0]
     return hint
+
+
+def _is_list(hint: Any) -> bool:
+    return get_origin(hint) is tuple and get_args(hint)[1:] == (Ellipsis,)
 
 
 def apply_flags(config: Config, values: Mapping[str, Any], prefix: str) -> Config:
@@ -73,7 +81,9 @@ def apply_flags(config: Config, values: Mapping[str, Any], prefix: str) -> Confi
             changes[field.name] = apply_flags(value, values, f"{name}_")
         elif values.get(name) is not None:
             given = values[name]
-            changes[field.name] = tuple(given) if isinstance(given, list) else given
+            if isinstance(given, list):
+                given = () if given == [NONE] else tuple(given)
+            changes[field.name] = given
     return dataclasses.replace(config, **changes)  # type: ignore[type-var]
 
 

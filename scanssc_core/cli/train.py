@@ -39,7 +39,7 @@ def configure(name: str, data: list[Path], flags: dict[str, Any]) -> RunConfig:
     )
 
 
-def show_progress_of_runs() -> None:
+def show_messages_of_runs() -> None:
     """What a run says on stderr; Lightning itself only when it warns."""
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(message)s"))
@@ -59,7 +59,7 @@ def _train(
     """Train a model. Every field of the configuration is a flag; what is not given is as in the named start."""
     from scanssc_core.train.run import train_on_roots  # imports Lightning, which takes seconds
 
-    show_progress_of_runs()
+    show_messages_of_runs()
     train_on_roots(configure(config, data, flags), out, resolve_device(device))
 
 

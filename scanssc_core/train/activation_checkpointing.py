@@ -18,7 +18,7 @@ def checkpoint_activations(model: ScanSSC) -> None:
         model.depth_net,
         *model.cross_attention.layers,
         *model.self_attention.layers,
-        *model.scan.blocks.values(),
+        *(model.scan.blocks.values() if model.scan else ()),
         *model.mixing.values(),
         model.head,
     ]

@@ -10,12 +10,21 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.plugins.io import TorchCheckpointIO
+from lightning.pytorch.utilities import rank_zero_only
 
 from scanssc_core.checkpoint.files import save_checkpoint
 from scanssc_core.files import whole_file
 from scanssc_core.train.module import TrainingModule
 
 LAST = "last.ckpt"
+
+
+@rank_zero_only
+def remove_unfinished(folder: Path) -> None:
+    """Delete what a kill in the middle of writing left behind."""
+    for pattern in (".*.ckpt.*", ".*.safetensors.*"):
+        for path in folder.glob(pattern):
+            path.unlink()
 
 
 class WholeFileIO(TorchCheckpointIO):

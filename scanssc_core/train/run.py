@@ -18,7 +18,7 @@ from lightning.pytorch.strategies import DDPStrategy
 from scanssc_core.data.dataset import SSCDataset, camera_of, collate
 from scanssc_core.files import write_file
 from scanssc_core.model import ScanSSC
-from scanssc_core.train.checkpoints import LAST, RunFiles, WholeFileIO
+from scanssc_core.train.checkpoints import LAST, RunFiles, WholeFileIO, remove_unfinished
 from scanssc_core.train.config import RunConfig
 from scanssc_core.train.initial_weights import load_initial_weights
 from scanssc_core.train.module import TrainingModule
@@ -58,6 +58,7 @@ def train(
     num_processes = int(os.environ.get("WORLD_SIZE", 1))
     settings = config.train
     _check_same_run(config, folder)
+    remove_unfinished(folder)
     write_file(folder / "run.json", _to_json(config).encode())
     last = folder / LAST
     is_continued = last.exists()
