@@ -83,7 +83,7 @@ class ScanModule(nn.Module):
 
     def scan(self, volume: Tensor, axis: str) -> Tensor:
         """Scan along one axis, some slices of the volume at a time."""
-        B, X, Y, Z, C = volume.shape
+        _, X, Y, Z, C = volume.shape
         order = _TO_LINES[axis]
         sliced, *_ = order
         slices = max(1, _PART // (X * Y * Z // volume.shape[1 + sliced]))

@@ -68,9 +68,9 @@ VARIANTS = (
     Variant("table6.a", scan={"reversed_axes": ("depth",)}, paper=(45.73, 16.73)),
     Variant("table6.b", scan={"reversed_axes": ("width",)}, paper=(45.36, 16.99)),
     Variant("table6.c", scan={"reversed_axes": ("height",)}, paper=(45.94, 16.96)),
-    Variant("table6.d", loss={"reversed_axes": ("depth",)}, paper=(46.18, 16.51)),
-    Variant("table6.e", loss={"reversed_axes": ("width",)}, paper=(46.28, 16.09)),
-    Variant("table6.f", loss={"reversed_axes": ("height",)}, paper=(45.35, 16.38)),
+    Variant("table6.d", loss={"reversed_scan_axes": ("depth",)}, paper=(46.18, 16.51)),
+    Variant("table6.e", loss={"reversed_scan_axes": ("width",)}, paper=(46.28, 16.09)),
+    Variant("table6.f", loss={"reversed_scan_axes": ("height",)}, paper=(45.35, 16.38)),
     *(
         Variant(f"figure6.{axis}_{percent}", scan={f"{axis}_margin": percent / 100})
         for axis in AXES
@@ -80,8 +80,8 @@ VARIANTS = (
     Variant("tableD1.linear", model={"fusion": "linear"}, paper=(45.90, 16.32)),
     Variant("tableD1.average", model={"fusion": "average"}, paper=(46.17, 16.51)),
     Variant("tableD1.learned_volume", model={"fusion": "learned_volume"}, paper=(45.90, 16.28)),
-    Variant("tableD2.a", loss=_scan_loss(_NO_AXES) | {"distance_weighted_ce": True}, paper=(46.15, 16.50)),
-    Variant("tableD2.b", loss=_scan_loss(_NO_AXES) | {"ce": 10.0}, paper=(45.04, 16.74)),
+    Variant("tableD2.a", loss=_scan_loss(_NO_AXES) | {"is_distance_weighted": True}, paper=(46.15, 16.50)),
+    Variant("tableD2.b", loss=_scan_loss(_NO_AXES) | {"cross_entropy": 10.0}, paper=(45.04, 16.74)),
     Variant("tableD3.a", model={"has_mixing": False, "fusion": "linear"}, paper=(44.91, 15.90)),
     Variant("tableD3.b", model={"fusion": "linear"}, paper=(45.90, 16.32)),
     Variant("tableD3.c", model={"has_mixing": False}, paper=(45.08, 16.11)),

@@ -3,10 +3,11 @@
 from copy import deepcopy
 
 import torch
-from torch import nn
+
+from scanssc_core.model import ScanSSC
 
 
-class AveragedWeights(nn.Module):
+class AveragedWeights(torch.nn.Module):
     """A copy of a model that follows it slowly; early in a run faster, so that it forgets the start.
 
     Args:
@@ -15,14 +16,14 @@ class AveragedWeights(nn.Module):
 
     num_updates: torch.Tensor
 
-    def __init__(self, model: nn.Module, decay: float) -> None:
+    def __init__(self, model: ScanSSC, decay: float) -> None:
         super().__init__()
         self.decay = decay
-        self.model = deepcopy(model).requires_grad_(False).eval()
+        self.model: ScanSSC = deepcopy(model).requires_grad_(False).eval()
         self.register_buffer("num_updates", torch.zeros((), dtype=torch.int64))
 
     @torch.no_grad()
-    def update(self, model: nn.Module) -> None:
+    def update(self, model: ScanSSC) -> None:
         """Take a step towards the model."""
         self.num_updates += 1
         count = int(self.num_updates)

@@ -4,18 +4,19 @@ The published run had one sample on each GPU, so its losses are those of single 
 the batch: processes, batch size and accumulation divide the same global batch without changing loss or gradient.
 """
 
-from collections import Counter
 from typing import Any, NamedTuple
 
 import lightning
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.optim import AdamW, Optimizer
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+from torch import Tensor
+from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
 from scanssc_core.data.dataset import SSCBatch, camera_of
 from scanssc_core.labels import LABEL_SETS
+from scanssc_core.losses.cross_entropy import class_weights
 from scanssc_core.losses.total import total_loss
 from scanssc_core.metrics import SSCMetrics, SSCScores
 from scanssc_core.model import ScanSSC, ScanSSCOutput
@@ -42,6 +43,8 @@ class TrainingModule(lightning.LightningModule):
         num_steps: optimizer steps of the whole run.
     """
 
+    class_weights: Tensor
+
     def __init__(self, model: ScanSSC, config: RunConfig, num_steps: int) -> None:
         super().__init__()
         self.config, self.num_steps = config, num_steps
@@ -50,10 +53,12 @@ class TrainingModule(lightning.LightningModule):
         self.model = model
         if train.activation_checkpointing:
             checkpoint_activations(model)
-        self.class_weights = None
+        frequencies = torch.from_numpy(np.asarray(LABEL_SETS[config.model.dataset].frequencies, np.float64))
+        self.register_buffer("class_weights", class_weights(frequencies).float(), persistent=False)
         self.metrics = SSCMetrics(config.model.num_classes)
         self.num_batches = 0  # of this process, since the start of the run
-        self.window: Counter[str] = Counter()  # sums of the losses since the last line of the log
+        self.window: dict[str, Tensor] = {}  # sums of the losses since the last line of the log
+        self.window_batches = 0
         self.scores: SSCScores | None = None
         self.pictures: list[Picture] = []
 
@@ -67,7 +72,7 @@ class TrainingModule(lightning.LightningModule):
         if self.config.train.sync_norms and self.trainer.world_size > 1:
             synchronize_norms(self.model, self.trainer.strategy.root_device)
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """One group of all parameters, as published."""
         train = self.config.train
         optimizer = AdamW(self.model.parameters(), train.learning_rate, train.betas, weight_decay=train.weight_decay)
@@ -99,26 +104,32 @@ class TrainingModule(lightning.LightningModule):
         sums: dict[str, Tensor] = {}
         for index in range(num_samples):
             one = slice(index, index + 1)
-            sample = {name: value[one] for name, value in batch.items()}
             terms = total_loss(
-                ScanSSCOutput(output.logits[one], output.depth_prob[one]), sample, self.config.loss, self.class_weights
+                ScanSSCOutput(output.logits[one], output.depth_prob[one]),
+                batch["labels"][one],
+                batch["lidar_depth_m"][one] if "lidar_depth_m" in batch else None,
+                self.config.loss,
+                self.class_weights,
+                self.config.model,
             )
             for name, term in terms.items():
-                sums[name] = sums.get(name, 0) + term * batch["weight"][index] / num_samples
+                sums[name] = sums.get(name, torch.zeros_like(term)) + term * batch["weight"][index] / num_samples
         return sums
 
     def log_losses(self, losses: dict[str, Tensor]) -> None:
         """Every `log_every` steps, means over all batches and processes since the last time."""
         train = self.config.train
-        self.window["batches"] += 1
+        self.window_batches += 1
         for name, loss in losses.items():
-            self.window[name] += loss.detach()
+            self.window[name] = self.window.get(name, torch.zeros_like(loss)) + loss.detach()
         num_steps, is_rest = divmod(self.num_batches, train.accumulate)
         if is_rest or num_steps % train.log_every:
             return
-        count = self.window.pop("batches")
-        means = {f"loss/{name}": float(self.mean_over_processes(value / count)) for name, value in self.window.items()}
-        self.window.clear()
+        means = {
+            f"loss/{name}": float(self.mean_over_processes(value / self.window_batches))
+            for name, value in self.window.items()
+        }
+        self.window, self.window_batches = {}, 0
         self.log("loss", means["loss/total"], prog_bar=True, logger=False)
         learning_rate = self.trainer.optimizers[0].param_groups[0]["lr"]
         self.write_log({**means, "learning_rate": learning_rate}, num_steps)
@@ -156,7 +167,7 @@ class TrainingModule(lightning.LightningModule):
         scores = self.metrics.compute()
         self.metrics.reset()
         self.scores = scores
-        names = LABEL_SETS[self.config.model.dataset].names[1:]
+        names = LABEL_SETS[self.config.model.dataset].names
         values = {f"val/{name}": getattr(scores, name) for name in ("precision", "recall", "iou", "miou")}
         values |= {f"val/class_iou/{name}": float(iou) for name, iou in zip(names, scores.class_iou, strict=True)}
         self.write_log(values, self.trainer.global_step)
@@ -165,9 +176,10 @@ class TrainingModule(lightning.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep where the stream of samples is."""
         checkpoint["num_batches"] = self.num_batches
-        checkpoint["window"] = dict(self.window)
+        checkpoint["window"], checkpoint["window_batches"] = self.window, self.window_batches
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on there."""
         self.num_batches = checkpoint["num_batches"]
-        self.window = Counter(checkpoint["window"])
+        self.window = {name: value.to(self.device) for name, value in checkpoint["window"].items()}
+        self.window_batches = checkpoint["window_batches"]

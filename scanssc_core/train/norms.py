@@ -65,8 +65,8 @@ def is_single_value(config: TrainConfig, num_processes: int) -> bool:
 
 def single_value_norms(model: ScanSSC) -> tuple[_BatchNorm, _BatchNorm]:
     """The norms of the camera vector and of the pooled branch."""
-    mono = model.depth_net.mono
-    camera_norm, pooled_norm = mono.bn, mono.depth_conv[3].pooled[2]
+    camera_norm: _BatchNorm = model.get_submodule("depth_net.mono.bn")  # type: ignore[assignment]
+    pooled_norm: _BatchNorm = model.get_submodule("depth_net.mono.depth_conv.3.pooled.2")  # type: ignore[assignment]
     return camera_norm, pooled_norm
 
 

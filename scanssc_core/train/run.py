@@ -20,7 +20,7 @@ from scanssc_core.files import write_file
 from scanssc_core.model import ScanSSC
 from scanssc_core.train.checkpoints import LAST, RunFiles, WholeFileIO, remove_unfinished
 from scanssc_core.train.config import RunConfig
-from scanssc_core.train.initial_weights import load_initial_weights
+from scanssc_core.train.initial_weights import initialize
 from scanssc_core.train.module import TrainingModule
 from scanssc_core.train.norms import fill_camera_statistics, is_single_value
 from scanssc_core.train.run_data import RunData
@@ -32,7 +32,14 @@ _PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed", "float16": "16-mi
 _NUM_CAMERAS = 64
 
 # What may differ when a run goes on: it does not change the weights.
-_FREE_TRAIN = ("activation_checkpointing", "checkpoint_every", "log_every", "validate_every", "limit_val", "num_pictures")
+_FREE_TRAIN = (
+    "activation_checkpointing",
+    "checkpoint_every",
+    "log_every",
+    "validate_every",
+    "limit_val",
+    "num_pictures",
+)
 _FREE_DATA = ("num_workers", "val_root", "val_sequences")
 
 _logger = logging.getLogger(__name__)
@@ -68,7 +75,9 @@ def train(
         [len(dataset) for dataset in train_sets], config.data.root_weights, config.data.epoch_frames, settings.seed
     )
     frames_per_step = settings.batch_size * settings.accumulate * num_processes
-    num_steps = math.ceil(settings.epochs * stream.epoch_frames / frames_per_step) if settings.epochs else settings.steps
+    num_steps = (
+        math.ceil(settings.epochs * stream.epoch_frames / frames_per_step) if settings.epochs else settings.steps
+    )
     torch.manual_seed(settings.seed)
     model = ScanSSC(config.model)
     if not is_continued:
@@ -89,13 +98,10 @@ def train(
 def _prepare_weights(
     model: ScanSSC, config: RunConfig, dataset: StreamDataset, stream: SampleStream, num_processes: int
 ) -> None:
-    if config.train.init is not None:
-        _logger.info("%s", load_initial_weights(model, config.train.init))
-    else:
-        _logger.info("random start: no --init")
+    _logger.info("%s", initialize(model, config.train.init))
     if is_single_value(config.train, num_processes):
         _logger.info(
-            "the norms of the camera vector and of the pooled ASPP branch see one value a batch: kept in evaluation mode"
+            "the norms of camera vector and pooled ASPP branch see one value a batch: they are kept in evaluation mode"
         )
         numbers = range(min(_NUM_CAMERAS, stream.epoch_frames))
         fill_camera_statistics(model, (camera_of(collate([dataset[stream.draw(number)]])) for number in numbers))

@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 
 from scanssc_core.data.dataset import SSCDataset, SSCSample, collate
 from scanssc_core.train.config import RunConfig
+from scanssc_core.train.module import TrainingModule
 from scanssc_core.train.stream import SampleStream, StreamDataset, StreamSampler
 
 
@@ -33,12 +34,12 @@ class RunData(lightning.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[SSCSample]:
         """The rest of the stream."""
-        trainer = self.trainer
-        assert trainer is not None
+        trainer, module = self.trainer, self.trainer and self.trainer.lightning_module
+        assert trainer is not None and isinstance(module, TrainingModule)
         sampler = StreamSampler(
             self.stream,
             self.config.train.batch_size,
-            trainer.lightning_module.num_batches,
+            module.num_batches,
             self.num_batches,
             trainer.global_rank,
             trainer.world_size,

@@ -7,7 +7,7 @@ import numpy as np
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from scanssc_core.labels import LABEL_SETS, UNKNOWN
+from scanssc_core.labels import LABEL_SETS
 from scanssc_core.render.top_view import render_top_view
 from scanssc_core.train.module import TrainingModule
 
@@ -25,7 +25,8 @@ class ValidationPictures(Callback):
             return
         board: Any = boards[0].experiment
         label_set = LABEL_SETS[module.config.model.dataset]
-        rows = [f"| {name} | {100 * iou:.2f} |" for name, iou in zip(label_set.names[1:], module.scores.class_iou, strict=True)]
+        classes = zip(label_set.names, module.scores.class_iou, strict=True)
+        rows = [f"| {name} | {100 * iou:.2f} |" for name, iou in classes]
         board.add_text("classes", "\n".join(["| class | IoU % |", "| --- | --- |", *rows]), trainer.global_step)
         for name, predicted, labels in module.pictures:
             views = [render_top_view(volume.numpy(), label_set.colors) for volume in (predicted, labels)]

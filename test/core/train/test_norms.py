@@ -28,7 +28,7 @@ def test_norms_of_a_single_value_stay_in_evaluation_mode(mode, batch_size, proce
 def test_batch_of_one_on_one_process_trains_and_says_what_it_does(tmp_path, caplog):
     caplog.set_level("INFO", logger="scanssc_core")
     module = run(tmp_path, batch_size=1, steps=2)
-    assert "kept in evaluation mode" in caplog.text
+    assert "are kept in evaluation mode" in caplog.text
     for norm in single_value_norms(module.model):
         assert not norm.training and norm.num_batches_tracked == 0
     others = [norm for norm in module.model.modules() if isinstance(norm, nn.BatchNorm3d)]
