@@ -5,10 +5,12 @@ import sys
 import typer
 
 import scanssc_core
+from scanssc_core.cli.ablate import ablate
 from scanssc_core.cli.bag import bag_app
 from scanssc_core.cli.checkpoint import checkpoint_app
 from scanssc_core.cli.info import info
 from scanssc_core.cli.predict import predict
+from scanssc_core.cli.train import train
 from scanssc_core.cli.view import view
 
 app = typer.Typer(
@@ -18,8 +20,10 @@ app = typer.Typer(
 )
 app.add_typer(bag_app, name="bag")
 app.add_typer(checkpoint_app, name="checkpoint")
+app.command()(ablate)
 app.command()(info)
 app.command()(predict)
+app.command()(train)
 app.command()(view)
 
 

@@ -29,7 +29,8 @@ ALLOWED = {
     "data": {"geometry", "labels", "files"},
     "losses": {"labels", "lift", "model"},
     "metrics": {"labels"},
-    "cli": {"labels", "files", "model", "checkpoint", "runtime", "render", "data"},
+    "train": {"labels", "files", "lift", "model", "scan", "checkpoint", "data", "losses", "metrics", "render"},
+    "cli": {"labels", "files", "model", "checkpoint", "runtime", "render", "data", "train"},
 }
 
 
