@@ -22,6 +22,7 @@ ALLOWED = {
     "scan": {"lift"},
     "head": set(),
     "model": {"geometry", "corrections", "image", "lift", "scan", "head"},
+    "cost": {"lift", "scan", "model"},
     "checkpoint": {"geometry", "corrections", "labels", "files", "image", "model", "stereo"},
     "occupancy": {"geometry", "labels", "image", "lift", "checkpoint"},
     "runtime": {"geometry", "labels", "checkpoint", "stereo", "occupancy"},
@@ -30,7 +31,7 @@ ALLOWED = {
     "losses": {"labels", "lift", "model"},
     "metrics": {"labels"},
     "train": {"labels", "files", "lift", "model", "scan", "checkpoint", "data", "losses", "metrics", "render"},
-    "cli": {"labels", "files", "model", "checkpoint", "runtime", "render", "data", "train"},
+    "cli": {"cost", "labels", "files", "model", "checkpoint", "runtime", "render", "data", "train"},
 }
 
 
