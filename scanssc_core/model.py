@@ -227,19 +227,34 @@ class ScanSSC(nn.Module):
             depth_m: (B, 1, H, W) float32 metric depth at network size, 0 = none.
             camera: matrices of the batch.
         """
+        fused, depth_prob = self.fuse(image, depth_m, camera)
+        return ScanSSCOutput(self.head(fused), depth_prob)
+
+    def predict_labels(self, image: Tensor, depth_m: Tensor, camera: CameraInputs) -> tuple[Tensor, Tensor]:
+        """The argmax of the logits and its softmax probability, without building the logits.
+
+        Args: see forward.
+        Returns:
+            (B, X', Y', Z') uint8 and float32, of the grid that labels have.
+        """
+        return self.head.label(self.fuse(image, depth_m, camera)[0])
+
+    def fuse(self, image: Tensor, depth_m: Tensor, camera: CameraInputs) -> tuple[Tensor, Tensor]:
+        """(B, C, X, Y, Z) features that the head reads, and (B, D, H/8, W/8) depth distribution."""
         features = self.neck(self.backbone(image))  # (B, 640, H/8, W/8)
         context, depth_prob = self.depth_net(features, camera.vector(), depth_m)
         voxels = self.lift(context, depth_prob, depth_m, camera)  # (B, X*Y*Z, C)
         volume = self.self_attention(voxels).unflatten(1, self.config.grid.shape)  # (B, X, Y, Z, C)
-        return ScanSSCOutput(self.head(self.complete(volume)), depth_prob)
+        return self.complete(volume), depth_prob
 
     def complete(self, volume: Tensor) -> Tensor:
         """(B, X, Y, Z, C) -> (B, C, X, Y, Z): scanned, mixed and fused (Eq. 1); as it is without axes."""
         if self.scan is None or self.fusion is None:
             return volume.permute(0, 4, 1, 2, 3)
         scanned = {axis: lines.permute(0, 4, 1, 2, 3) for axis, lines in self.scan(volume).items()}
-        scanned |= {axis: mixing(scanned[axis]) for axis, mixing in self.mixing.items()}
-        return self.fusion(*scanned.values())
+        for axis, mixing in self.mixing.items():  # one by one: a scanned volume is freed when it is mixed
+            scanned[axis] = mixing(scanned.pop(axis))
+        return self.fusion(*(scanned[axis] for axis in AXES if axis in scanned))
 
     def lift(self, context: Tensor, depth_prob: Tensor, depth_m: Tensor, camera: CameraInputs) -> Tensor:
         """(B, X*Y*Z, C) voxels: cross-attention where a depth was measured, else an MLP of the lifted volume."""
