@@ -27,7 +27,7 @@ from scanssc_core.lift.proposal import propose_voxels
 from scanssc_core.lift.self_attention import SelfAttention
 from scanssc_core.scan.fusion import make_fusion
 from scanssc_core.scan.mixing import MixingNet
-from scanssc_core.scan.scan_module import ScanModule, ScanRules
+from scanssc_core.scan.scan_module import AXES, ScanModule, ScanRules
 
 _NECK_LEVELS = 5
 
@@ -140,7 +140,7 @@ def lite() -> ScanSSCConfig:
         depth_range_m=(2.0, 50.0),
         depth_step_m=1.0,
         aggregation_channels=8,
-        num_heads=4,
+        num_heads=2,
         num_points=4,
         num_cross_layers=1,
         num_self_layers=1,
@@ -150,7 +150,17 @@ def lite() -> ScanSSCConfig:
         num_groups=8,
         has_fine_points=True,
         is_subvoxel_head=True,
-        corrections=Corrections(drop_zero_depth=True),
+        corrections=Corrections(
+            consistent_bins=True,
+            consistent_pixels=True,
+            floor_index=True,
+            drop_zero_depth=True,
+            visible_when_near=True,
+            axis_positions=True,
+            nearest_depth=True,
+            rounded_size=True,
+            half_pixel=True,
+        ),
     )
 
 
@@ -227,19 +237,34 @@ class ScanSSC(nn.Module):
             depth_m: (B, 1, H, W) float32 metric depth at network size, 0 = none.
             camera: matrices of the batch.
         """
+        fused, depth_prob = self.fuse(image, depth_m, camera)
+        return ScanSSCOutput(self.head(fused), depth_prob)
+
+    def predict_labels(self, image: Tensor, depth_m: Tensor, camera: CameraInputs) -> tuple[Tensor, Tensor]:
+        """The argmax of the logits and its softmax probability, without building the logits.
+
+        Args: see forward.
+        Returns:
+            (B, X', Y', Z') uint8 and float32, of the grid that labels have.
+        """
+        return self.head.label(self.fuse(image, depth_m, camera)[0])
+
+    def fuse(self, image: Tensor, depth_m: Tensor, camera: CameraInputs) -> tuple[Tensor, Tensor]:
+        """(B, C, X, Y, Z) features that the head reads, and (B, D, H/8, W/8) depth distribution."""
         features = self.neck(self.backbone(image))  # (B, 640, H/8, W/8)
         context, depth_prob = self.depth_net(features, camera.vector(), depth_m)
         voxels = self.lift(context, depth_prob, depth_m, camera)  # (B, X*Y*Z, C)
         volume = self.self_attention(voxels).unflatten(1, self.config.grid.shape)  # (B, X, Y, Z, C)
-        return ScanSSCOutput(self.head(self.complete(volume)), depth_prob)
+        return self.complete(volume), depth_prob
 
     def complete(self, volume: Tensor) -> Tensor:
         """(B, X, Y, Z, C) -> (B, C, X, Y, Z): scanned, mixed and fused (Eq. 1); as it is without axes."""
         if self.scan is None or self.fusion is None:
             return volume.permute(0, 4, 1, 2, 3)
         scanned = {axis: lines.permute(0, 4, 1, 2, 3) for axis, lines in self.scan(volume).items()}
-        scanned |= {axis: mixing(scanned[axis]) for axis, mixing in self.mixing.items()}
-        return self.fusion(*scanned.values())
+        for axis, mixing in self.mixing.items():  # one by one: a scanned volume is freed when it is mixed
+            scanned[axis] = mixing(scanned.pop(axis))
+        return self.fusion(*(scanned[axis] for axis in AXES if axis in scanned))
 
     def lift(self, context: Tensor, depth_prob: Tensor, depth_m: Tensor, camera: CameraInputs) -> Tensor:
         """(B, X*Y*Z, C) voxels: cross-attention where a depth was measured, else an MLP of the lifted volume."""

@@ -1,6 +1,7 @@
 """Fusion of the scanned volumes: a softmax weight for each axis and voxel (ScanSSC Eq. 5, 6); others of Tab. D.1."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -13,7 +14,10 @@ class TriFeatureFusion(nn.Module):
 
     def forward(self, *volumes: Tensor) -> Tensor:
         """Each (B, C, X, Y, Z) -> (B, C, X, Y, Z)."""
-        weights = self.coefficients(torch.cat(volumes, dim=1)).softmax(dim=1)
+        # The convolution of the volumes side by side, without laying them so.
+        coefficients = self.coefficients.weight.split(volumes[0].shape[1], dim=1)
+        first, *others = (F.conv3d(*pair) for pair in zip(volumes, coefficients, strict=True))
+        weights = sum(others, first).softmax(dim=1)
         first, *others = (volume * weights[:, axis : axis + 1] for axis, volume in enumerate(volumes))
         return sum(others, first)
 
