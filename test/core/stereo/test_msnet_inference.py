@@ -94,7 +94,9 @@ def test_interlaced_volume_equals_the_plain_one_up_to_the_edges_of_the_crops(wid
 
 @pytest.mark.parametrize("shape", [(16, 8, 12), (10, 18, 20), (4, 4, 4), (6, 10, 2)])
 @pytest.mark.parametrize("name", ["down1", "shortcut1"])
-def test_tiled_residual_equals_the_block(shape, name):
+@pytest.mark.parametrize("tile_bytes", [1, 20_000, 10**9])
+def test_tiled_residual_equals_the_block(shape, name, tile_bytes, monkeypatch):
+    monkeypatch.setattr(tiles, "_TILE_BYTES", tile_bytes)
     block = folded(getattr(random_network(3).hourglasses[0], name))
     x = torch.randn(*shape, 32)
     expected = tiles.channels_last(block(tiles.channels_first(x)))
@@ -104,7 +106,8 @@ def test_tiled_residual_equals_the_block(shape, name):
     torch.testing.assert_close(added, F.relu(expected + base), atol=1e-5, rtol=1e-5)
 
 
-def test_tiled_hourglass_equals_the_module():
+def test_tiled_hourglass_equals_the_module(monkeypatch):
+    monkeypatch.setattr(tiles, "_TILE_BYTES", 40_000)
     module, x = folded(random_network(3).hourglasses[0]), torch.randn(12, 20, 24, 32)
     expected = tiles.channels_last(module(tiles.channels_first(x)))
     torch.testing.assert_close(tiles.hourglass(module, x), expected, atol=1e-5, rtol=1e-5)
