@@ -78,6 +78,29 @@ SEMANTIC_KITTI = LabelSet(
 #: (20,) uint16: class id -> raw id written to submission files (learning_map_inv).
 SEMANTIC_KITTI_RAW_IDS = np.array([raw_id for _, raw_id in _SEMANTIC_KITTI.values()], np.uint16)
 
+# Raw ids that count as a class beside the one that stands for it: moving things, buses, trams, lane markings.
+_SEMANTIC_KITTI_MORE_IDS = {
+    "car": (252,),
+    "truck": (258,),
+    "other-vehicle": (13, 16, 256, 257, 259),
+    "person": (254,),
+    "bicyclist": (253,),
+    "motorcyclist": (255,),
+    "road": (60,),
+}
+
+
+def _class_of_raw_id() -> NDArray:
+    classes = np.full(1 + max(max(ids) for ids in _SEMANTIC_KITTI_MORE_IDS.values()), UNKNOWN, np.uint8)
+    classes[SEMANTIC_KITTI_RAW_IDS] = np.arange(SEMANTIC_KITTI.num_classes)
+    for name, raw_ids in _SEMANTIC_KITTI_MORE_IDS.items():
+        classes[list(raw_ids)] = SEMANTIC_KITTI.id_of(name)
+    return classes
+
+
+#: (260,) uint8: raw id in voxel files -> class id; UNKNOWN for what is matter, but of no class.
+SEMANTIC_KITTI_CLASSES = _class_of_raw_id()
+
 # SSCBench-KITTI-360 in SemanticKITTI's colours; its last two classes have none there.
 _KITTI_360_NAMES = (
     ("empty", "car", "bicycle", "motorcycle", "truck", "other-vehicle", "person", "road", "parking", "sidewalk")

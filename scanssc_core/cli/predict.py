@@ -1,4 +1,4 @@
-"""`scanssc predict`: label a sequence or a bag without ROS."""
+"""`scanssc predict`: label a pair, a sequence or a bag without ROS."""
 
 import io
 from pathlib import Path
@@ -6,10 +6,13 @@ from typing import Annotated
 
 import numpy as np
 import typer
+from numpy.typing import NDArray
 from rich.progress import track
 
 from scanssc_core.cli.sources import open_stereo
-from scanssc_core.data.semantic_kitti import write_voxel_labels
+from scanssc_core.data.kitti import open_pair
+from scanssc_core.data.semantic_kitti import read_voxel_labels, write_voxel_labels
+from scanssc_core.data.sequence import StereoFrame, StereoSequence
 from scanssc_core.files import write_file
 from scanssc_core.labels import SEMANTIC_KITTI, UNKNOWN
 from scanssc_core.render.report import render_report
@@ -19,11 +22,27 @@ from scanssc_core.runtime.pipeline import OccupancyPipeline
 
 
 def predict(
-    source: Annotated[Path, typer.Argument(help="KITTI sequence folder or rosbag2.")],
-    out: Annotated[Path, typer.Argument(help="Folder for NNNNNN.npz, .label (SemanticKITTI classes) and .png.")],
-    model: Annotated[str, typer.Option(help="stereo, semantic_kitti or kitti360.")] = "stereo",
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="[SOURCE] OUT",
+            help="KITTI sequence folder or rosbag2, unless --left, --right and --calib give one pair; "
+            "folder for NNNNNN.npz, .label (SemanticKITTI classes) and .png.",
+        ),
+    ],
+    left: Annotated[Path | None, typer.Option(help="Left image of one pair.")] = None,
+    right: Annotated[Path | None, typer.Option(help="Right image of the pair.")] = None,
+    calib: Annotated[
+        Path | None, typer.Option(help="Its calibration: calib.txt, or the folder of KITTI raw or KITTI-360.")
+    ] = None,
+    model: Annotated[str, typer.Option(help="stereo, semantic_kitti, kitti360, or auto: by the checkpoint.")] = "auto",
     checkpoint: Annotated[Path | None, typer.Option(help="Weights of a ScanSSC model.")] = None,
-    depth: Annotated[Path | None, typer.Option(help="Folder of depth maps NNNNNN.npy (metres) to use instead.")] = None,
+    depth: Annotated[
+        Path | None, typer.Option(help="Depth map .npy (metres) to use instead, or a folder of them by frame.")
+    ] = None,
+    truth: Annotated[
+        Path | None, typer.Option(help="Ground truth to show; default: voxels/NNNNNN.label beside the image folder.")
+    ] = None,
     stereo_backend: Annotated[str, typer.Option(help="Source of depth.")] = "sgm",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     precision: Annotated[str, typer.Option(help="float32, float16 or bfloat16.")] = "float32",
@@ -31,25 +50,53 @@ def predict(
     frames: Annotated[int, typer.Option(min=0, help="Only the first frames; 0 = all.")] = 0,
 ) -> None:
     """Label every frame; frames that are there already are left alone, so an interrupted run goes on."""
-    sequence = open_stereo(source)
+    *sources, out = paths
+    sequence = _open_source(sources, left, right, calib)
+    if truth is not None and len(sequence) > 1:
+        raise ValueError(f"--truth is of one frame, but there are {len(sequence)}")
     occupancy_backend = make_occupancy_backend(model, checkpoint, resolve_device(device), precision)
-    stereo = make_stereo_backend(stereo_backend)
-    pipeline = OccupancyPipeline(stereo, occupancy_backend, keep_unseen)
+    pipeline = OccupancyPipeline(make_stereo_backend(stereo_backend), occupancy_backend, keep_unseen)
+    label_set, grid = occupancy_backend.label_set, occupancy_backend.grid
     num_frames = min(frames or len(sequence), len(sequence))
     numbered = zip(range(num_frames), sequence, strict=False)
     for index, frame in track(numbered, total=num_frames, description="labelling frames"):
-        name = f"{index:06d}"
+        name = f"{index:06d}" if frame.left_file is None else frame.left_file.stem
         if (out / f"{name}.npz").exists():
             continue
-        depth_m = None if depth is None else np.load(depth / f"{name}.npy")
-        result = pipeline.run(frame.left_rgb, frame.right_rgb, frame.rig, frame.T_cam_velo, depth_m)
+        result = pipeline.run(frame.left_rgb, frame.right_rgb, frame.rig, frame.T_cam_velo, _given_depth(depth, name))
         labels = result.occupancy.labels
-        label_set, grid = occupancy_backend.label_set, occupancy_backend.grid
         if label_set is SEMANTIC_KITTI:
             write_voxel_labels(out / f"{name}.label", np.where(labels == UNKNOWN, 0, labels))
-        title = f"{source.name} {name}, model {model}"
-        picture = render_report(frame.left_rgb, result.depth_m, labels, grid, label_set, title)
+        title = f"{name}, {'stereo geometry' if checkpoint is None else checkpoint.name}"
+        picture = render_report(
+            frame.left_rgb, result.depth_m, labels, grid, label_set, title, _truth_of(frame, name, truth)
+        )
         write_file(out / f"{name}.png", picture)
         packed = io.BytesIO()
         np.savez_compressed(packed, labels=labels, class_names=np.array(label_set.names))
         write_file(out / f"{name}.npz", packed.getvalue())  # last: a frame counts as done when this is there
+
+
+def _open_source(
+    sources: list[Path], left: Path | None, right: Path | None, calibration: Path | None
+) -> StereoSequence:
+    if left is not None and right is not None and calibration is not None and not sources:
+        return open_pair(left, right, calibration)
+    if len(sources) == 1 and left is None and right is None and calibration is None:
+        return open_stereo(sources[0])
+    raise ValueError("expected SOURCE OUT, or --left, --right, --calib and OUT")
+
+
+def _given_depth(depth: Path | None, name: str) -> NDArray | None:
+    if depth is None:
+        return None
+    return np.load(depth / f"{name}.npy" if depth.is_dir() else depth)
+
+
+def _truth_of(frame: StereoFrame, name: str, given: Path | None) -> NDArray | None:
+    if given is not None:
+        return read_voxel_labels(given)
+    if frame.left_file is None:
+        return None
+    found = frame.left_file.parent.parent / "voxels" / f"{name}.label"
+    return read_voxel_labels(found) if found.exists() else None

@@ -9,8 +9,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from scanssc_core.data.kitti_calibration import (
+    read_kitti_360_calibration,
+    read_odometry_calibration,
+    read_raw_calibration,
+    read_stereo_calibration,
+)
 from scanssc_core.data.sequence import StereoFrame, StereoSequence
-from scanssc_core.geometry import StereoRig, invert_transform
+from scanssc_core.geometry import StereoRig
 
 _IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 
@@ -53,7 +59,7 @@ class KittiSequence:
             )
         height, width = left_rgb.shape[:2]
         rig = StereoRig.from_projection_matrices(self.P_left, self.P_right, width, height)
-        return StereoFrame(left_rgb, right_rgb, rig, self.T_left_velo, self.stamps_ns[index])
+        return StereoFrame(left_rgb, right_rgb, rig, self.T_left_velo, self.stamps_ns[index], self.left_files[index])
 
     @property
     def T_left_velo(self) -> NDArray:
@@ -83,11 +89,22 @@ def open_sequence(directory: Path) -> StereoSequence:
     )
 
 
+def open_pair(left_file: Path, right_file: Path, calibration: Path) -> StereoSequence:
+    """A sequence of one frame, at time zero.
+
+    Args:
+        calibration: see read_stereo_calibration; images in a folder image_0 are those of the grey cameras.
+    Raises:
+        ValueError: if the calibration is missing or wrong; names the file.
+    """
+    is_grey = left_file.resolve().parent.name == "image_0"
+    return KittiSequence([left_file], [right_file], [0], *read_stereo_calibration(calibration, is_grey))
+
+
 def _open_odometry(directory: Path) -> KittiSequence:
-    calibration = read_calibration(directory / "calib.txt")
-    is_color = (directory / "image_2").is_dir()
-    left_name, right_name = ("image_2", "image_3") if is_color else ("image_0", "image_1")
-    P_left, P_right = ("P2", "P3") if is_color else ("P0", "P1")
+    is_grey = not (directory / "image_2").is_dir()
+    calibration = read_odometry_calibration(directory / "calib.txt", is_grey)
+    left_name, right_name = ("image_0", "image_1") if is_grey else ("image_2", "image_3")
     left_files, right_files = _image_pairs(directory / left_name, directory / right_name)
     times_file = directory / "times.txt"
     if not times_file.exists():
@@ -96,79 +113,27 @@ def _open_odometry(directory: Path) -> KittiSequence:
     frame_numbers = [int(file.stem) for file in left_files]
     if max(frame_numbers) >= len(times_s):
         raise ValueError(f"{times_file}: {len(times_s)} times, but there is a frame {max(frame_numbers):06d}")
-    return KittiSequence(
-        left_files,
-        right_files,
-        [round(times_s[number] * 1e9) for number in frame_numbers],
-        _entry(calibration, P_left, directory / "calib.txt"),
-        _entry(calibration, P_right, directory / "calib.txt"),
-        _homogeneous(_entry(calibration, "Tr", directory / "calib.txt")),
-    )
+    stamps_ns = [round(times_s[number] * 1e9) for number in frame_numbers]
+    return KittiSequence(left_files, right_files, stamps_ns, *calibration)
 
 
 def _open_raw(directory: Path) -> KittiSequence:
     """A drive folder; its calibration files lie one level up, in the folder of the day."""
     left_files, right_files = _image_pairs(directory / "image_02" / "data", directory / "image_03" / "data")
-    camera_file, velodyne_file = (directory.parent / name for name in ("calib_cam_to_cam.txt", "calib_velo_to_cam.txt"))
-    cameras, velodyne = read_calibration(camera_file), read_calibration(velodyne_file)
-    T_cam0_velo_unrectified = np.eye(4)
-    T_cam0_velo_unrectified[:3, :3] = _entry(velodyne, "R", velodyne_file).reshape(3, 3)
-    T_cam0_velo_unrectified[:3, 3] = _entry(velodyne, "T", velodyne_file)
-    rectification = np.eye(4)
-    rectification[:3, :3] = _entry(cameras, "R_rect_00", camera_file).reshape(3, 3)
     lines = (directory / "image_02" / "timestamps.txt").read_text().strip().splitlines()
     if len(lines) < len(left_files):
         raise ValueError(f"{directory}/image_02/timestamps.txt: {len(lines)} times for {len(left_files)} images")
-    return KittiSequence(
-        left_files,
-        right_files,
-        [_parse_timestamp_ns(lines[int(file.stem)]) for file in left_files],
-        _entry(cameras, "P_rect_02", camera_file).reshape(3, 4),
-        _entry(cameras, "P_rect_03", camera_file).reshape(3, 4),
-        rectification @ T_cam0_velo_unrectified,
-    )
+    stamps_ns = [_parse_timestamp_ns(lines[int(file.stem)]) for file in left_files]
+    return KittiSequence(left_files, right_files, stamps_ns, *read_raw_calibration(directory.parent))
 
 
 def _open_kitti_360(directory: Path) -> KittiSequence:
     """`data_2d_raw/<drive>`; the calibration lies in `calibration/` beside data_2d_raw."""
     left_files, right_files = _image_pairs(directory / "image_00" / "data_rect", directory / "image_01" / "data_rect")
-    calibration_folder = directory.parent.parent / "calibration"
-    perspective_file, velodyne_file = (calibration_folder / n for n in ("perspective.txt", "calib_cam_to_velo.txt"))
-    cameras = read_calibration(perspective_file)
-    if not velodyne_file.exists():
-        raise ValueError(f"missing {velodyne_file}")
-    T_velo_cam0 = _homogeneous(np.loadtxt(velodyne_file).reshape(3, 4))
-    rectification = np.eye(4)
-    rectification[:3, :3] = _entry(cameras, "R_rect_00", perspective_file).reshape(3, 3)
-    times_file = directory / "image_00" / "timestamps.txt"
-    lines = times_file.read_text().strip().splitlines()
-    return KittiSequence(
-        left_files,
-        right_files,
-        [_parse_timestamp_ns(lines[int(file.stem)]) for file in left_files],
-        _entry(cameras, "P_rect_00", perspective_file).reshape(3, 4),
-        _entry(cameras, "P_rect_01", perspective_file).reshape(3, 4),
-        rectification @ invert_transform(T_velo_cam0),
-    )
-
-
-def read_calibration(path: Path) -> dict[str, NDArray]:
-    """Matrices of a file of `name: numbers` lines; twelve numbers become (3, 4). Lines of other kinds are left out.
-
-    Raises:
-        ValueError: if the file is missing.
-    """
-    if not path.exists():
-        raise ValueError(f"missing {path}")
-    matrices = {}
-    for line in path.read_text().splitlines():
-        name, _, text = line.partition(":")
-        try:
-            values = np.array(text.split(), dtype=np.float64)
-        except ValueError:
-            continue  # dates and drive names stand between the matrices
-        matrices[name.strip()] = values.reshape(3, 4) if values.size == 12 else values
-    return matrices
+    calibration = read_kitti_360_calibration(directory.parent.parent / "calibration")
+    lines = (directory / "image_00" / "timestamps.txt").read_text().strip().splitlines()
+    stamps_ns = [_parse_timestamp_ns(lines[int(file.stem)]) for file in left_files]
+    return KittiSequence(left_files, right_files, stamps_ns, *calibration)
 
 
 def read_image(path: Path) -> NDArray:
@@ -193,16 +158,6 @@ def _image_pairs(left_folder: Path, right_folder: Path) -> tuple[list[Path], lis
     if missing:
         raise ValueError(f"{len(missing)} right image(s) missing, the first is {missing[0]}")
     return left_files, right_files
-
-
-def _entry(matrices: dict[str, NDArray], name: str, path: Path) -> NDArray:
-    if name not in matrices:
-        raise ValueError(f"{path}: no entry {name}; there are {', '.join(sorted(matrices))}")
-    return matrices[name]
-
-
-def _homogeneous(matrix: NDArray) -> NDArray:
-    return np.vstack([matrix, [0.0, 0.0, 0.0, 1.0]])
 
 
 def _parse_timestamp_ns(line: str) -> int:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ class StereoFrame:
         rig: calibration of images of this size.
         T_cam_velo: (4, 4) LiDAR frame (x forward, y left, z up) -> left camera's optical frame.
         stamp_ns: time of the left image.
+        left_file: file of the left image, if it came from one.
     """
 
     left_rgb: NDArray
@@ -25,6 +27,7 @@ class StereoFrame:
     rig: StereoRig
     T_cam_velo: NDArray
     stamp_ns: int
+    left_file: Path | None = None
 
 
 class StereoSequence(Protocol):

@@ -1,4 +1,4 @@
-"""One picture of one frame: left image, depth, top view and 3-D view, side by side with a legend."""
+"""One picture of one frame: left image, depth, prediction in 3-D and the truth, or else the view from above."""
 
 import io
 
@@ -10,7 +10,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from scanssc_core.geometry import VoxelGridSpec
-from scanssc_core.labels import LabelSet
+from scanssc_core.labels import SEMANTIC_KITTI, LabelSet
 from scanssc_core.render.top_view import render_top_view
 from scanssc_core.render.voxel_view import render_voxels
 
@@ -18,15 +18,22 @@ _MAX_SHOWN_DEPTH_M = 50.0
 
 
 def render_report(
-    left_rgb: NDArray, depth_m: NDArray, labels: NDArray, grid: VoxelGridSpec, label_set: LabelSet, title: str
+    left_rgb: NDArray,
+    depth_m: NDArray,
+    labels: NDArray,
+    grid: VoxelGridSpec,
+    label_set: LabelSet,
+    title: str,
+    truth: NDArray | None = None,
 ) -> bytes:
-    """Draw the picture.
+    """Draw the picture, like the rows of the paper's Fig. 7.
 
     Args:
         left_rgb: (H, W, 3) uint8.
         depth_m: (H, W) float, 0 or NaN = no measurement.
         labels: (X, Y, Z) uint8 class ids.
         title: one line over the picture.
+        truth: (256, 256, 32) uint8 class ids of SemanticKITTI's ground truth; without it the view from above is shown.
     Returns:
         a PNG file.
     """
@@ -35,7 +42,10 @@ def render_report(
     figure.suptitle(title, fontsize=13)
     upper, lower = figure.subfigures(2, 1, squeeze=False, height_ratios=[0.5, 1])[:, 0]
     axes = upper.subplot_mosaic([["image", "depth"]])
-    axes |= lower.subplot_mosaic([["top", "voxels"]], width_ratios=[0.52, 1])
+    if truth is None:
+        axes |= lower.subplot_mosaic([["top", "voxels"]], width_ratios=[0.52, 1])
+    else:
+        axes |= lower.subplot_mosaic([["voxels", "truth"]])
 
     axes["image"].imshow(left_rgb)
     axes["image"].set_title("left image", fontsize=11)
@@ -47,20 +57,34 @@ def render_report(
     for name in ("image", "depth", "voxels"):
         axes[name].set_axis_off()
 
-    (x_low, x_high), (y_low, y_high), _ = grid.extent_m
-    axes["top"].imshow(
-        render_top_view(labels, label_set.colors), extent=(y_high, y_low, x_low, x_high), interpolation="nearest"
-    )
-    axes["top"].set(title="from above", xlabel="left - right (m)", ylabel="forward (m)")
     axes["voxels"].imshow(render_voxels(labels, grid, label_set.colors))
-    axes["voxels"].set_title("semantic occupancy", fontsize=11)
-
-    present = [index for index in range(1, label_set.num_classes) if (labels == index).any()]
-    entries = [Patch(facecolor=label_set.colors[index] / 255, label=label_set.names[index]) for index in present]
-    entries.append(Patch(facecolor="white", edgecolor="#999999", label="free"))
-    entries.append(Patch(facecolor="#dedede", edgecolor="#999999", label="unknown"))
-    lower.legend(handles=entries, loc="outside lower center", ncols=12, fontsize=9, frameon=False)
+    axes["voxels"].set_title("prediction", fontsize=11)
+    entries = _legend(labels, label_set)
+    if truth is None:
+        (x_low, x_high), (y_low, y_high), _ = grid.extent_m
+        axes["top"].imshow(
+            render_top_view(labels, label_set.colors), extent=(y_high, y_low, x_low, x_high), interpolation="nearest"
+        )
+        axes["top"].set(title="from above", xlabel="left - right (m)", ylabel="forward (m)")
+    else:
+        axes["truth"].imshow(render_voxels(truth, VoxelGridSpec.semantic_kitti(), SEMANTIC_KITTI.colors))
+        axes["truth"].set_title("ground truth", fontsize=11)
+        axes["truth"].set_axis_off()
+        entries |= _legend(truth, SEMANTIC_KITTI)
+    if truth is None:
+        entries["free"] = Patch(facecolor="white", edgecolor="#999999", label="free")
+        entries["unknown"] = Patch(facecolor="#dedede", edgecolor="#999999", label="unknown")
+    lower.legend(handles=list(entries.values()), loc="outside lower center", ncols=12, fontsize=9, frameon=False)
 
     png = io.BytesIO()
     figure.savefig(png, format="png")
     return png.getvalue()
+
+
+def _legend(labels: NDArray, label_set: LabelSet) -> dict[str, Patch]:
+    """A patch for each class that is there."""
+    present = [index for index in range(1, label_set.num_classes) if (labels == index).any()]
+    return {
+        label_set.names[index]: Patch(facecolor=label_set.colors[index] / 255, label=label_set.names[index])
+        for index in present
+    }

@@ -22,6 +22,7 @@ STEREO_BACKENDS = ("sgm", *STEREO_NETWORKS)
 GEOMETRIC_BACKENDS = ("stereo", "dummy")  # no network in them: no weights, one precision
 NETWORKS = ("semantic_kitti", "kitti360")  # ScanSSC, by the data set of its checkpoint
 OCCUPANCY_BACKENDS = (*GEOMETRIC_BACKENDS, *NETWORKS)
+AUTO = "auto"  # the network that the checkpoint holds; without one the stereo backend
 PRECISIONS = ("float32", "float16", "bfloat16")
 
 
@@ -91,15 +92,17 @@ def make_occupancy_backend(
     Raises:
         ValueError: for an unknown name (lists those there are), and for a network without its weights.
     """
+    if name == AUTO and checkpoint is None:
+        name = "stereo"
     if name == "stereo":
         return StereoOccupancyBackend()
     if name == "dummy":
         return DummyOccupancyBackend(dummy_latency_s)
-    if name in NETWORKS:
+    if name in (AUTO, *NETWORKS):
         if checkpoint is None:
             raise ValueError(f"model: {name} needs weights: set checkpoint to a published file or a converted one")
         backend = ScanSSCBackend(checkpoint, device or torch.device("cpu"), getattr(torch, precision))
-        if backend.label_set is not LABEL_SETS[name]:
+        if name != AUTO and backend.label_set is not LABEL_SETS[name]:
             raise ValueError(f"model: {name} was asked for, but {checkpoint} holds weights of another data set")
         return backend
     raise ValueError(f"model: expected one of {', '.join(OCCUPANCY_BACKENDS)}, got {name!r}")

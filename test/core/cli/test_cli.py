@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 import sys
 
@@ -10,9 +11,11 @@ import scanssc_core
 from core.model.tiny import TINY
 from scanssc_core.checkpoint.files import save_checkpoint
 from scanssc_core.data.bag_reader import BagSequence
+from scanssc_core.data.semantic_kitti import write_voxel_labels
 from scanssc_core.data.synthetic.scene import wall_scene
 from scanssc_core.data.synthetic.sequence import SyntheticSequence
 from scanssc_core.geometry import PinholeCamera, StereoRig
+from scanssc_core.labels import SEMANTIC_KITTI
 from scanssc_core.model import ScanSSC
 
 RIG = StereoRig(PinholeCamera(60.0, 60.0, 31.5, 15.0, width=64, height=32), 0.5, 31.5)
@@ -83,6 +86,41 @@ def test_predict_takes_given_depth_maps(sequence, tiny_checkpoint, tmp_path):
     labels = np.load(tmp_path / "out" / "000000.npz")["labels"]
     occupied_x = np.argwhere((labels > 0) & (labels < 255))[:, 0]
     assert abs(occupied_x.mean() * 0.2 - (7.0 + 0.27)) < 0.3
+
+
+def test_predict_of_a_pair_gives_the_labels_of_the_sequence(sequence, tiny_checkpoint, tmp_path):
+    np.save(tmp_path / "depth.npy", np.full((32, 64), 7.0, np.float32))
+    common = ("--checkpoint", tiny_checkpoint, "--depth", tmp_path / "depth.npy")
+    pair = ("--left", sequence / "image_2" / "000001.png", "--right", sequence / "image_3" / "000001.png")
+    result = scanssc("predict", *pair, "--calib", sequence / "calib.txt", *common, tmp_path / "pair")
+    assert result.returncode == 0, result.stderr
+    assert scanssc("predict", sequence, tmp_path / "whole", *common).returncode == 0
+    ours, theirs = (np.load(tmp_path / folder / "000001.npz") for folder in ("pair", "whole"))
+    np.testing.assert_array_equal(ours["labels"], theirs["labels"])
+    assert "building" in ours["class_names"]
+    assert sorted(path.name for path in (tmp_path / "pair").iterdir()) == ["000001.label", "000001.npz", "000001.png"]
+
+
+def test_predict_shows_the_ground_truth_that_lies_beside_the_images(sequence, tmp_path):
+    own = shutil.copytree(sequence, tmp_path / "own")
+    house = np.zeros((256, 256, 32), np.uint8)
+    house[40:60, 100:156, 2:12] = SEMANTIC_KITTI.id_of("building")
+    write_voxel_labels(own / "voxels" / "000000.label", house)
+    pair = ("--left", sequence / "image_2" / "000000.png", "--right", sequence / "image_3" / "000000.png")
+    options = (*pair, "--calib", sequence / "calib.txt", "--truth", own / "voxels" / "000000.label")
+    for arguments in ((own, tmp_path / "found", "--frames", 1), (*options, tmp_path / "given")):
+        result = scanssc("predict", *arguments)
+        assert result.returncode == 0, result.stderr
+    found, given = (cv2.imread(str(tmp_path / name / "000000.png")) for name in ("found", "given"))
+    np.testing.assert_array_equal(found, given)
+    yellow = SEMANTIC_KITTI.colors[SEMANTIC_KITTI.id_of("building")][::-1]
+    assert (found == yellow).all(axis=2).sum() > 100, "the prediction is of geometry and has no building"
+
+
+@pytest.mark.parametrize("options", [(), ("--left", "a.png"), ("SOURCE", "--calib", "c.txt")])
+def test_predict_wants_a_source_or_a_whole_pair(tmp_path, options):
+    result = scanssc("predict", *options, tmp_path / "out")
+    assert result.returncode == 1 and "expected SOURCE OUT, or --left" in result.stderr
 
 
 @pytest.mark.parametrize(
