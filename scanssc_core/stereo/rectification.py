@@ -69,13 +69,13 @@ class Rectifier:
     """Rectifies images of one camera; the two maps are made once, on construction."""
 
     def __init__(self, camera: UnrectifiedCamera) -> None:
-        make_maps = (
-            cv2.fisheye.initUndistortRectifyMap if camera.model == "equidistant" else cv2.initUndistortRectifyMap
-        )
+        module = cv2.fisheye if camera.model == "equidistant" else cv2
         size = (camera.width, camera.height)
-        # Fixed-point maps: twice as fast as float ones, exact to 1/32 px.
-        self._maps = make_maps(camera.K, camera.D, camera.R, camera.P[:, :3], size, cv2.CV_16SC2)
+        # Fixed-point maps are what remap is fastest with; they are exact to 1/32 px.
+        self._map_a, self._map_b = module.initUndistortRectifyMap(
+            camera.K, camera.D, camera.R, camera.P[:, :3], size, cv2.CV_16SC2
+        )
 
-    def __call__(self, rgb: NDArray) -> NDArray:
+    def __call__(self, rgb: NDArray[np.uint8]) -> NDArray:
         """(H, W, 3) uint8 as taken -> (H, W, 3) uint8 rectified; black where the camera saw nothing."""
-        return cv2.remap(rgb, *self._maps, cv2.INTER_LINEAR)
+        return cv2.remap(rgb, self._map_a, self._map_b, cv2.INTER_LINEAR)

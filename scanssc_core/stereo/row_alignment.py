@@ -1,7 +1,7 @@
 """Whether a point still lies in the same row of both images: tells a camera that was knocked.
 
 Corners of the left image are tracked into the right one; in a rectified pair they move along their row. A camera that
-was pitched moves them all up or down, one that was rolled moves those on the left the other way than those on the right.
+was pitched moves them all up or down; one that was rolled moves the left and the right half opposite ways.
 """
 
 from collections import deque
