@@ -20,6 +20,11 @@ NODE_TOPICS = {
     "left_camera_info": "/kitti/camera_color_left/camera_info",
     "right_camera_info": "/kitti/camera_color_right/camera_info",
 }
+# Of stereo_backend:=topic; no converter makes them.
+DEPTH_TOPICS = {
+    "disparity": "/kitti/camera_color_left/disparity",
+    "depth": "/kitti/camera_color_left/depth",
+}
 # Names that the converters of KITTI to bags give: image topics and camera_info topics, with {side} for left and right.
 CONVERTERS = {
     "kitti2bag": ("/kitti/camera_color_{side}/image_raw", "/kitti/camera_color_{side}/camera_info"),
@@ -45,10 +50,12 @@ def _start(context: LaunchContext) -> list:
         suffix = "/compressed" if is_compressed and name.endswith("image") else ""
         remappings.append((node_topic + suffix, (argument(name) or preset) + suffix))
 
+    remappings += [(topic, argument(name) or topic) for name, topic in DEPTH_TOPICS.items()]
+
     overrides = {"use_sim_time": argument("use_sim_time") == "true", "image_transport": argument("image_transport")}
-    overrides |= {
-        name: argument(name) for name in ("model", "checkpoint", "stereo_backend", "device") if argument(name)
-    }
+    texts = ("model", "checkpoint", "stereo_backend", "stereo_checkpoint", "depth_input", "device")
+    overrides |= {name: argument(name) for name in texts if argument(name)}
+    overrides |= {"rectify": argument("rectify") == "true"} if argument("rectify") else {}
     rviz_file = Path(get_package_share_directory("scanssc_ros")) / "config" / "scanssc.rviz"
     nodes = [
         Node(
@@ -91,10 +98,22 @@ def generate_launch_description() -> LaunchDescription:
                 declare(name, "", f"Topic of the {name.replace('_', ' ')}; empty = the converter's.")
                 for name in NODE_TOPICS
             ),
+            *(
+                declare(name, "", f"Topic of the {name} of the left camera, for stereo_backend:=topic.")
+                for name in DEPTH_TOPICS
+            ),
             declare("image_transport", "raw", "Type of the image topics.", ["raw", "compressed"]),
             declare("model", "", "Source of occupancy; empty = as in params_file."),
             declare("checkpoint", "", "Weights of a ScanSSC model; empty = as in params_file."),
             declare("stereo_backend", "", "Source of depth; empty = as in params_file."),
+            declare("stereo_checkpoint", "", "Weights of MobileStereoNet; empty = as in params_file."),
+            declare(
+                "depth_input",
+                "",
+                "What stereo_backend:=topic takes; empty = as in params_file.",
+                ["", "disparity", "depth"],
+            ),
+            declare("rectify", "", "Rectify images in the node; empty = as in params_file.", ["", "true", "false"]),
             declare("device", "", "auto, cpu or cuda; empty = as in params_file."),
             declare("use_sim_time", "false", "Take the time from /clock.", ["true", "false"]),
             declare("rviz", "false", "Start RViz with config/scanssc.rviz.", ["true", "false"]),

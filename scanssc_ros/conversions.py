@@ -9,7 +9,9 @@ from geometry_msgs.msg import Pose, Transform
 from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
+from stereo_msgs.msg import DisparityImage
 
+from scanssc_core.data.depth_images import decode_depth, decode_disparity
 from scanssc_core.data.images import ENCODINGS, decode_compressed_image, decode_image
 from scanssc_core.geometry import VoxelGridSpec, make_transform
 from scanssc_core.labels import LabelSet
@@ -46,6 +48,29 @@ def _image_to_rgb_by_cv_bridge(message: Image) -> NDArray:
         return np.ascontiguousarray(CvBridge().imgmsg_to_cv2(message, "rgb8"))
     except CvBridgeError as error:
         raise ValueError(f"encoding {message.encoding!r}: {error}") from error
+
+
+def depth_from_message(message: Image | DisparityImage) -> NDArray:
+    """(H, W) float32 metres, 0 = none, of a depth image (16UC1 millimetres, 32FC1 metres) or a disparity image.
+
+    Raises:
+        ValueError: if it cannot be decoded; says why.
+    """
+    image = message.image if isinstance(message, DisparityImage) else message
+    layout = (image.data, image.encoding, image.height, image.width, image.step, bool(image.is_bigendian))
+    if not isinstance(message, DisparityImage):
+        return decode_depth(*layout)
+    disparity_px = decode_disparity(*layout)
+    # Its disparities are free of the difference of the principal points, and out of range where there is no match.
+    focal_times_baseline = message.f * message.t
+    if not (np.isfinite(focal_times_baseline) and focal_times_baseline > 0):
+        raise ValueError(f"expected f and t of the disparity image above zero, got f = {message.f}, t = {message.t}")
+    is_measured = np.isfinite(disparity_px) & (disparity_px > 0)
+    if message.min_disparity < message.max_disparity:
+        is_measured &= (disparity_px >= message.min_disparity) & (disparity_px <= message.max_disparity)
+    depth_m = np.zeros(disparity_px.shape, np.float32)
+    np.divide(focal_times_baseline, disparity_px, out=depth_m, where=is_measured, casting="same_kind")
+    return depth_m
 
 
 def uint8_array(values: NDArray) -> array.array:

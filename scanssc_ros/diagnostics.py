@@ -2,7 +2,8 @@
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
-from scanssc_ros.inputs import SIDES, StereoInputs
+from scanssc_core.stereo.row_alignment import RowOffset
+from scanssc_ros.inputs import StereoInputs
 from scanssc_ros.statistics import InputStatistics, PipelineStatistics
 
 HARDWARE_ID = "scanssc"
@@ -30,6 +31,8 @@ def input_status(name: str, entry: InputStatistics, timeout_s: float) -> Diagnos
         level, message = WARN, silence_message(entry, state)
     elif entry.num_publishers > 1:
         level, message = WARN, f"active, but {entry.num_publishers} publishers share the topic: stop all but one"
+    elif entry.note:
+        message = f"{state}: {entry.note}"
     values = {
         "topic": entry.topic,
         "state": state,
@@ -55,14 +58,38 @@ def synchronization_status(inputs: StereoInputs, tolerance_s: float) -> Diagnost
     """Pairs matched, and images dropped by cause."""
     sync = inputs.sync
     values: dict[str, object] = {"matched": sync.num_matched, "time_jumps": sync.num_resets}
-    for side, drops in zip(SIDES, sync.drops, strict=True):
+    names = [entry.name for entry in inputs.paired]
+    for name, drops in zip(names, sync.drops, strict=True):
+        side = name.removesuffix(" image")
         values.update({f"dropped.{side}.{cause}": count for cause, count in sorted(drops.items())})
-    is_unmatched = sync.num_matched == 0 and all(inputs.statistics[f"{side} image"].num_received > 2 for side in SIDES)
+    is_unmatched = sync.num_matched == 0 and all(inputs.statistics[name].num_received > 2 for name in names)
     if is_unmatched:
         miss = "" if sync.nearest_miss_ns is None else f"; the nearest were {sync.nearest_miss_ns / 1e6:.1f} ms apart"
         message = f"images arrive on both sides, but no stamps are within {tolerance_s * 1e3:.1f} ms{miss}"
         return make_status("synchronization", ERROR, message, values)
     return make_status("synchronization", OK, f"{sync.num_matched} pairs matched", values)
+
+
+def row_alignment_status(offset: RowOffset | None, max_offset_px: float) -> DiagnosticStatus:
+    """Whether left and right rows still agree."""
+    if offset is None:
+        return make_status("row alignment", OK, "not measured yet", {})
+    values: dict[str, object] = {
+        "vertical_offset_px": f"{offset.center_px:.2f}",
+        "vertical_offset_at_edges_px": f"{offset.worst_px:.2f}",
+        "points": offset.num_tracks,
+    }
+    measured = (
+        f"the right image lies {offset.center_px:+.2f} px too low in the middle and up to {offset.worst_px:.2f} px off "
+        "at the edges"
+    )
+    if offset.worst_px > max_offset_px:
+        message = (
+            f"rows disagree: {measured}, more than max_row_offset_px = {max_offset_px:.2f}: "
+            "was a camera knocked? calibrate the pair anew"
+        )
+        return make_status("row alignment", WARN, message, values)
+    return make_status("row alignment", OK, f"rows agree: {measured}", values)
 
 
 def pipeline_status(statistics: PipelineStatistics, values: dict[str, object]) -> DiagnosticStatus:

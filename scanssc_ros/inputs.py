@@ -1,18 +1,19 @@
-"""Subscriptions to the two images and their calibration; gives calibrated pairs."""
+"""Subscriptions to the two images, or the left one and its depth, and their calibration; gives calibrated pairs."""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
-import numpy as np
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_policy_name_from_kind
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from stereo_msgs.msg import DisparityImage
 
-from scanssc_core.geometry import StereoRig
+from scanssc_ros.calibration import Calibration, has_distortion, is_same_calibration, make_calibration
 from scanssc_ros.conversions import stamp_to_ns
-from scanssc_ros.parameters import NodeParameters
+from scanssc_ros.parameters import TOPIC, NodeParameters
 from scanssc_ros.statistics import InputStatistics, PipelineStatistics
 from scanssc_ros.synchronization import make_synchronizer
 
@@ -25,19 +26,48 @@ CAMERA_NAMESPACES = ("/kitti/camera_color_left", "/kitti/camera_color_right")
 SIDES = ("left", "right")
 
 
+Picture: TypeAlias = Image | CompressedImage
+#: Name of what is paired with the left image, for depth_input; topics of theirs lie under the left camera's namespace.
+_DEPTH_TYPES = {"disparity": DisparityImage, "depth": Image}
+
+
+@dataclass(frozen=True)
+class InputTopic:
+    """One of the two topics that are paired, by its name in diagnostics."""
+
+    name: str
+    message_type: type
+    topic: str
+
+
+def paired_topics(parameters: NodeParameters) -> tuple[InputTopic, InputTopic]:
+    """What is paired: left and right image, or left image and its depth or disparity."""
+    is_compressed = parameters.image_transport == "compressed"
+    image_type = CompressedImage if is_compressed else Image
+    left, right = (
+        InputTopic(f"{side} image", image_type, f"{namespace}/image_raw" + ("/compressed" if is_compressed else ""))
+        for side, namespace in zip(SIDES, CAMERA_NAMESPACES, strict=True)
+    )
+    if parameters.stereo_backend != TOPIC:
+        return left, right
+    name = parameters.depth_input
+    return left, InputTopic(name, _DEPTH_TYPES[name], f"{CAMERA_NAMESPACES[0]}/{name}")
+
+
 @dataclass(frozen=True)
 class StereoMessages:
     """A matched pair with the calibration that held when it came.
 
     Attributes:
-        left, right: image messages.
-        rig: calibration.
+        left: image message.
+        partner: right image; with stereo_backend:=topic the depth or disparity of the left image.
+        calibration: of both cameras, or of the left one.
         arrival_s: monotonic time at which the pair was complete.
     """
 
-    left: Image | CompressedImage
-    right: Image | CompressedImage
-    rig: StereoRig
+    left: Picture
+    partner: Picture | DisparityImage
+    calibration: Calibration
     arrival_s: float
 
 
@@ -61,9 +91,11 @@ class StereoInputs:
         self._node = node
         self._statistics = statistics
         self._on_pair = on_pair
-        self._infos: list[CameraInfo | None] = [None, None]
-        self._rig: StereoRig | None = None
-        self._uncalibrated: tuple[Image | CompressedImage, Image | CompressedImage, float] | None = None
+        self._is_to_rectify = parameters.rectify
+        self._sides = SIDES[:1] if parameters.stereo_backend == TOPIC else SIDES  # cameras whose calibration is needed
+        self._infos: dict[str, CameraInfo] = {}
+        self._calibration: Calibration | None = None
+        self._uncalibrated: tuple[Picture, Picture | DisparityImage, float] | None = None
         self.sync = make_synchronizer(
             parameters.sync_backend, self._on_matched, parameters.sync_tolerance_s, parameters.sync_queue_size
         )
@@ -71,16 +103,15 @@ class StereoInputs:
         self._subscriptions: list[Subscription] = []
         self.statistics: dict[str, InputStatistics] = {}
 
-        is_compressed = parameters.image_transport == "compressed"
-        image_type = CompressedImage if is_compressed else Image
         reliability = ReliabilityPolicy[parameters.qos_reliability.upper()]
         qos = QoSProfile(depth=parameters.qos_depth, reliability=reliability)
-        for side, namespace in enumerate(CAMERA_NAMESPACES):
-            image_topic = f"{namespace}/image_raw" + ("/compressed" if is_compressed else "")
-            self._subscribe(f"{SIDES[side]} image", image_type, image_topic, qos, self._image_callback(side))
-            self._subscribe(
-                f"{SIDES[side]} camera_info", CameraInfo, f"{namespace}/camera_info", qos, self._info_callback(side)
-            )
+        self.paired = paired_topics(parameters)
+        for index, entry in enumerate(self.paired):
+            callback = self._image_callback(index, entry.name)
+            self._subscribe(entry.name, entry.message_type, entry.topic, qos, callback)
+        for side, namespace in zip(self._sides, CAMERA_NAMESPACES, strict=False):
+            topic = f"{namespace}/camera_info"
+            self._subscribe(f"{side} camera_info", CameraInfo, topic, qos, self._info_callback(side))
 
     def close(self) -> None:
         """Drop the subscriptions."""
@@ -118,67 +149,65 @@ class StereoInputs:
         self.statistics[name] = entry
         self._subscriptions.append(subscription)
 
-    def _image_callback(self, side: int) -> Callable[[Image | CompressedImage], None]:
-        def on_image(message: Image | CompressedImage) -> None:
-            self.statistics[f"{SIDES[side]} image"].arrived()
-            self.sync.add(side, stamp_to_ns(message.header.stamp), message)
+    def _image_callback(self, index: int, name: str) -> Callable[[Picture | DisparityImage], None]:
+        def on_image(message: Picture | DisparityImage) -> None:
+            self.statistics[name].arrived()
+            self.sync.add(index, stamp_to_ns(message.header.stamp), message)
 
         return on_image
 
-    def _info_callback(self, side: int) -> Callable[[CameraInfo], None]:
+    def _info_callback(self, side: str) -> Callable[[CameraInfo], None]:
         def on_camera_info(message: CameraInfo) -> None:
-            self.statistics[f"{SIDES[side]} camera_info"].arrived()
-            known = self._infos[side]
-            if known is None or not _is_same_calibration(known, message):
+            self.statistics[f"{side} camera_info"].arrived()
+            known = self._infos.get(side)
+            if known is None or not is_same_calibration(known, message):
                 self._infos[side] = message
+                self._note_distortion(side, message)
                 self._calibrate()
-            if self._rig is not None and self._uncalibrated is not None:
-                left, right, arrival_s = self._uncalibrated
+            if self._calibration is not None and self._uncalibrated is not None:
+                left, partner, arrival_s = self._uncalibrated
                 self._uncalibrated = None
-                self._on_pair(StereoMessages(left, right, self._rig, arrival_s))
+                self._on_pair(StereoMessages(left, partner, self._calibration, arrival_s))
 
         return on_camera_info
 
+    def _note_distortion(self, side: str, message: CameraInfo) -> None:
+        """Say once for each calibration what is made of its D."""
+        entry = self.statistics[f"{side} camera_info"]
+        entry.note = ""
+        if has_distortion(message) and not self._is_to_rectify:
+            entry.note = "D is not zero, but rectify is false: the images are taken to be rectified already"
+            self._node.get_logger().info(f"{entry.topic}: {entry.note}")
+
     def _calibrate(self) -> None:
-        """Build the rig from the two messages, or note what is wrong with them."""
-        left, right = self._infos
-        if left is None or right is None:
+        """Build the calibration from the messages, or note what is wrong with them."""
+        if any(side not in self._infos for side in self._sides):
             return
-        self._rig, self.calibration_problem = None, ""
+        self._calibration, self.calibration_problem = None, ""
+        entries = [self.statistics[f"{side} camera_info"] for side in self._sides]
         try:
-            if (left.width, left.height) != (right.width, right.height):
-                raise ValueError(
-                    f"left is {left.width}x{left.height}, right is {right.width}x{right.height}: "
-                    "expected images of one size"
-                )
-            self._rig = StereoRig.from_projection_matrices(left.p, right.p, left.width, left.height)
+            infos = [self._infos[side] for side in self._sides]
+            self._calibration = make_calibration(infos, self._is_to_rectify)
         except ValueError as error:
             self.calibration_problem = str(error)
-            topics = " and ".join(self.statistics[f"{side} camera_info"].topic for side in SIDES)
-            self._node.get_logger().error(f"{topics}: {error}")
+            self._node.get_logger().error(f"{' and '.join(entry.topic for entry in entries)}: {error}")
             self._drop_uncalibrated("bad_calibration", self.calibration_problem)
-        for side in SIDES:
-            self.statistics[f"{side} camera_info"].rejection = self.calibration_problem
+        for entry in entries:
+            entry.rejection = self.calibration_problem
 
-    def _on_matched(self, left: Image | CompressedImage, right: Image | CompressedImage) -> None:
+    def _on_matched(self, left: Picture, partner: Picture | DisparityImage) -> None:
         arrival_s = time.monotonic()
-        if self._rig is not None:
-            self._on_pair(StereoMessages(left, right, self._rig, arrival_s))
+        if self._calibration is not None:
+            self._on_pair(StereoMessages(left, partner, self._calibration, arrival_s))
             return
         if self.calibration_problem:
             self._statistics.drop("bad_calibration", self.calibration_problem)
             return
         # CameraInfo may follow its image: the newest pair is kept until it is there.
         self._drop_uncalibrated("no_calibration", "no CameraInfo yet")
-        self._uncalibrated = (left, right, arrival_s)
+        self._uncalibrated = (left, partner, arrival_s)
 
     def _drop_uncalibrated(self, cause: str, reason: str) -> None:
         if self._uncalibrated is not None:
             self._statistics.drop(cause, reason)
             self._uncalibrated = None
-
-
-def _is_same_calibration(first: CameraInfo, second: CameraInfo) -> bool:
-    return (first.width, first.height) == (second.width, second.height) and np.array_equal(
-        first.p, second.p, equal_nan=True
-    )

@@ -23,11 +23,17 @@ from rclpy.parameter import Parameter
 from scanssc_core.runtime.backends import make_occupancy_backend, make_stereo_backend
 from scanssc_core.runtime.device import resolve_device
 from scanssc_core.runtime.pipeline import OccupancyPipeline
-from scanssc_ros.diagnostics import input_status, pipeline_status, silence_message, synchronization_status
+from scanssc_ros.diagnostics import (
+    input_status,
+    pipeline_status,
+    row_alignment_status,
+    silence_message,
+    synchronization_status,
+)
 from scanssc_ros.extrinsics import Extrinsics
 from scanssc_ros.inputs import StereoInputs, StereoMessages
 from scanssc_ros.outputs import OccupancyOutputs
-from scanssc_ros.parameters import DYNAMIC_PARAMETERS, NodeParameters
+from scanssc_ros.parameters import DYNAMIC_PARAMETERS, TOPIC, NodeParameters
 from scanssc_ros.processing import PairProcessor
 from scanssc_ros.statistics import PipelineStatistics
 from scanssc_ros.worker import NewestOnlyWorker
@@ -68,6 +74,7 @@ class ScanSSCNode(LifecycleNode):
         self._extrinsics: Extrinsics | None = None
         self._outputs: OccupancyOutputs | None = None
         self._inputs: StereoInputs | None = None  # known while active
+        self._processor: PairProcessor | None = None
         self._worker: NewestOnlyWorker[StereoMessages] | None = None
         threshold = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=True)
         self._jump_handle = self.get_clock().create_jump_callback(threshold, post_callback=self._on_time_jump)
@@ -99,7 +106,16 @@ class ScanSSCNode(LifecycleNode):
                 return None
 
         self._device = build(lambda: resolve_device(parameters.device))
-        stereo = build(lambda: make_stereo_backend(parameters.stereo_backend))
+        stereo = None
+        if parameters.stereo_backend != TOPIC:
+            stereo = build(
+                lambda: make_stereo_backend(
+                    parameters.stereo_backend,
+                    Path(parameters.stereo_checkpoint) if parameters.stereo_checkpoint else None,
+                    self._device,
+                    parameters.precision,
+                )
+            )
         occupancy = build(
             lambda: make_occupancy_backend(
                 parameters.model,
@@ -112,7 +128,7 @@ class ScanSSCNode(LifecycleNode):
         self._extrinsics = build(lambda: Extrinsics(self, parameters))
         # A choice that the table refuses is refused by its builder too: say it once.
         problems = list(dict.fromkeys(problem for problem in problems if problem))
-        if problems or stereo is None or occupancy is None:
+        if problems or occupancy is None:
             listing = "\n".join(f"  - {problem}" for problem in problems)
             self.get_logger().error(f"cannot configure, {len(problems)} problem(s):\n{listing}")
             self._free()
@@ -133,10 +149,10 @@ class ScanSSCNode(LifecycleNode):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribe and start the worker."""
         assert self._pipeline and self._extrinsics and self._outputs  # configured: the state machine sees to it
-        processor = PairProcessor(
+        self._processor = PairProcessor(
             self, self._pipeline, self._extrinsics, self._outputs, self._statistics, lambda: self._node_parameters
         )
-        self._worker = NewestOnlyWorker(processor, lambda pair: self._statistics.drop("superseded"))
+        self._worker = NewestOnlyWorker(self._processor, lambda pair: self._statistics.drop("superseded"))
         try:
             self._inputs = StereoInputs(self, self._node_parameters, self._statistics, self._worker.submit)
         except ValueError as error:
@@ -180,6 +196,7 @@ class ScanSSCNode(LifecycleNode):
         if self._worker is not None:
             self._worker.stop()
             self._worker = None
+        self._processor = None
 
     def _free(self) -> None:
         if self._outputs is not None:
@@ -253,6 +270,9 @@ class ScanSSCNode(LifecycleNode):
                 if is_silent and entry.is_warning_due(_SILENCE_WARNING_PERIOD_S):
                     self.get_logger().warning(silence_message(entry, state))
             message.status.append(synchronization_status(self._inputs, self._node_parameters.sync_tolerance_s))
+        max_row_offset_px = self._node_parameters.max_row_offset_px
+        if self._processor is not None and max_row_offset_px > 0 and self._node_parameters.stereo_backend != TOPIC:
+            message.status.append(row_alignment_status(self._processor.row_alignment.result(), max_row_offset_px))
         message.status.append(pipeline_status(self._statistics, values))
         self._diagnostics.publish(message)
 

@@ -10,7 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scanssc_core.runtime.backends import GEOMETRIC_BACKENDS, OCCUPANCY_BACKENDS, PRECISIONS, STEREO_BACKENDS
+from scanssc_core.runtime.backends import (
+    GEOMETRIC_BACKENDS,
+    OCCUPANCY_BACKENDS,
+    PRECISIONS,
+    STEREO_BACKENDS,
+    STEREO_NETWORKS,
+)
 
 # KITTI odometry sequences 04-12, Tr and P2 of calib.txt: LiDAR frame -> left colour camera, row by row.
 _KITTI_T_CAMERA_GRID = (
@@ -18,6 +24,10 @@ _KITTI_T_CAMERA_GRID = (
     + [-0.006481465826, 0.008051860151, -0.999946608177, -0.074814016]
     + [0.999977309829, -0.001805528628, -0.006496203536, -0.327793583]
 )
+
+
+#: The stereo_backend that computes nothing: depth or disparity comes from a topic.
+TOPIC = "topic"
 
 
 def _parameter(default: Any, description: str, **options: Any) -> Any:
@@ -51,7 +61,27 @@ class NodeParameters:
         0.02, "Largest difference of the stamps of a pair, inclusive.", minimum=0.0, maximum=1.0
     )
     sync_queue_size: int = _parameter(10, "Images of one side that wait for a partner.", minimum=1, maximum=100)
-    stereo_backend: str = _parameter("sgm", "Source of depth.", choices=STEREO_BACKENDS)
+    stereo_backend: str = _parameter(
+        "sgm",
+        "Source of depth: sgm; msnet2d, msnet3d = MobileStereoNet; topic = depth_input of another node, no right image.",
+        choices=(*STEREO_BACKENDS, TOPIC),
+    )
+    stereo_checkpoint: str = _parameter("", "Weights of MobileStereoNet: a published checkpoint, or a converted one.")
+    depth_input: str = _parameter(
+        "disparity",
+        "For stereo_backend:=topic: stereo_msgs/DisparityImage, or a depth sensor_msgs/Image of the left camera.",
+        choices=("disparity", "depth"),
+    )
+    rectify: bool = _parameter(
+        False, "Rectify images by K, D, R and P; leave false if they come rectified, whatever CameraInfo has in D."
+    )
+    max_row_offset_px: float = _parameter(
+        1.5,
+        "Warn of a knocked camera when left and right rows disagree by more, anywhere in the image; 0 = no check.",
+        minimum=0.0,
+        maximum=100.0,
+        dynamic=True,
+    )
     model: str = _parameter(
         "stereo",
         "Source of occupancy: stereo = depth put into the grid; semantic_kitti, kitti360 = ScanSSC; dummy = for tests.",
@@ -125,8 +155,12 @@ class NodeParameters:
                 found.append(f"{entry.name}: expected one of {', '.join(options['choices'])}, got {value!r}")
             if "minimum" in options and not options["minimum"] <= value <= options["maximum"]:
                 found.append(f"{entry.name}: expected {options['minimum']} to {options['maximum']}, got {value}")
-        if self.precision != "float32" and self.model in GEOMETRIC_BACKENDS:
-            found.append(f"precision: {self.precision} was asked for, but model {self.model} computes in float32 only")
+        has_network = self.model not in GEOMETRIC_BACKENDS or self.stereo_backend in STEREO_NETWORKS
+        if self.precision != "float32" and not has_network:
+            found.append(
+                f"precision: {self.precision} was asked for, but model {self.model} with depth by "
+                f"{self.stereo_backend} computes in float32 only"
+            )
         if not self.grid_frame:
             found.append("grid_frame: expected a frame name, got an empty one")
         return found + self._problems_of_extrinsics()

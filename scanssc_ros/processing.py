@@ -7,10 +7,11 @@ from collections.abc import Callable
 from numpy.typing import NDArray
 from rclpy.lifecycle import LifecycleNode
 
-from scanssc_core.runtime.pipeline import OccupancyPipeline
-from scanssc_ros.conversions import image_to_rgb, stamp_to_ns
+from scanssc_core.runtime.pipeline import OccupancyPipeline, PipelineResult
+from scanssc_core.stereo.row_alignment import RowAlignmentMonitor
+from scanssc_ros.conversions import depth_from_message, image_to_rgb, stamp_to_ns
 from scanssc_ros.extrinsics import Extrinsics
-from scanssc_ros.inputs import SIDES, StereoMessages
+from scanssc_ros.inputs import SIDES, Picture, StereoMessages
 from scanssc_ros.outputs import OccupancyOutputs
 from scanssc_ros.parameters import NodeParameters
 from scanssc_ros.statistics import PipelineStatistics
@@ -45,6 +46,9 @@ class PairProcessor:
         outputs: where results go.
         statistics: where pairs are counted.
         parameters: gives the parameters that hold now.
+
+    Attributes:
+        row_alignment: of the pairs processed.
     """
 
     def __init__(
@@ -62,6 +66,7 @@ class PairProcessor:
         self._outputs = outputs
         self._statistics = statistics
         self._parameters = parameters
+        self.row_alignment = RowAlignmentMonitor()
 
     def __call__(self, pair: StereoMessages) -> None:
         """Process one pair; never raises."""
@@ -82,9 +87,9 @@ class PairProcessor:
         T_cam_grid = self._extrinsics.lookup(pair.left.header.frame_id)
         if T_cam_grid is None:
             raise PairDropped("no_extrinsics", self._extrinsics.missing_transform(pair.left.header.frame_id))
-        left_rgb, right_rgb = self._decode(pair)
+        images = self._decode(pair)
         decoded_s = time.monotonic()
-        result = self._pipeline.run(left_rgb, right_rgb, pair.rig, T_cam_grid)
+        result = self._run(pair, images, T_cam_grid)
         self._check_age(pair)
         before_publishing_s = time.monotonic()
         occupancy = self._pipeline.occupancy
@@ -100,22 +105,33 @@ class PairProcessor:
             }
         )
 
+    def _run(self, pair: StereoMessages, images: list[NDArray], T_cam_grid: NDArray) -> PipelineResult:
+        left_rgb, partner = images
+        if pair.calibration.rig is None:
+            return self._pipeline.label(left_rgb, partner, pair.calibration.left, T_cam_grid)
+        if self._parameters().max_row_offset_px > 0:
+            self.row_alignment.add(left_rgb, partner)
+        return self._pipeline.run(left_rgb, partner, pair.calibration.rig, T_cam_grid)
+
     def _decode(self, pair: StereoMessages) -> list[NDArray]:
-        images = []
-        for side, message in zip(SIDES, (pair.left, pair.right), strict=True):
-            try:
-                image = image_to_rgb(message)
-            except ValueError as error:
-                raise PairDropped("bad_image", f"{side} image: {error}") from error
-            expected = (pair.rig.left.height, pair.rig.left.width)
-            if image.shape[:2] != expected:
-                raise PairDropped(
-                    "size_mismatch",
-                    f"the {side} image is {image.shape[1]}x{image.shape[0]}, its CameraInfo says "
-                    f"{expected[1]}x{expected[0]}",
-                )
-            images.append(image)
-        return images
+        """Left image, and right image or depth, rectified if asked for."""
+        left_rgb = self._decode_image(pair, 0, pair.left)
+        if pair.calibration.rig is not None:
+            return [left_rgb, self._decode_image(pair, 1, pair.partner)]
+        try:
+            depth_m = depth_from_message(pair.partner)
+        except ValueError as error:
+            raise PairDropped("bad_depth", str(error)) from error
+        _check_size("depth", depth_m, pair)
+        return [left_rgb, depth_m]
+
+    def _decode_image(self, pair: StereoMessages, index: int, message: Picture) -> NDArray:
+        try:
+            image = image_to_rgb(message)
+        except ValueError as error:
+            raise PairDropped("bad_image", f"{SIDES[index]} image: {error}") from error
+        _check_size(f"{SIDES[index]} image", image, pair)
+        return pair.calibration.rectifiers[index](image) if pair.calibration.rectifiers else image
 
     def _check_age(self, pair: StereoMessages) -> None:
         """Drop a pair that is too old, by its time in this node and by its stamp.
@@ -130,3 +146,12 @@ class PairProcessor:
         max_age_s = self._parameters().max_age_s
         if age_s > max_age_s:
             raise PairDropped("too_old", f"a pair of {age_s:.2f} s exceeds max_age_s = {max_age_s:.2f}")
+
+
+def _check_size(name: str, image: NDArray, pair: StereoMessages) -> None:
+    camera = pair.calibration.left
+    if image.shape[:2] != (camera.height, camera.width):
+        raise PairDropped(
+            "size_mismatch",
+            f"the {name} is {image.shape[1]}x{image.shape[0]}, its CameraInfo says {camera.width}x{camera.height}",
+        )

@@ -19,6 +19,7 @@ class InputStatistics:
         num_received: messages so far.
         last_arrival_s: monotonic time of the newest one; of the start of waiting before the first.
         rejection: why its messages are of no use, empty when they are.
+        note: what is worth knowing about its messages although they are of use, empty if nothing is.
         qos_problem: the mismatch that the middleware reported, empty when there is none.
         num_publishers: publishers now on the topic.
         last_warned_s: monotonic time of the last warning about its silence.
@@ -28,6 +29,7 @@ class InputStatistics:
     num_received: int = 0
     last_arrival_s: float = field(default_factory=time.monotonic)
     rejection: str = ""
+    note: str = ""
     qos_problem: str = ""
     num_publishers: int = 0
     last_warned_s: float = field(default=float("-inf"), repr=False)

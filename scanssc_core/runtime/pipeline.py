@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from scanssc_core.geometry import StereoRig
+from scanssc_core.geometry import PinholeCamera, StereoRig
 from scanssc_core.labels import UNKNOWN
 from scanssc_core.occupancy.interface import Occupancy, OccupancyBackend
 from scanssc_core.occupancy.visibility import visible_voxels
@@ -32,13 +32,13 @@ class OccupancyPipeline:
     """The two stages in a row.
 
     Args:
-        stereo: source of depth.
+        stereo: source of depth; None if every frame comes with its depth.
         occupancy: source of labels.
         keep_unseen: keep what the occupancy stage says of voxels outside the left camera's view; else they become
             UNKNOWN.
     """
 
-    def __init__(self, stereo: StereoBackend, occupancy: OccupancyBackend, keep_unseen: bool = False) -> None:
+    def __init__(self, stereo: StereoBackend | None, occupancy: OccupancyBackend, keep_unseen: bool = False) -> None:
         self.stereo = stereo
         self.occupancy = occupancy
         self.keep_unseen = keep_unseen
@@ -61,16 +61,30 @@ class OccupancyPipeline:
         """
         start = time.perf_counter()
         if depth_m is None:
+            if self.stereo is None:
+                raise ValueError("a pair without depth came, but the pipeline has no depth stage")
             depth_m = self.stereo.compute_depth(left_rgb, right_rgb, rig)
-        after_depth = time.perf_counter()
-        occupancy = self.occupancy.predict(left_rgb, depth_m, rig.left, T_cam_grid)
-        if not self.keep_unseen:
-            occupancy = self._mask_unseen(occupancy, rig, T_cam_grid)
-        stage_s = {"depth": after_depth - start, "occupancy": time.perf_counter() - after_depth}
-        return PipelineResult(depth_m, occupancy, stage_s)
+        depth_s = time.perf_counter() - start
+        result = self.label(left_rgb, depth_m, rig.left, T_cam_grid)
+        return PipelineResult(result.depth_m, result.occupancy, {"depth": depth_s, **result.stage_s})
 
-    def _mask_unseen(self, occupancy: Occupancy, rig: StereoRig, T_cam_grid: NDArray) -> Occupancy:
-        visible = visible_voxels(self.occupancy.grid, rig.left, T_cam_grid).voxel_index
+    def label(self, left_rgb: NDArray, depth_m: NDArray, camera: PinholeCamera, T_cam_grid: NDArray) -> PipelineResult:
+        """Label the grid for one image whose depth is known.
+
+        Args:
+            left_rgb: (H, W, 3) uint8.
+            depth_m: (H, W) float32 metres, 0 = none.
+            camera: intrinsics of images of this size.
+            T_cam_grid: (4, 4) grid frame -> this camera's optical frame.
+        """
+        start = time.perf_counter()
+        occupancy = self.occupancy.predict(left_rgb, depth_m, camera, T_cam_grid)
+        if not self.keep_unseen:
+            occupancy = self._mask_unseen(occupancy, camera, T_cam_grid)
+        return PipelineResult(depth_m, occupancy, {"occupancy": time.perf_counter() - start})
+
+    def _mask_unseen(self, occupancy: Occupancy, camera: PinholeCamera, T_cam_grid: NDArray) -> Occupancy:
+        visible = visible_voxels(self.occupancy.grid, camera, T_cam_grid).voxel_index
         labels = np.full(occupancy.labels.size, UNKNOWN, np.uint8)
         labels[visible] = occupancy.labels.reshape(-1)[visible]
         return Occupancy(labels.reshape(occupancy.labels.shape), occupancy.confidence)

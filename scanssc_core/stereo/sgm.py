@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scanssc_core.geometry import StereoRig
-from scanssc_core.stereo.interface import check_pair
+from scanssc_core.stereo.interface import StereoBackend, StereoDepth, check_pair, confidence_of_spread
 from scanssc_core.stereo.subpixel import refine_disparity
 
 _SUBPIXEL_STEPS = 16  # OpenCV gives disparities in sixteenths of a pixel
@@ -36,7 +36,7 @@ class SgmConfig:
             raise ValueError(f"expected an odd block_size above zero, got {self.block_size}")
 
 
-class SgmBackend:
+class SgmBackend(StereoBackend):
     """StereoBackend by semi-global matching."""
 
     def __init__(self, config: SgmConfig | None = None) -> None:
@@ -55,19 +55,19 @@ class SgmBackend:
             mode=cv2.StereoSGBM_MODE_SGBM_3WAY,  # parallel over image stripes
         )
 
-    def compute_depth(self, left_rgb: NDArray, right_rgb: NDArray, rig: StereoRig) -> NDArray:
-        """See StereoBackend.compute_depth."""
+    def compute(self, left_rgb: NDArray, right_rgb: NDArray, rig: StereoRig) -> StereoDepth:
+        """See StereoBackend.compute."""
         check_pair(left_rgb, right_rgb, rig)
         left, right = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (left_rgb, right_rgb))
         disparity_px = self._match(left, right)
         # The right image's own disparities: mirrored, the right camera is the left one.
         mirrored_px = self._match(cv2.flip(right, 1), cv2.flip(left, 1))
-        is_agreed = is_left_right_consistent(
-            disparity_px, cv2.flip(mirrored_px, 1), self._config.left_right_tolerance_px
-        )
+        disagreement_px = left_right_disagreement(disparity_px, cv2.flip(mirrored_px, 1))
+        is_agreed = disagreement_px <= self._config.left_right_tolerance_px
         agreed_px = np.where(is_agreed, disparity_px, np.float32(0))
         refined_px = refine_disparity(left, right, agreed_px)
-        return rig.disparity_to_depth(np.where(is_agreed, refined_px, np.nan))
+        depth_m = rig.disparity_to_depth(np.where(is_agreed, refined_px, np.nan))
+        return StereoDepth(depth_m, confidence_of_spread(depth_m, disagreement_px))
 
     def _match(self, left: NDArray, right: NDArray) -> NDArray:
         """(H, W) float32 disparities of the left image in pixels; negative = none."""
@@ -77,18 +77,18 @@ class SgmBackend:
         return self._matcher.compute(left, right)[:, margin:].astype(np.float32) / _SUBPIXEL_STEPS
 
 
-def is_left_right_consistent(disparity_left_px: NDArray, disparity_right_px: NDArray, tolerance_px: float) -> NDArray:
-    """Whether the pixel of the right image that each left pixel is matched with is matched back.
+def left_right_disagreement(disparity_left_px: NDArray, disparity_right_px: NDArray) -> NDArray:
+    """How far from each left pixel the pixel of the right image that it is matched with is matched back.
 
     Args:
         disparity_left_px, disparity_right_px: (H, W); not above zero = no match.
-        tolerance_px: largest difference of the two disparities.
     Returns:
-        (H, W) bool.
+        (H, W) float32 pixels; infinite where either has no match or the match lies outside the right image.
     """
     columns = np.arange(disparity_left_px.shape[1], dtype=np.float32)
     matched_column = np.rint(columns - disparity_left_px)
     is_inside = (disparity_left_px > 0) & (matched_column >= 0)
     index = np.where(is_inside, matched_column, 0).astype(np.int64)
     disparity_back_px = np.take_along_axis(disparity_right_px, index, axis=1)
-    return is_inside & (disparity_back_px > 0) & (np.abs(disparity_back_px - disparity_left_px) <= tolerance_px)
+    has_both = is_inside & (disparity_back_px > 0)
+    return np.where(has_both, np.abs(disparity_back_px - disparity_left_px), np.inf).astype(np.float32)

@@ -96,6 +96,15 @@ def test_what_people_change_overrides_the_parameter_file(launch_file):
     assert overrides == {"use_sim_time": True, "image_transport": "raw", "model": "dummy", "device": "cpu"}
 
 
+def test_depth_topics_and_rectification_can_be_given(launch_file):
+    (node,) = started(launch_file, stereo_backend="topic", depth_input="depth", depth="/zed/depth", rectify="true")
+    remappings = dict(node.kwargs["remappings"])
+    assert remappings["/kitti/camera_color_left/depth"] == "/zed/depth"
+    assert remappings["/kitti/camera_color_left/disparity"] == "/kitti/camera_color_left/disparity"
+    overrides = node.kwargs["parameters"][1]
+    assert (overrides["stereo_backend"], overrides["depth_input"], overrides["rectify"]) == ("topic", "depth", True)
+
+
 def test_rviz_is_started_with_our_configuration_only_when_asked_for(launch_file):
     nodes = started(launch_file, rviz="true")
     assert [node.kwargs["package"] for node in nodes] == ["scanssc_ros", "rviz2"]

@@ -5,7 +5,7 @@ import torch
 from numpy.typing import NDArray
 
 from scanssc_core.geometry import StereoRig
-from scanssc_core.stereo.interface import check_pair
+from scanssc_core.stereo.interface import StereoBackend, StereoDepth, check_pair, confidence_of_spread
 from scanssc_core.stereo.mobilestereonet.disparity import DisparityEstimate
 from scanssc_core.stereo.mobilestereonet.inference import StereoInference
 from scanssc_core.stereo.mobilestereonet.network import MobileStereoNet
@@ -14,7 +14,7 @@ from scanssc_core.stereo.mobilestereonet.preprocess import crop_bottom_left, nor
 _MIN_DISPARITY_PX = 1e-8  # published: every pixel gets a depth, however far; what lies too far is the reader's business
 
 
-class MobileStereoNetBackend:
+class MobileStereoNetBackend(StereoBackend):
     """StereoBackend that runs MSNet2D or MSNet3D on images of any size.
 
     Args:
@@ -34,11 +34,12 @@ class MobileStereoNetBackend:
         self._device = device
         self._padded_to = padded_to
 
-    def compute_depth(self, left_rgb: NDArray, right_rgb: NDArray, rig: StereoRig) -> NDArray:
-        """See StereoBackend.compute_depth; no pixel is without depth."""
+    def compute(self, left_rgb: NDArray, right_rgb: NDArray, rig: StereoRig) -> StereoDepth:
+        """See StereoBackend.compute; no pixel is without depth, the confidence tells which to leave out."""
         check_pair(left_rgb, right_rgb, rig)
-        disparity_px = self.estimate(left_rgb, right_rgb).disparity_px[0].cpu().numpy()
-        return disparity_to_depth(disparity_px, rig)
+        disparity_px, spread_px = (part[0].cpu().numpy() for part in self.estimate(left_rgb, right_rgb))
+        depth_m = disparity_to_depth(disparity_px, rig)
+        return StereoDepth(depth_m, confidence_of_spread(depth_m, spread_px))
 
     def estimate(self, left_rgb: NDArray, right_rgb: NDArray) -> DisparityEstimate:
         """Disparity of the left image: two (H, W, 3) uint8 -> (1, H, W)."""

@@ -7,7 +7,7 @@ from scanssc_core.data.kitti import open_sequence
 from scanssc_core.data.synthetic.scene import street_scene, wall_scene
 from scanssc_core.data.synthetic.sequence import SyntheticSequence
 from scanssc_core.geometry import points_to_pixels, transform_points
-from scanssc_core.stereo.sgm import SgmBackend, SgmConfig, is_left_right_consistent
+from scanssc_core.stereo.sgm import SgmBackend, SgmConfig, left_right_disagreement
 from scanssc_core.stereo.subpixel import refine_disparity
 
 MAX_DEPTH_M = 50.0
@@ -51,12 +51,23 @@ def test_left_right_check_agrees_with_its_definition():
     rng = np.random.default_rng(0)
     left_px = rng.uniform(-1, 5, (4, 12)).astype(np.float32)
     right_px = rng.uniform(-1, 5, (4, 12)).astype(np.float32)
-    agreed = is_left_right_consistent(left_px, right_px, 1.0)
+    disagreement_px = left_right_disagreement(left_px, right_px)
     for row, column in np.ndindex(left_px.shape):
         matched = round(float(column - left_px[row, column]))
-        expected = left_px[row, column] > 0 and matched >= 0 and right_px[row, matched] > 0
-        expected = expected and abs(right_px[row, matched] - left_px[row, column]) <= 1.0
-        assert agreed[row, column] == expected
+        has_both = left_px[row, column] > 0 and matched >= 0 and right_px[row, matched] > 0
+        expected = abs(right_px[row, matched] - left_px[row, column]) if has_both else np.inf
+        assert disagreement_px[row, column] == expected
+
+
+def test_confidence_is_zero_exactly_where_there_is_no_depth_and_errors_are_smaller_where_it_is_high():
+    frame, true_depth_m = SyntheticSequence(street_scene(seed=1), num_frames=1).frame(0)
+    result = SgmBackend().compute(frame.left_rgb, frame.right_rgb, frame.rig)
+    assert ((result.confidence > 0) == (result.depth_m > 0)).all()
+    assert result.confidence.dtype == np.float32 and result.confidence.max() <= 1
+    is_measured = (result.depth_m > 0) & (true_depth_m > 0) & (true_depth_m < MAX_DEPTH_M)
+    error = np.abs(result.depth_m - true_depth_m)[is_measured] / true_depth_m[is_measured]
+    confidence = result.confidence[is_measured]
+    assert error[confidence > 0.9].mean() < 0.5 * error[confidence < 0.7].mean()
 
 
 def test_images_that_do_not_fit_the_calibration_are_refused():

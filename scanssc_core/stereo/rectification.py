@@ -1,0 +1,81 @@
+"""Rectifies the image of one camera of a pair, by its calibration as ROS has it in CameraInfo."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from scanssc_core.geometry.camera import as_projection_matrix
+
+# Distortion models of sensor_msgs/distortion_models.hpp, with the numbers of coefficients that they may have.
+_NUM_COEFFICIENTS = {"plumb_bob": (4, 5), "rational_polynomial": (8, 12, 14), "equidistant": (4,)}
+
+
+@dataclass(frozen=True)
+class UnrectifiedCamera:
+    """Calibration of the image as the camera takes it, and of the image that is to come of it.
+
+    Attributes:
+        K: (3, 3) intrinsics of the taken image.
+        D: distortion coefficients; empty or all zero = none.
+        R: (3, 3) rotation, camera -> rectified camera.
+        P: (3, 4) projection matrix of the rectified image.
+        model: name of the distortion model.
+        width, height: of both images.
+    """
+
+    K: NDArray
+    D: NDArray
+    R: NDArray
+    P: NDArray
+    model: str
+    width: int
+    height: int
+
+    @classmethod
+    def from_lists(
+        cls, K: ArrayLike, D: ArrayLike, R: ArrayLike, P: ArrayLike, model: str, width: int, height: int
+    ) -> "UnrectifiedCamera":
+        """Build it of the numbers in row order, checked.
+
+        Raises:
+            ValueError: naming the field that cannot be used.
+        """
+        intrinsics, rotation = (np.asarray(numbers, np.float64).reshape(3, 3) for numbers in (K, R))
+        coefficients = np.asarray(D, np.float64).reshape(-1)
+        if not np.isfinite(intrinsics).all() or intrinsics[0, 0] <= 0 or intrinsics[1, 1] <= 0:
+            raise ValueError(
+                f"cannot rectify: expected focal lengths above zero in K, got {intrinsics[0, 0]}, {intrinsics[1, 1]}"
+            )
+        if not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3):
+            raise ValueError(f"cannot rectify: R is not a rotation: {rotation.reshape(-1).tolist()}")
+        if not np.isfinite(coefficients).all():
+            raise ValueError(f"cannot rectify: expected finite D, got {coefficients.tolist()}")
+        if coefficients.any():
+            if model not in _NUM_COEFFICIENTS:
+                raise ValueError(f"cannot rectify: expected one of {', '.join(_NUM_COEFFICIENTS)}, got {model!r}")
+            if coefficients.size not in _NUM_COEFFICIENTS[model]:
+                raise ValueError(
+                    f"cannot rectify: expected {' or '.join(map(str, _NUM_COEFFICIENTS[model]))} numbers in D of "
+                    f"{model}, got {coefficients.size}"
+                )
+        else:
+            coefficients, model = np.zeros(4), "plumb_bob"
+        return cls(intrinsics, coefficients, rotation, as_projection_matrix(P), model, width, height)
+
+
+class Rectifier:
+    """Rectifies images of one camera; the two maps are made once, on construction."""
+
+    def __init__(self, camera: UnrectifiedCamera) -> None:
+        module = cv2.fisheye if camera.model == "equidistant" else cv2
+        size = (camera.width, camera.height)
+        # Fixed-point maps are what remap is fastest with; they are exact to 1/32 px.
+        self._map_a, self._map_b = module.initUndistortRectifyMap(
+            camera.K, camera.D, camera.R, camera.P[:, :3], size, cv2.CV_16SC2
+        )
+
+    def __call__(self, rgb: NDArray[np.uint8]) -> NDArray:
+        """(H, W, 3) uint8 as taken -> (H, W, 3) uint8 rectified; black where the camera saw nothing."""
+        return cv2.remap(rgb, self._map_a, self._map_b, cv2.INTER_LINEAR)

@@ -1,0 +1,124 @@
+"""Whether a point still lies in the same row of both images: tells a camera that was knocked.
+
+Corners of the left image are tracked into the right one; in a rectified pair they move along their row. A camera that
+was pitched moves them all up or down; one that was rolled moves the left and the right half opposite ways.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+_CORNER_THRESHOLD = 20  # grey levels, of the FAST detector
+_CELL_PX = 48  # one corner a cell: spread over the image, and few enough (about 150 on KITTI) to be cheap
+_TRACKED_WINDOW = (15, 15)
+_PYRAMID_LEVELS = 4  # finds disparities of 15 px * 2^4 and fewer
+_ROUND_TRIP_PX = 0.3  # a track counts if tracking back ends this close to where it began
+_MAX_OFFSET_PX = 24.0
+_MIN_TRACKS = 20
+_FIT_STEPS = 10
+
+
+@dataclass(frozen=True)
+class RowOffset:
+    """How far right image points lie below the row of their left image points.
+
+    Attributes:
+        center_px: at the middle column; above zero = lower in the right image.
+        edge_px: what is added at the right edge, and taken off at the left edge, by a roll between the cameras.
+        num_tracks: corners that it was measured by.
+    """
+
+    center_px: float
+    edge_px: float
+    num_tracks: int
+
+    @property
+    def worst_px(self) -> float:
+        """Largest offset anywhere in the image, not below zero."""
+        return abs(self.center_px) + abs(self.edge_px)
+
+
+def measure_row_offset(left_rgb: NDArray, right_rgb: NDArray) -> RowOffset | None:
+    """Measure one pair: (H, W, 3) uint8 images. None if the images have too few corners that both show."""
+    left, right = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (left_rgb, right_rgb))
+    corners = _spread_corners(left)
+    if len(corners) < _MIN_TRACKS:
+        return None
+    tracked = _track(left, right, corners)
+    shift = tracked - corners
+    is_good = np.abs(_track(right, left, tracked) - corners).max(axis=1) < _ROUND_TRIP_PX
+    # Points of a scene move to the left from the left to the right image.
+    is_good &= (shift[:, 0] < 1) & (np.abs(shift[:, 1]) < _MAX_OFFSET_PX)
+    if is_good.sum() < _MIN_TRACKS:
+        return None
+    half_width = left.shape[1] / 2
+    center_px, edge_px = _fit_line(corners[is_good, 0] / half_width - 1, shift[is_good, 1])
+    return RowOffset(center_px, edge_px, int(is_good.sum()))
+
+
+class RowAlignmentMonitor:
+    """The median of the newest measurements of a stream: one bad pair, or one nod of the car, does not matter.
+
+    Args:
+        period: measure every so many pairs; a measurement of two 1226x370 images takes about 13 ms of one core.
+        window: newest measurements that the median is taken of.
+        min_measurements: fewer give no result.
+    """
+
+    def __init__(self, period: int = 5, window: int = 15, min_measurements: int = 3) -> None:
+        self._period = period
+        self._min_measurements = min_measurements
+        self._newest: deque[RowOffset] = deque(maxlen=window)
+        self._num_pairs = 0
+
+    def add(self, left_rgb: NDArray, right_rgb: NDArray) -> None:
+        """Take the next pair; measures it if it is its turn."""
+        is_due = self._num_pairs % self._period == 0
+        self._num_pairs += 1
+        if is_due and (offset := measure_row_offset(left_rgb, right_rgb)) is not None:
+            self._newest.append(offset)
+
+    def result(self) -> RowOffset | None:
+        """Medians over the window; None before there are enough measurements."""
+        newest = list(self._newest)  # may be asked from another thread
+        if len(newest) < self._min_measurements:
+            return None
+        center_px, edge_px, num_tracks = np.median([(o.center_px, o.edge_px, o.num_tracks) for o in newest], axis=0)
+        return RowOffset(float(center_px), float(edge_px), int(num_tracks))
+
+
+def _spread_corners(grey: NDArray) -> NDArray:
+    """(N, 2) float32 corners (u, v): the strongest of each cell of the image."""
+    keypoints = cv2.FastFeatureDetector.create(_CORNER_THRESHOLD).detect(grey)
+    strongest: dict[tuple[int, int], cv2.KeyPoint] = {}
+    for keypoint in keypoints:
+        cell = (int(keypoint.pt[0]) // _CELL_PX, int(keypoint.pt[1]) // _CELL_PX)
+        if cell not in strongest or keypoint.response > strongest[cell].response:
+            strongest[cell] = keypoint
+    return np.array([keypoint.pt for keypoint in strongest.values()], np.float32).reshape(-1, 2)
+
+
+def _track(source: NDArray, target: NDArray, points: NDArray) -> NDArray:
+    """(N, 2) where points (N, 2) of the source image are in the target image; NaN where they are lost."""
+    moved, is_found, _ = cv2.calcOpticalFlowPyrLK(
+        source,
+        target,
+        np.nan_to_num(points)[:, None],
+        np.zeros((len(points), 1, 2), np.float32),
+        winSize=_TRACKED_WINDOW,
+        maxLevel=_PYRAMID_LEVELS,
+    )
+    return np.where(is_found > 0, moved[:, 0], np.float32(np.nan))
+
+
+def _fit_line(position: NDArray, offset_px: NDArray) -> tuple[float, float]:
+    """Offset at position 0 and its slope, by least absolute differences (reweighted least squares)."""
+    columns = np.stack([np.ones_like(position), position], axis=1).astype(np.float64)
+    weight = np.ones(len(position))
+    for _ in range(_FIT_STEPS):
+        line = np.linalg.lstsq(columns * weight[:, None], offset_px * weight, rcond=None)[0]
+        weight = 1 / np.sqrt(np.maximum(np.abs(offset_px - columns @ line), 0.05))
+    return float(line[0]), float(line[1])

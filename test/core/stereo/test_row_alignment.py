@@ -1,0 +1,74 @@
+import math
+
+import cv2
+import numpy as np
+import pytest
+
+from scanssc_core.data.kitti import open_sequence
+from scanssc_core.data.synthetic.scene import street_scene
+from scanssc_core.data.synthetic.sequence import SyntheticSequence
+from scanssc_core.stereo.row_alignment import RowAlignmentMonitor, measure_row_offset
+
+
+def knocked(rgb, shift_px=0.0, roll_deg=0.0):
+    """The image of a camera that was pitched and rolled: moved down, turned anticlockwise about its middle."""
+    height, width = rgb.shape[:2]
+    matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), roll_deg, 1.0)
+    matrix[1, 2] += shift_px
+    return cv2.warpAffine(rgb, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
+
+
+@pytest.fixture(scope="module")
+def real_frames(kitti_mini):
+    return [next(iter(open_sequence(kitti_mini / "sequences" / name))) for name in ("00", "03", "06")]
+
+
+def test_rows_of_real_pairs_agree(real_frames):
+    for frame in real_frames:
+        offset = measure_row_offset(frame.left_rgb, frame.right_rgb)
+        assert offset.worst_px < 0.6 and offset.num_tracks > 60
+
+
+@pytest.mark.parametrize("shift_px", [-6.0, -1.5, 2.0, 10.0])
+def test_a_known_shift_of_real_images_is_measured_to_a_tenth_of_a_pixel(real_frames, shift_px):
+    for frame in real_frames:
+        before = measure_row_offset(frame.left_rgb, frame.right_rgb)
+        after = measure_row_offset(frame.left_rgb, knocked(frame.right_rgb, shift_px))
+        assert after.center_px - before.center_px == pytest.approx(shift_px, abs=0.1)
+        assert after.edge_px == pytest.approx(before.edge_px, abs=0.15)
+
+
+@pytest.mark.parametrize("roll_deg", [-0.5, 0.2])
+def test_a_known_roll_of_real_images_is_measured_at_the_edges(real_frames, roll_deg):
+    for frame in real_frames:
+        before = measure_row_offset(frame.left_rgb, frame.right_rgb)
+        after = measure_row_offset(frame.left_rgb, knocked(frame.right_rgb, roll_deg=roll_deg))
+        expected_px = -math.radians(roll_deg) * frame.left_rgb.shape[1] / 2
+        assert after.edge_px - before.edge_px == pytest.approx(expected_px, rel=0.1)
+        assert after.worst_px > 1.0
+
+
+def test_rows_of_a_rendered_pair_agree_exactly():
+    frame, _ = SyntheticSequence(street_scene(seed=1), num_frames=1).frame(0)
+    assert measure_row_offset(frame.left_rgb, frame.right_rgb).worst_px < 0.1
+    shifted = measure_row_offset(frame.left_rgb, knocked(frame.right_rgb, 3.0))
+    assert shifted.center_px == pytest.approx(3.0, abs=0.1)
+
+
+def test_images_without_texture_or_of_other_scenes_give_no_measurement():
+    rng = np.random.default_rng(0)
+    grey = np.full((100, 300, 3), 90, np.uint8)
+    noise = [rng.integers(0, 255, (100, 300, 3), dtype=np.uint8) for _ in range(2)]
+    assert measure_row_offset(grey, grey) is None
+    assert measure_row_offset(*noise) is None
+
+
+def test_monitor_takes_the_median_of_every_nth_pair():
+    frame, _ = SyntheticSequence(street_scene(seed=1), num_frames=1).frame(0)
+    monitor = RowAlignmentMonitor(period=2, window=5, min_measurements=3)
+    good, bad = frame.right_rgb, knocked(frame.right_rgb, 4.0)
+    for is_bad in (False, True, True, True):  # measured: the first and the third
+        monitor.add(frame.left_rgb, bad if is_bad else good)
+    assert monitor.result() is None
+    monitor.add(frame.left_rgb, bad)
+    assert monitor.result().center_px == pytest.approx(4.0, abs=0.1)
