@@ -7,6 +7,7 @@ import typer
 import scanssc_core
 from scanssc_core.cli.bag import bag_app
 from scanssc_core.cli.checkpoint import checkpoint_app
+from scanssc_core.cli.data import data_app
 from scanssc_core.cli.info import info
 from scanssc_core.cli.predict import predict
 from scanssc_core.cli.view import view
@@ -18,6 +19,7 @@ app = typer.Typer(
 )
 app.add_typer(bag_app, name="bag")
 app.add_typer(checkpoint_app, name="checkpoint")
+app.add_typer(data_app, name="data")
 app.command()(info)
 app.command()(predict)
 app.command()(view)
