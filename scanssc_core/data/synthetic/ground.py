@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _STEEPEST = 0.16
-_STEPS = 36
+_STEPS = 24
 _FARTHEST_M = 160.0
 
 

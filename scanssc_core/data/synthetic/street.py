@@ -21,11 +21,11 @@ _BEYOND_M = 64.0
 _SIDE_M = 34.0
 
 _GROUND_COLORS = {
-    "road": (0.235, 0.235, 0.245),
-    "parking": (0.30, 0.29, 0.28),
-    "sidewalk": (0.40, 0.385, 0.37),
-    "terrain": (0.20, 0.245, 0.085),
-    "other-ground": (0.34, 0.33, 0.30),
+    "road": (0.32, 0.32, 0.325),
+    "parking": (0.39, 0.38, 0.37),
+    "sidewalk": (0.50, 0.485, 0.465),
+    "terrain": (0.235, 0.265, 0.115),
+    "other-ground": (0.44, 0.42, 0.38),
 }
 
 
@@ -370,7 +370,7 @@ class _StreetMaker:
         for s in np.arange(-_BEHIND_M + rng.uniform(0, 30), self.stop_m, rng.uniform(22, 40)):
             if not self._crosses(s, side.sign, 1.5) and rng.random() < (0.7 if side.sidewalk_m else 0.35):
                 objects.add_lamp(self._at(s, side.sign * (strip + 0.2), 0 if side.sign < 0 else np.pi), rng.uniform(0.5, 1.8))
-        for s in np.arange(-_BEHIND_M + rng.uniform(0, 25), self.stop_m, rng.uniform(14, 40)):
+        for s in np.arange(-_BEHIND_M + rng.uniform(0, 25), self.stop_m, rng.uniform(18, 60)):
             if not self._crosses(s, side.sign, 0.5):
                 objects.add_sign(self._at(s, side.sign * (strip + rng.uniform(-0.1, 0.4)), rng.normal(0, 0.15) + (np.pi if rng.random() < 0.3 else 0)))
         for crossing, half, which in self.crossings:

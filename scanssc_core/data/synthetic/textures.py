@@ -1,11 +1,16 @@
 """Colours of surfaces as functions of place: what makes a synthetic wall look like a wall, and match like one."""
 
+from functools import cache
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 _TABLE_SIZE = 256
 _ROW = 4096
+_LEAF_CELL_M = 0.05
+_LEAF_CELLS = 128
+_LEAF_GAP_SHARE = 0.40
 _WAVELENGTHS_M = (3.1, 1.6, 0.7, 0.3, 0.13, 0.055, 0.024)
 
 
@@ -21,10 +26,13 @@ _LATTICE = _lattice()
 def lattice_noise(s: NDArray, t: NDArray) -> NDArray:
     """(N,) float32 noise in 0..1 at (N,) places, random at integers and linear between them."""
     size = s.size
-    rows = -(-size // _ROW)
-    places = np.zeros((2, rows * _ROW), np.float32)
-    places[0, :size], places[1, :size] = np.mod(s, _TABLE_SIZE), np.mod(t, _TABLE_SIZE)
-    columns, lines = places.reshape(2, rows, _ROW)
+    width = min(size, _ROW)
+    rows = -(-size // max(width, 1))
+    places = np.zeros((2, rows * width), np.float32)
+    places[0, :size], places[1, :size] = s, t
+    # Faster than np.mod, and as good: the table repeats.
+    places -= _TABLE_SIZE * np.floor(places * np.float32(1 / _TABLE_SIZE))
+    columns, lines = places.reshape(2, rows, width)
     return cv2.remap(_LATTICE, columns, lines, cv2.INTER_LINEAR).reshape(-1)[:size]
 
 
@@ -54,17 +62,29 @@ def is_hole(material: str, local_points: NDArray, half_size_m: NDArray, seed: in
     if material == "spokes":
         radius = np.sqrt((x / half_size_m[0]) ** 2 + (z / half_size_m[2]) ** 2)
         return radius < 0.78
-    # Leaves in clusters of about a hand and of about an arm.
-    shift = 11.7 * seed
-    fine = _solid_noise(x / 0.13 + shift, y / 0.13, z / 0.13 - shift)
-    coarse = _solid_noise(x / 0.5 - shift, y / 0.5, z / 0.5 + shift)
-    return 0.55 * fine + 0.45 * coarse > 0.535
+    table = _leaf_gaps()
+    cells = (local_points * np.float32(1 / _LEAF_CELL_M) + np.float32(4096 + 37.7 * (seed % 97))).astype(np.int32)
+    x, y, z = cells & (_LEAF_CELLS - 1)
+    return table[(x * _LEAF_CELLS + y) * _LEAF_CELLS + z]
 
 
-def _solid_noise(x: NDArray, y: NDArray, z: NDArray) -> NDArray:
-    """(N,) noise in 0..1 that varies along every direction: the mean of three planes of it."""
-    mean = (lattice_noise(x + 0.3 * z, y) + lattice_noise(y + 0.3 * x + 57, z) + lattice_noise(z + 0.3 * y, x + 91)) / 3
-    return np.clip(0.5 + 1.6 * (mean - 0.5), 0, 1)
+@cache
+def _leaf_gaps() -> NDArray:
+    """(128 * 128 * 128,) bool: gaps between leaves, in clusters of about a hand and of about an arm; repeats."""
+    rng = np.random.default_rng(11)
+    total = np.zeros((_LEAF_CELLS,) * 3, np.float32)
+    for width, weight in ((2, 0.6), (9, 1.0)):
+        noise = rng.standard_normal(total.shape, np.float32)
+        for axis in range(3):
+            for _ in range(2):
+                noise = _box_sum(noise, width, axis)
+        total += weight * noise / noise.std()
+    return (total > np.quantile(total, 1 - _LEAF_GAP_SHARE)).reshape(-1)
+
+
+def _box_sum(values: NDArray, width: int, axis: int) -> NDArray:
+    """Sum of `width` neighbours along an axis that closes on itself."""
+    return sum(np.roll(values, shift, axis) for shift in range(width))
 
 
 def paint(material: str, color: NDArray, s_m: NDArray, t_m: NDArray, noise: NDArray, size_m: NDArray) -> NDArray:
@@ -108,15 +128,15 @@ def paint(material: str, color: NDArray, s_m: NDArray, t_m: NDArray, noise: NDAr
 #: How strongly each material follows the noise.
 CONTRAST = {
     "plain": 0.35,
-    "facade": 0.22,
-    "bricks": 0.35,
+    "facade": 0.10,
+    "bricks": 0.2,
     "roof": 0.45,
     "foliage": 1.15,
     "planks": 0.5,
     "bars": 0.3,
     "spokes": 0.3,
     "bark": 0.9,
-    "car": 0.12,
-    "glass": 0.5,
+    "car": 0.06,
+    "glass": 0.35,
     "sign": 0.1,
 }
