@@ -1,11 +1,13 @@
 """The ground: a height field with a class and a colour at every place, as rasters over the world's x and y."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+_ROW = 1024  # cv2.remap takes no lines of any length
 _STEEPEST = 0.16
 _STEPS = 24
 _FARTHEST_M = 160.0
@@ -78,3 +80,13 @@ class Ground:
         columns = ((x - self.corner_m[0]) / self.cell_m - 0.5).astype(np.float32)
         rows = ((y - self.corner_m[1]) / self.cell_m - 0.5).astype(np.float32)
         return cv2.remap(raster, columns, rows, interpolation, borderMode=cv2.BORDER_REPLICATE)
+
+
+def sample_places(sampler: Callable[[NDArray, NDArray], NDArray], points: NDArray) -> NDArray:
+    """(N, ...) of one of the ground's samplers at (2 or 3, N) places."""
+    count = points.shape[1]
+    x, y = np.pad(points[:2], ((0, 0), (0, -count % _ROW))).reshape(2, -1, _ROW)
+    if not count:
+        return sampler(np.zeros((1, 1)), np.zeros((1, 1)))[0, :0]
+    sampled = sampler(x, y)
+    return sampled.reshape(-1, *sampled.shape[2:])[:count]

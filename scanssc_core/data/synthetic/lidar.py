@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scanssc_core.data.synthetic.caster import GROUND, cast
+from scanssc_core.data.synthetic.ground import sample_places
 from scanssc_core.data.synthetic.rays import LidarRays
 from scanssc_core.data.synthetic.scene import Scene
 from scanssc_core.geometry import VoxelGridSpec, invert_transform
@@ -51,9 +52,9 @@ def sweep(scene: Scene, T_world_velo: NDArray, elevations_rad: NDArray, num_azim
     is_hit = (range_m < _MAX_RANGE_M) & (range_m > _MIN_RANGE_M)
     points = rays.origin[:, None] + rays.directions[:, is_hit] * range_m[is_hit]
     index = solid_index[is_hit]
-    class_ids = np.where(index == GROUND, 0, np.append(scene.class_ids, 0)[index]).astype(np.uint8)
+    class_ids = scene.solid_classes[index]
     is_ground = index == GROUND
-    class_ids[is_ground] = _on_rows(scene.ground.class_at, points[:, is_ground])
+    class_ids[is_ground] = sample_places(scene.ground.class_at, points[:, is_ground])
     return Sweep(T_world_velo, elevations_rad, range_m, points, class_ids)
 
 
@@ -147,12 +148,6 @@ def _fill_ground(scene: Scene, labels: NDArray, is_observed: NDArray, T_world_ve
     fits = (labels[x, y, z] == FREE) & (is_observed[x, y, z] | is_observed[x, y, z + 1])
     x, y, z = x[fits], y[fits], z[fits]
     labels[x, y, z] = scene.ground.class_at(world[0], world[1])[x, y]
-
-
-def _on_rows(function, points: NDArray) -> NDArray:
-    count = points.shape[1]
-    padded = np.pad(points[:2], ((0, 0), (0, -count % 1024))).reshape(2, -1, 1024)
-    return function(padded[0], padded[1]).reshape(-1)[:count]
 
 
 def kitti_sweep(scene: Scene, T_world_velo: NDArray, rng: np.random.Generator) -> NDArray:

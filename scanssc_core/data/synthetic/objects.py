@@ -185,7 +185,7 @@ def add_tree(b: Builder, radius_m: float, trunk_m: float, num_clumps: int) -> No
     for _ in range(num_clumps):
         direction = b.rng.normal(0, 1, 3)
         direction *= b.rng.uniform(0.4, 0.85) / np.linalg.norm(direction) * radius_m
-        size = b.rng.uniform(0.6, 1.0) * radius_m
+        size = b.rng.uniform(0.5, 0.9) * radius_m
         color = tuple(np.clip(leaf * b.rng.uniform(0.7, 1.35) + b.rng.normal(0, 0.012, 3), 0.02, 1))
         at = (direction[0], direction[1], middle + 0.8 * direction[2])
         b.add(Ellipsoid, "vegetation", "foliage", at, (size, size, 0.8 * size), color, b.rng.uniform(0, 3))
@@ -237,7 +237,7 @@ def add_fence(b: Builder, length_m: float, height_m: float, kind: str) -> None:
 def add_lamp(b: Builder, reach_m: float) -> None:
     """A street lamp whose arm reaches towards y > 0."""
     height, grey = b.rng.uniform(5.0, 8.5), b.rng.uniform(0.35, 0.55)
-    b.add(Cylinder, "pole", "plain", (0, 0, height / 2 - 0.2), (0.16, 0.16, height + 0.4), (grey, grey, grey))
+    b.add(Cylinder, "pole", "plain", (0, 0, height / 2 - 0.2), (0.2, 0.2, height + 0.4), (grey, grey, grey))
     b.add(Box, "pole", "plain", (0, reach_m / 2, height), (0.10, reach_m, 0.10), (grey, grey, grey))
     b.add(Box, "pole", "plain", (0, reach_m, height - 0.02), (0.3, 0.7, 0.12), (0.6, 0.6, 0.6))
 
@@ -245,7 +245,7 @@ def add_lamp(b: Builder, reach_m: float) -> None:
 def add_sign(b: Builder) -> None:
     """A traffic sign on its post, facing x."""
     low = b.rng.uniform(1.9, 2.4)
-    b.add(Cylinder, "pole", "plain", (0, 0, low / 2), (0.09, 0.09, low + 0.6), (0.5, 0.5, 0.5))
+    b.add(Cylinder, "pole", "plain", (0, 0, low / 2), (0.1, 0.1, low + 0.6), (0.5, 0.5, 0.5))
     wide = b.rng.uniform(0.55, 0.75)
     color = b.pick(((0.70, 0.05, 0.06), (0.08, 0.20, 0.55), (0.80, 0.62, 0.05), (0.75, 0.75, 0.75)))
     b.add(Box, "traffic-sign", "sign", (-0.07, 0, low + wide / 2), (0.05, wide, wide), color)

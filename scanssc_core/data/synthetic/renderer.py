@@ -8,14 +8,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scanssc_core.data.synthetic.caster import GROUND, cast
+from scanssc_core.data.synthetic.ground import sample_places
 from scanssc_core.data.synthetic.rays import PinholeRays, SunRays
 from scanssc_core.data.synthetic.scene import Scene
 from scanssc_core.data.synthetic.solids import Box, Cylinder, Ellipsoid
-from scanssc_core.data.synthetic.textures import CONTRAST, lattice_noise, paint, surface_noise
+from scanssc_core.data.synthetic.textures import CONTRAST, lattice_noise, leaf_noise, paint, surface_noise
 from scanssc_core.geometry import PinholeCamera
 
 _SHADOW_CELL_M = 0.12
 _HAZE = np.array([0.80, 0.86, 0.93])
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """What a camera sees.
+
+    Attributes:
+        rgb: (H, W, 3) uint8.
+        depth_m: (H, W) float32 along the optical axis, 0 = sky.
+        class_ids: (H, W) uint8, FREE = sky.
+    """
+
+    rgb: NDArray
+    depth_m: NDArray
+    class_ids: NDArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,15 +46,8 @@ class Renderer:
     scene: Scene
     has_shadows: bool = True
 
-    def render(self, camera: PinholeCamera, T_world_cam: NDArray) -> tuple[NDArray, NDArray]:
-        """Render one image.
-
-        Args:
-            camera: intrinsics.
-            T_world_cam: (4, 4) optical frame -> world.
-        Returns:
-            (H, W, 3) uint8 RGB and (H, W) float32 depth along the optical axis, metres, 0 = sky.
-        """
+    def render(self, camera: PinholeCamera, T_world_cam: NDArray) -> View:
+        """Render one image of a camera at a pose (optical frame -> world)."""
         rays = PinholeRays(camera, T_world_cam)
         depth, solid_index = cast(self.scene, rays)
         is_sky = ~np.isfinite(depth)
@@ -48,6 +57,8 @@ class Renderer:
 
         is_ground = (solid_index == GROUND) & ~is_sky
         points = rays.origin[:, None] + rays.directions[:, is_ground] * depth[is_ground]
+        class_ids = self.scene.solid_classes[solid_index]
+        class_ids[is_ground] = sample_places(self.scene.ground.class_at, points)
         color = self._paint_ground(points, depth[is_ground], rays.directions[2, is_ground], camera)
         image[:, is_ground] = color * self._light(points, np.array([[0.0], [0.0], [1.0]]))
 
@@ -64,7 +75,7 @@ class Renderer:
         # The lens is not sharper than a pixel: edges of single rays would be.
         image = cv2.GaussianBlur(np.ascontiguousarray(image.transpose(1, 2, 0)), (3, 3), 0.55)
         rgb = (np.clip(_tone(image * self.scene.light.exposure), 0, 1) * 255 + 0.5).astype(np.uint8)
-        return rgb, depth
+        return View(rgb, depth, class_ids)
 
     @cached_property
     def _shadow_map(self) -> tuple[SunRays, NDArray]:
@@ -114,9 +125,7 @@ class Renderer:
 
     def _paint_ground(self, points: NDArray, depth: NDArray, down: NDArray, camera: PinholeCamera) -> NDArray:
         """(3, N) RGB of ground points before light."""
-        count = len(depth)
-        padded = np.pad(points[:2], ((0, 0), (0, -count % 1024))).reshape(2, -1, 1024)
-        base = self.scene.ground.color_at(padded[0], padded[1]).reshape(-1, 3)[:count].T
+        base = sample_places(self.scene.ground.color_at, points).T
         # Seen at a grazing angle a pixel is long on the ground: that decides which wavelengths show.
         footprint_m = depth / camera.fx / np.sqrt(np.clip(-down, 1e-3, 1))
         noise = surface_noise(points[0], points[1], footprint_m)
@@ -155,18 +164,19 @@ class Renderer:
         s_m = np.where(is_round, np.arctan2(local[1], local[0]) * np.maximum(radius, 0.1), s_m).astype(np.float32)
         t_m = np.where(is_round, local[2], t_m).astype(np.float32)
         is_leaf = np.repeat([s.material == "foliage" for s in visible], repeats)
-        s_m[is_leaf] = 0.8 * local[0, is_leaf] + 0.6 * local[1, is_leaf]
-        t_m[is_leaf] = local[2, is_leaf] + 0.5 * local[1, is_leaf] - 0.4 * local[0, is_leaf]
         is_sign = np.repeat([s.material == "sign" for s in visible], repeats)
         s_m[is_sign] = local[1, is_sign]
         noise = surface_noise(s_m, t_m, footprint_m.astype(np.float32), seed)
 
+        is_fine = np.clip(0.12 / footprint_m - 0.5, 0, 1)
+        leaves = 0.8 * is_fine * leaf_noise(local, seed + 5, 0.05) + 0.6 * leaf_noise(local, seed, 0.16)
         painted = np.empty_like(local)
         materials = np.repeat([s.material for s in visible], repeats)
         for material in CONTRAST:
             mask = materials == material
             if mask.any():
-                painted[:, mask] = paint(material, color[:, mask], s_m[mask], t_m[mask], noise[mask], size[:, mask])
+                place = (s_m[mask], t_m[mask])
+                painted[:, mask] = paint(material, color[:, mask], place, noise[mask], leaves[mask], size[:, mask])
         # Leaves catch light from all sides, and less of it the deeper they sit.
         world_normals = np.stack([cos * normals[0] - sin * normals[1], sin * normals[0] + cos * normals[1], normals[2]])
         world_normals[:, is_leaf] = world_normals[:, is_leaf] * 0.6 + np.array([[0.0], [0.0], [0.4]])

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from scanssc_core.data.synthetic.ground import Ground
 from scanssc_core.data.synthetic.solids import Box, Solid
-from scanssc_core.labels import SEMANTIC_KITTI
+from scanssc_core.labels import FREE, SEMANTIC_KITTI
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,9 @@ class Scene:
         return np.array([solid.bounding_corners() for solid in self.solids]).reshape(-1, 8, 3)
 
     @cached_property
-    def class_ids(self) -> NDArray:
-        """(N,) uint8 class id of each solid."""
-        return np.array([SEMANTIC_KITTI.id_of(solid.class_name) for solid in self.solids], np.uint8)
+    def solid_classes(self) -> NDArray:
+        """(N + 1,) uint8 class id of each solid; index -1, the ground's in place of a solid's, is FREE."""
+        return np.array([*(SEMANTIC_KITTI.id_of(solid.class_name) for solid in self.solids), FREE], np.uint8)
 
 
 def wall_scene(distance_m: float) -> Scene:

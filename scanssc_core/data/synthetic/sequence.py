@@ -1,7 +1,7 @@
 """A drive through a scene: stereo frames, exact depth, sweeps and voxel labels. A StereoSequence."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scanssc_core.data.sequence import StereoFrame
 from scanssc_core.data.synthetic.lidar import Sweep, survey_sweep, visible, vote
 from scanssc_core.data.synthetic.path import RoadPath
-from scanssc_core.data.synthetic.renderer import Renderer
+from scanssc_core.data.synthetic.renderer import Renderer, View
 from scanssc_core.data.synthetic.rigs import KITTI_RIGS, LIDAR_HEIGHT_M, KittiRig
 from scanssc_core.data.synthetic.scene import Scene
 from scanssc_core.data.synthetic.street import make_street
@@ -123,19 +123,25 @@ class SyntheticSequence:
     def _renderer(self) -> Renderer:
         return Renderer(self.scene)
 
-    def frame(self, index: int) -> tuple[StereoFrame, NDArray]:
-        """The pair, and the exact (H, W) float32 depth of its left image in metres, 0 = sky."""
+    def views(self, index: int) -> tuple[View, View]:
+        """What the left and the right camera see at a frame."""
         stereo = self.rig.stereo
         T_world_left = self.pose(index) @ invert_transform(self.rig.T_left_velo)
         T_left_right = np.eye(4)
         T_left_right[0, 3] = stereo.baseline_m
-        left_rgb, depth_m = self._renderer.render(stereo.left, T_world_left)
-        right_rgb, _ = self._renderer.render(stereo.left, T_world_left @ T_left_right)
-        if self.noise:
-            rng = np.random.default_rng((self.seed, 4, index))
-            left_rgb, right_rgb = (_add_noise(image, self.noise, rng) for image in (left_rgb, right_rgb))
+        left = self._renderer.render(stereo.left, T_world_left)
+        right = self._renderer.render(stereo.left, T_world_left @ T_left_right)
+        if not self.noise:
+            return left, right
+        rng = np.random.default_rng((self.seed, 4, index))
+        left, right = (replace(view, rgb=_add_noise(view.rgb, self.noise, rng)) for view in (left, right))
+        return left, right
+
+    def frame(self, index: int) -> tuple[StereoFrame, NDArray]:
+        """The pair, and the exact (H, W) float32 depth of its left image in metres, 0 = sky."""
+        left, right = self.views(index)
         stamp_ns = round(index / self.rate_hz * 1e9)
-        return StereoFrame(left_rgb, right_rgb, stereo, self.rig.T_left_velo, stamp_ns), depth_m
+        return StereoFrame(left.rgb, right.rgb, self.rig.stereo, self.rig.T_left_velo, stamp_ns), left.depth_m
 
     def truth(self, index: int, grid: VoxelGridSpec) -> FrameTruth:
         """Voxel labels around the LiDAR at a frame, as the sweeps of the drive up to 51 m ahead see them."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from scanssc_core.data.synthetic.textures import is_hole
+from scanssc_core.data.synthetic.textures import OPEN_MATERIALS, is_hole
 
 _NO_HIT = np.float32(np.inf)
 
@@ -72,7 +72,7 @@ class Solid(ABC):
                 (local_origin.T / half).T, local_directions / half.reshape((3,) + (1,) * (directions.ndim - 1))
             )
             hit = np.where((enter <= leave) & (enter > 0), enter, _NO_HIT)
-        if self.material not in ("foliage", "bars", "spokes"):
+        if self.material not in OPEN_MATERIALS:
             return hit
         is_hit = np.isfinite(hit)
         if not is_hit.any():

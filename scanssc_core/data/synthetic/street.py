@@ -64,13 +64,13 @@ class _Kind:
 
 
 _KINDS = {
-    "residential": _Kind((2.7, 4.0), 0.45, 0.25, 0.95, (1.5, 7.0), 0.85, 0.75, (2, 3), 0.30, 0.55, (0.42, 0.28, 0.14), 0.1, 0.5),
-    "suburb": _Kind((3.0, 4.5), 0.25, 0.55, 0.85, (4.0, 12.0), 0.70, 0.85, (1, 2), 0.45, 0.30, (0.50, 0.25, 0.10), 0.3, 0.3),
-    "avenue": _Kind((3.6, 5.5), 0.50, 0.80, 1.00, (3.0, 10.0), 0.70, 0.40, (3, 4), 0.85, 0.45, (0.40, 0.20, 0.10), 0.2, 0.6),
-    "country": _Kind((3.0, 5.5), 0.05, 1.00, 0.25, (8.0, 16.0), 0.12, 0.90, (1, 2), 0.45, 0.03, (0.30, 0.25, 0.00), 0.8, 0.1),
-    "town": _Kind((2.8, 4.5), 0.60, 0.05, 1.00, (0.0, 1.2), 0.95, 0.45, (3, 4), 0.12, 0.60, (0.10, 0.10, 0.05), 0.0, 1.0),
+    "residential": _Kind((2.7, 4.0), 0.28, 0.20, 0.97, (1.5, 7.0), 0.90, 0.75, (2, 3), 0.30, 0.72, (0.40, 0.32, 0.16), 0.1, 0.5),
+    "suburb": _Kind((3.0, 4.5), 0.16, 0.45, 0.90, (3.0, 10.0), 0.80, 0.85, (1, 2), 0.45, 0.42, (0.42, 0.34, 0.12), 0.3, 0.3),
+    "avenue": _Kind((3.6, 5.5), 0.35, 0.80, 1.00, (3.0, 9.0), 0.80, 0.40, (3, 4), 0.85, 0.60, (0.36, 0.28, 0.10), 0.2, 0.6),
+    "country": _Kind((3.0, 5.5), 0.03, 1.00, 0.35, (6.0, 14.0), 0.25, 0.90, (1, 2), 0.45, 0.05, (0.30, 0.35, 0.00), 0.8, 0.1),
+    "town": _Kind((2.8, 4.5), 0.50, 0.05, 1.00, (0.0, 1.2), 0.95, 0.45, (3, 4), 0.12, 0.75, (0.10, 0.10, 0.05), 0.0, 1.0),
 }  # fmt: skip
-_KIND_SHARES = {"residential": 0.32, "suburb": 0.23, "avenue": 0.14, "country": 0.23, "town": 0.08}
+_KIND_SHARES = {"residential": 0.36, "suburb": 0.23, "avenue": 0.15, "country": 0.16, "town": 0.10}
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ class _StreetMaker:
         rng, kind = self.rng, self.kind
         parking = float(rng.uniform(2.0, 2.6)) if rng.random() < kind.parking else 0.0
         verge = float(rng.uniform(0.8, 3.5)) if rng.random() < kind.verge else 0.0
-        walk = float(rng.uniform(1.4, 3.4)) if rng.random() < kind.sidewalk else 0.0
+        walk = float(rng.uniform(1.6, 3.8)) if rng.random() < kind.sidewalk else 0.0
         return _Side(sign, parking, verge, walk, self.half_m)
 
     def _crossings(self) -> list[tuple[float, float, int]]:
@@ -178,7 +178,7 @@ class _StreetMaker:
         s = -_BEHIND_M + float(rng.uniform(0, 5))
         while s < self.stop_m:
             stop = s + float(rng.uniform(9, 19))
-            ground = str(rng.choice(["terrain", "sidewalk", "parking", "other-ground"], p=[0.81, 0.10, 0.03, 0.06]))
+            ground = str(rng.choice(["terrain", "sidewalk", "parking", "other-ground"], p=[0.62, 0.24, 0.04, 0.10]))
             if kind is _KINDS["town"]:
                 ground = str(rng.choice(["sidewalk", "other-ground", "terrain"], p=[0.7, 0.12, 0.18]))
             pick = rng.random()
@@ -366,9 +366,9 @@ class _StreetMaker:
             for s in np.arange(-_BEHIND_M + rng.uniform(0, spacing), self.stop_m, spacing):
                 if not self._crosses(s, side.sign, 3) and rng.random() < 0.85:
                     grown = radius * rng.uniform(0.8, 1.2)
-                    objects.add_tree(self._at(s, side.sign * strip, rng.uniform(0, 6)), grown, rng.uniform(1.7, 2.8), 13)
-        for s in np.arange(-_BEHIND_M + rng.uniform(0, 30), self.stop_m, rng.uniform(22, 40)):
-            if not self._crosses(s, side.sign, 1.5) and rng.random() < (0.7 if side.sidewalk_m else 0.35):
+                    objects.add_tree(self._at(s, side.sign * strip, rng.uniform(0, 6)), grown, rng.uniform(1.7, 2.8), 16)
+        for s in np.arange(-_BEHIND_M + rng.uniform(0, 30), self.stop_m, rng.uniform(15, 30)):
+            if not self._crosses(s, side.sign, 1.5) and rng.random() < (0.85 if side.sidewalk_m else 0.45):
                 objects.add_lamp(self._at(s, side.sign * (strip + 0.2), 0 if side.sign < 0 else np.pi), rng.uniform(0.5, 1.8))
         for s in np.arange(-_BEHIND_M + rng.uniform(0, 25), self.stop_m, rng.uniform(18, 60)):
             if not self._crosses(s, side.sign, 0.5):
@@ -376,7 +376,7 @@ class _StreetMaker:
         for crossing, half, which in self.crossings:
             if which in (0, side.sign) and rng.random() < 0.6:
                 objects.add_sign(self._at(crossing - half - 1.5, side.sign * (self.half_m + 1.2)))
-        if rng.random() < 0.25:
+        if rng.random() < 0.35:
             for s in np.arange(rng.uniform(0, 20), self.stop_m, 1.8)[: rng.integers(3, 14)]:
                 if not self._crosses(s, side.sign, 1):
                     objects.add_post(self._at(s, side.sign * strip))
@@ -411,7 +411,19 @@ class _StreetMaker:
             objects.add_house(b, house_width, float(rng.uniform(8, 12)), 2.9 * storeys + 0.4, rng.random() < kind.gable)
         elif parcel.house == "garage":
             objects.add_garage(self._at(middle, side.sign * front, turn), min(width - 1, 9.0))
-        if parcel.driveway and parcel.front_m > 4.5 and rng.random() < 0.35:
+        if rng.random() < 0.5:  # the next street's houses
+            far = front + float(rng.uniform(19, 26))
+            size = (float(rng.uniform(8, 14)), 9.0, float(rng.uniform(4, 9)))
+            objects.add_house(self._at(middle + float(rng.normal(0, 3)), side.sign * far, turn), *size, rng.random() < 0.7)
+        if parcel.house != "none" and rng.random() < 0.6:  # the end of the garden
+            length = width / 2
+            for piece in (-0.5, 0.5):
+                b = self._at(middle + piece * length, side.sign * (front + 15.0), turn)
+                if rng.random() < 0.5:
+                    objects.add_fence(b, length, float(rng.uniform(1.0, 1.7)), str(rng.choice(["planks", "bricks"])))
+                else:
+                    objects.add_hedge(b, length, float(rng.uniform(1.2, 2.4)), 1.2)
+        if parcel.driveway and parcel.front_m > 4.5 and rng.random() < 0.6:
             objects.add_car(self._at(parcel.start_m + 2.0, side.sign * (side.yard_m + parcel.front_m / 2), np.pi / 2))
         self._boundary(side, parcel, turn)
         self._garden(side, parcel, int(rng.integers(2, 10)) if parcel.ground == "terrain" else 0)
@@ -439,10 +451,10 @@ class _StreetMaker:
                 objects.add_fence(self._at(middle, line, turn), long, min(tall, 1.5), fence_kind)
             elif pick < hedge + fence + wall:
                 objects.add_fence(self._at(middle, line, turn), long, min(tall, 1.3), "bricks")
-        if rng.random() < 0.5 and parcel.front_m > 3:  # between neighbours
+        if rng.random() < 0.75 and parcel.front_m > 2.5:  # between neighbours
             middle = side.yard_m + 0.6 + parcel.front_m / 2
             b = self._at(parcel.stop_m, side.sign * middle, np.pi / 2)
-            if rng.random() < 0.6:
+            if rng.random() < 0.45:
                 objects.add_hedge(b, parcel.front_m, tall, thick)
             else:
                 objects.add_fence(b, parcel.front_m, min(tall, 1.6), fence_kind)
@@ -459,7 +471,7 @@ class _StreetMaker:
             if pick < 0.62:
                 objects.add_bush(b, float(rng.uniform(0.6, 1.6)))
             elif pick < 0.86:
-                objects.add_tree(b, float(rng.uniform(1.2, 2.6)), float(rng.uniform(0.6, 1.8)), 11)
+                objects.add_tree(b, float(rng.uniform(1.2, 2.6)), float(rng.uniform(0.6, 1.8)), 13)
             else:
                 objects.add_conifer(b, float(rng.uniform(1.0, 2.0)), float(rng.uniform(4, 9)))
 
@@ -489,7 +501,7 @@ class _StreetMaker:
     def _traffic(self) -> None:
         """Vehicles and riders on the road, none where the car itself drives."""
         rng = self.rng
-        for s in np.arange(rng.uniform(5, 40), self.stop_m, rng.uniform(28, 75)):
+        for s in np.arange(rng.uniform(5, 40), self.stop_m, rng.uniform(24, 65)):
             pick, left = rng.random(), self.half_m * 0.5
             b = self._at(float(s), left, np.pi)
             if pick < 0.72:
@@ -500,5 +512,13 @@ class _StreetMaker:
                 objects.add_truck(b)
             else:
                 objects.add_motorcycle(b, "motorcyclist")
+        for crossing, _, which in self.crossings:  # parked in the streets that cross
+            for sign in (-1, 1):
+                if which not in (0, sign):
+                    continue
+                for out in np.arange(self.half_m + 7, 28, 6.5):
+                    if rng.random() < 0.35:
+                        turn = np.pi / 2 + rng.normal(0, 0.03)
+                        objects.add_car(self._at(crossing + rng.choice([-1.6, 1.6]), sign * out, turn))
         for _ in range(rng.poisson(self.stop_m / 110)):
             objects.add_bicycle(self._at(rng.uniform(0, self.stop_m), self.half_m - 0.6, np.pi), "bicyclist")

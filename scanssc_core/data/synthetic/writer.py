@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 
 from scanssc_core.data.semantic_kitti import write_voxel_labels
 from scanssc_core.data.synthetic.lidar import kitti_sweep
+from scanssc_core.data.synthetic.renderer import View
 from scanssc_core.data.synthetic.sequence import SyntheticSequence
 from scanssc_core.files import write_file
 from scanssc_core.geometry import VoxelGridSpec
 
+#: Unit of depth_2/*.png, as in KITTI's depth maps.
+DEPTH_UNITS_PER_M = 256
 _GRID = VoxelGridSpec.semantic_kitti()
 #: Frames of one job: neighbours share a street, its shadows and most of the sweeps that label them.
 _FRAMES_PER_JOB = 10
@@ -75,21 +78,27 @@ def write_dataset(root: Path, spec: SynthSpec, workers: int, on_frame: Callable[
                 on_frame()
 
 
-def write_frame(folder: Path, drive: SyntheticSequence, index: int, with_truth: bool = True) -> None:
-    """Write the images of one frame and, last, what is true of it: a label file stands for a whole frame."""
-    frame, depth_m = drive.frame(index)
+def write_images(folder: Path, drive: SyntheticSequence, index: int) -> View:
+    """Write the pair of one frame; returns the left view."""
+    left, right = drive.views(index)
+    for camera, view in (("image_2", left), ("image_3", right)):
+        write_file(folder / camera / f"{index:06d}.png", _png(cv2.cvtColor(view.rgb, cv2.COLOR_RGB2BGR)))
+    return left
+
+
+def write_frame(folder: Path, drive: SyntheticSequence, index: int) -> None:
+    """Write one frame with all that is true of it; its label file comes last and stands for the whole frame."""
+    left = write_images(folder, drive, index)
     name = f"{index:06d}"
-    for camera, image in (("image_2", frame.left_rgb), ("image_3", frame.right_rgb)):
-        write_file(folder / camera / f"{name}.png", _png(cv2.cvtColor(image, cv2.COLOR_RGB2BGR)))
-    if not with_truth:
-        return
-    write_file(folder / "depth_2" / f"{name}.png", _png(np.minimum(depth_m * 256 + 0.5, 65535).astype(np.uint16)))
+    depth = np.minimum(left.depth_m * DEPTH_UNITS_PER_M + 0.5, 65535).astype(np.uint16)
+    write_file(folder / "depth_2" / f"{name}.png", _png(depth))
+    write_file(folder / "segmentation_2" / f"{name}.png", _png(left.class_ids))
     points = kitti_sweep(drive.scene, drive.pose(index), np.random.default_rng((drive.seed, 5, index)))
     write_file(folder / "velodyne" / f"{name}.bin", points.astype("<f4").tobytes())
     truth = drive.truth(index, _GRID)
-    inside = _GRID.points_to_indices(points[:, :3].astype(np.float64))
+    indices, is_inside = _GRID.points_to_indices(points[:, :3].astype(np.float64))
     is_hit = np.zeros(_GRID.shape, bool)
-    is_hit[tuple(inside[0][inside[1]].T)] = True
+    is_hit[tuple(indices[is_inside].T)] = True
     for suffix, mask in (("bin", is_hit), ("invalid", truth.is_invalid), ("occluded", truth.is_occluded)):
         write_file(folder / "voxels" / f"{name}.{suffix}", np.packbits(mask).tobytes())
     write_voxel_labels(_label_file(folder, index), truth.labels)
