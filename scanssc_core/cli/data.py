@@ -7,11 +7,13 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from scanssc_core.cli.data_synth import synth
 from scanssc_core.data.depth_maps import DepthSpec, write_depth_maps
 from scanssc_core.data.layout import SPLITS, Layout
 from scanssc_core.runtime.backends import STEREO_BACKENDS
 
 data_app = typer.Typer(help="Check data sets and write what they lack.", no_args_is_help=True)
+data_app.command()(synth)
 
 Root = Annotated[Path, typer.Argument(help="Folder of the data set, in its official layout.")]
 DatasetOption = Annotated[str, typer.Option(help=f"{' or '.join(SPLITS)}.")]
