@@ -8,6 +8,7 @@ import scanssc_core
 from scanssc_core.cli.ablate import ablate
 from scanssc_core.cli.bag import bag_app
 from scanssc_core.cli.checkpoint import checkpoint_app
+from scanssc_core.cli.data import data_app
 from scanssc_core.cli.info import info
 from scanssc_core.cli.predict import predict
 from scanssc_core.cli.train import train
@@ -20,7 +21,11 @@ app = typer.Typer(
 )
 app.add_typer(bag_app, name="bag")
 app.add_typer(checkpoint_app, name="checkpoint")
+<<<<<<< ours
 app.command()(ablate)
+=======
+app.add_typer(data_app, name="data")
+>>>>>>> theirs
 app.command()(info)
 app.command()(predict)
 app.command()(train)

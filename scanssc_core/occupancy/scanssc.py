@@ -10,7 +10,7 @@ from scanssc_core.checkpoint.published import load_model
 from scanssc_core.geometry import PinholeCamera
 from scanssc_core.image.preprocess import NetworkView
 from scanssc_core.labels import LABEL_SETS
-from scanssc_core.lift.camera_inputs import CameraInputs
+from scanssc_core.lift.camera_inputs import CameraInputs, camera_fields
 from scanssc_core.occupancy.interface import Occupancy
 
 # The published models were trained with KITTI's projection matrices, which are relative to camera 0. The depth net
@@ -58,16 +58,6 @@ class ScanSSCBackend:
         offset_m = np.array(_LEFT_FROM_CAM0_M[self._model.config.dataset])
         T_cam0_grid = T_cam_grid.copy()
         T_cam0_grid[:3, 3] -= offset_m
-        projection = np.eye(4)
-        projection[:3, :3] = camera.matrix
-        projection[:3, 3] = camera.matrix @ offset_m
-
-        def batch(array: NDArray) -> torch.Tensor:
-            return torch.from_numpy(np.ascontiguousarray(array)).float()[None].to(self._device)
-
-        return CameraInputs(
-            projection=batch(projection),
-            T_grid_cam=batch(np.linalg.inv(T_cam0_grid)),
-            image_rotation=batch(np.diag([view.scale, view.scale, 1.0])),
-            image_translation=batch(view.translation),
-        )
+        projection = camera.matrix @ np.column_stack([np.eye(3), offset_m])
+        fields = camera_fields(projection, np.linalg.inv(T_cam0_grid), view.scale, view.translation)
+        return CameraInputs(**{name: values[None].to(self._device) for name, values in fields.items()})

@@ -25,7 +25,7 @@ ALLOWED = {
     "occupancy": {"geometry", "labels", "image", "lift", "checkpoint"},
     "runtime": {"geometry", "labels", "stereo", "occupancy"},
     "render": {"geometry", "labels"},
-    "data": {"geometry", "labels", "files"},
+    "data": {"geometry", "labels", "files", "corrections", "image", "lift", "stereo", "runtime"},
     "losses": {"labels", "lift", "model"},
     "metrics": {"labels"},
     "train": {"labels", "files", "lift", "model", "scan", "checkpoint", "data", "losses", "metrics", "render"},
