@@ -21,11 +21,8 @@ app = typer.Typer(
 )
 app.add_typer(bag_app, name="bag")
 app.add_typer(checkpoint_app, name="checkpoint")
-<<<<<<< ours
-app.command()(ablate)
-=======
 app.add_typer(data_app, name="data")
->>>>>>> theirs
+app.command()(ablate)
 app.command()(info)
 app.command()(predict)
 app.command()(train)

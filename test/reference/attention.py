@@ -6,7 +6,7 @@ import torch
 
 
 def masked_attention_allowed(axis, query, key, length, margin=None, is_reversed=False):
-    """Whether a voxel may look at another on its line, by the paper's words. Reversed: as if near and far changed places."""
+    """Whether a voxel may look at another on its line, by the paper's words; reversed, near and far change places."""
     if axis == "width":
         far = lambda index: (length - 1) // 2 - min(index, length - 1 - index)  # noqa: E731
         num_free = (0.5 if margin is None else margin) * length / 2

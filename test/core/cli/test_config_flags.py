@@ -88,8 +88,8 @@ def test_every_field_of_a_run_has_a_flag_with_help():
             yield from names(value, f"{prefix}{field.name}_") if is_dataclass(value) else [f"{prefix}{field.name}"]
 
     run = RunConfig()
-    sections = ((run.train, ""), (run.data, ""), (run.augmentation, "augment_"), (run.loss, "loss_"), (run.model, "model_"))
-    expected = {name for config, prefix in sections for name in names(config, prefix)}
+    prefixes = {"train": "", "data": "", "augmentation": "augment_", "loss": "loss_", "model": "model_"}
+    expected = {name for section, prefix in prefixes.items() for name in names(getattr(run, section), prefix)}
     flags = config_flags()
     assert {flag.name for flag in flags} == expected - {"roots"} and len(flags) == len(expected) - 1
     assert all(flag.annotation.__metadata__[0].help for flag in flags)

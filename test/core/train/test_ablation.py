@@ -58,4 +58,5 @@ def test_table_has_mean_and_spread_over_seeds_and_an_interrupted_list_goes_on(tm
         "paper_iou": "45.90",
         "paper_miou": "16.32",
     }
-    assert "| tableD1.linear | 2 | 40.00 | 0.00 | 22.00 | 1.41 | 45.90 | 16.32 |" in (tmp_path / "ablation.md").read_text()
+    markdown = (tmp_path / "ablation.md").read_text()
+    assert "| tableD1.linear | 2 | 40.00 | 0.00 | 22.00 | 1.41 | 45.90 | 16.32 |" in markdown
