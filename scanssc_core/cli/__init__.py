@@ -21,6 +21,7 @@ app = typer.Typer(
 )
 app.add_typer(bag_app, name="bag")
 app.add_typer(checkpoint_app, name="checkpoint")
+app.add_typer(data_app, name="data")
 app.command()(ablate)
 app.add_typer(data_app, name="data")
 app.command()(info)

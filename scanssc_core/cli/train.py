@@ -11,7 +11,7 @@ from scanssc_core.runtime.device import resolve_device
 from scanssc_core.train.config import RUN_CONFIGS, RunConfig
 
 # Section of the run's configuration -> prefix of its flags.
-_SECTIONS = {"train": "", "data": "", "loss": "loss_", "model": "model_"}
+_SECTIONS = {"train": "", "data": "", "augmentation": "augment_", "loss": "loss_", "model": "model_"}
 
 
 def config_flags() -> list[Any]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+from scanssc_core.data.augmentation import AugmentationConfig
 from scanssc_core.losses.total import LossConfig
 from scanssc_core.model import ScanSSCConfig, kitti360, lite, semantic_kitti
 
@@ -14,25 +15,30 @@ class DataConfig:
 
     Attributes:
         roots: data set in its official layout; several are mixed.
-        root_weights: share of each root in the samples; none: by number of frames.
-        train_sequences: sequences to train on; none: those of the published split that are there.
-        val_sequences: sequences to validate on; none: those of the published split that are there.
-        val_root: root to validate on; none: the first root.
+        root_weights: share of each root in the samples; an empty list: by number of frames.
+        loss_weights: factor of the loss of each root's samples; an empty list: 1.
+        train_sequences: sequences to train on, of each root those that it has; or train: the published split.
+        val_sequences: sequences to validate on, or val: the published split; an empty list: no validation.
+        val_root: root to validate on; if not given, the first root.
+        depth_dir: folder of the depth maps within each root.
         epoch_frames: samples that count as an epoch; 0: the number of frames.
         num_workers: loader processes; 0 loads in the training process.
     """
 
     roots: tuple[Path, ...] = ()
     root_weights: tuple[float, ...] = ()
-    train_sequences: tuple[str, ...] = ()
-    val_sequences: tuple[str, ...] = ()
+    loss_weights: tuple[float, ...] = ()
+    train_sequences: tuple[str, ...] = ("train",)
+    val_sequences: tuple[str, ...] = ("val",)
     val_root: Path | None = None
+    depth_dir: str = "depth"
     epoch_frames: int = 0
     num_workers: int = 0
 
     def __post_init__(self) -> None:
-        if self.root_weights and len(self.root_weights) != len(self.roots):
-            raise ValueError(f"root_weights: expected one for each of {len(self.roots)} roots, got {self.root_weights}")
+        for name in ("root_weights", "loss_weights"):
+            if len(getattr(self, name)) not in (0, len(self.roots)):
+                raise ValueError(f"{name}: expected one for each of {len(self.roots)} roots, got {getattr(self, name)}")
         if self.root_weights and (min(self.root_weights) < 0 or not sum(self.root_weights)):
             raise ValueError(f"root_weights: expected numbers >= 0, not all of them 0, got {self.root_weights}")
 
@@ -60,7 +66,7 @@ class TrainConfig:
         single_value_norms: the two norms that see one value a sample: train, eval, or auto (eval if they would see
             one value in all).
         init: weights to start from: imagenet (lite only), or a file: pretrain_geodepth.pth, the ImageNet file of the
-            backbone, any checkpoint; none: random.
+            backbone, any checkpoint; random for none.
         seed: of weights, order of samples, augmentation and dropout.
         deterministic: refuse operations whose result is not the same each time.
         validate_every: steps between validations; 0: only at the end.
@@ -86,7 +92,7 @@ class TrainConfig:
     activation_checkpointing: bool = False
     sync_norms: bool = True
     single_value_norms: Literal["auto", "train", "eval"] = "auto"
-    init: str | None = None
+    init: str = "random"
     seed: int = 7240
     deterministic: bool = False
     validate_every: int = 1000
@@ -111,12 +117,21 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """Everything a run is set by; stored with it as run.json."""
+    """Everything a run is set by; stored with it as run.json.
+
+    Attributes:
+        model: sizes and switches of the model.
+        loss: weights of the losses.
+        train: optimisation, logs and files.
+        data: samples.
+        augmentation: of the samples that are trained on.
+    """
 
     model: ScanSSCConfig = field(default_factory=semantic_kitti)
     loss: LossConfig = field(default_factory=LossConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     data: DataConfig = field(default_factory=DataConfig)
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
 
 
 def _kitti360() -> RunConfig:

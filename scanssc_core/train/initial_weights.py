@@ -6,21 +6,21 @@ from scanssc_core.checkpoint.imagenet import load_lite0_imagenet
 from scanssc_core.checkpoint.published import load_initial_weights
 from scanssc_core.model import ScanSSC
 
-IMAGENET = "imagenet"
+RANDOM, IMAGENET = "random", "imagenet"
 
 
-def initialize(model: ScanSSC, init: str | None) -> str:
+def initialize(model: ScanSSC, init: str) -> str:
     """Fill a model with what a source has for it.
 
     Args:
-        init: `imagenet` (backbone of the lite model), or a file of weights (see load_initial_weights); none: nothing.
+        init: `random`, `imagenet` (backbone of the lite model), or a file of weights (see load_initial_weights).
     Returns:
         a line that says what was loaded and what not.
     Raises:
         ValueError: if the source cannot be read or does not fit.
     """
-    if init is None:
-        return "random weights: no --init was given"
+    if init == RANDOM:
+        return "random weights"
     if init == IMAGENET:
         load_lite0_imagenet(model.backbone)
         return "loaded backbone from ImageNet; all other parts keep their random weights"

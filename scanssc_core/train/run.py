@@ -4,6 +4,7 @@ import json
 import logging
 import math
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -23,7 +24,7 @@ from scanssc_core.train.config import RunConfig
 from scanssc_core.train.initial_weights import initialize
 from scanssc_core.train.module import TrainingModule
 from scanssc_core.train.norms import fill_camera_statistics, is_single_value
-from scanssc_core.train.run_data import RunData
+from scanssc_core.train.run_data import RunData, open_train_sets, open_val_set
 from scanssc_core.train.run_log import RunLog
 from scanssc_core.train.stream import SampleStream, StreamDataset
 from scanssc_core.train.validation_pictures import ValidationPictures
@@ -90,9 +91,16 @@ def train(
         "%s: steps %d to %d of %d frames each, %d process(es) on %s",
         *(folder, first_step, num_steps, frames_per_step, num_processes, device.type),
     )
+    warnings.filterwarnings("ignore", ".*is not resumable.*")  # ours is: the sampler starts where the run is
+    warnings.filterwarnings("ignore", ".*module\\(s\\) in eval mode.*")  # the average of the weights
     trainer.fit(module, datamodule=data, ckpt_path=last if is_continued else None, weights_only=True)
     files.export(trainer, module, "last.safetensors")
     return module
+
+
+def train_on_roots(config: RunConfig, folder: Path, device: torch.device) -> TrainingModule:
+    """Train on the data sets that the configuration names; see train."""
+    return train(config, folder, open_train_sets(config), open_val_set(config), device)
 
 
 def _prepare_weights(

@@ -1,16 +1,72 @@
 """Loaders of a run: the stream of training samples from where the run is, and validation frames."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
 from torch.utils.data import DataLoader, Dataset, Subset
 
-from scanssc_core.data.dataset import SSCDataset, SSCSample, collate
+from scanssc_core.data.dataset import SSCDataset, SSCSample, collate, open_dataset
+from scanssc_core.data.layout import SPLITS, Layout
 from scanssc_core.train.config import RunConfig
 from scanssc_core.train.module import TrainingModule
 from scanssc_core.train.stream import SampleStream, StreamDataset, StreamSampler
+
+
+def open_train_sets(config: RunConfig) -> list[SSCDataset]:
+    """The labelled frames of each root.
+
+    Raises:
+        ValueError: naming the root or file that is missing.
+    """
+    loss_weights = config.data.loss_weights or (1.0,) * len(config.data.roots)
+    return [
+        open_dataset(
+            root,
+            config.model.dataset,
+            _sequences_of(root, config),
+            config.model.image_size,
+            depth_dir=root / config.data.depth_dir,
+            with_lidar=config.loss.depth > 0,
+            augmentation=config.augmentation,
+            corrections=config.model.corrections,
+            weight=weight,
+            labelled_only=True,
+        )
+        for root, weight in zip(config.data.roots, loss_weights, strict=True)
+    ]
+
+
+def _sequences_of(root: Path, config: RunConfig) -> Sequence[str]:
+    names = config.data.train_sequences
+    if len(names) == 1 and names[0] in SPLITS[config.model.dataset]:
+        return names
+    present = Layout(root, config.model.dataset).sequences()
+    if found := [name for name in names if name in present]:
+        return found
+    raise ValueError(f"{root}: none of the sequences {', '.join(names)}; there are {', '.join(present)}")
+
+
+def open_val_set(config: RunConfig) -> SSCDataset | None:
+    """The labelled frames to validate on, if any are asked for.
+
+    Raises:
+        ValueError: naming the root or file that is missing.
+    """
+    if not config.data.val_sequences:
+        return None
+    root = config.data.val_root or config.data.roots[0]
+    return open_dataset(
+        root,
+        config.model.dataset,
+        config.data.val_sequences,
+        config.model.image_size,
+        depth_dir=root / config.data.depth_dir,
+        corrections=config.model.corrections,
+        labelled_only=True,
+    )
 
 
 class RunData(lightning.LightningDataModule):
