@@ -10,7 +10,6 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from scanssc_core.lift.cross_attention import SeenVoxels
 from scanssc_core.model import ScanSSC, ScanSSCConfig
-from scanssc_core.scan.scan_module import AXES
 
 _PROPOSED = 0.035  # of the voxels, on a street of KITTI: about 9,000 of 262,144
 _CAMERA_NUMBERS = 33
@@ -61,11 +60,16 @@ def cost_by_part(config: ScanSSCConfig) -> dict[str, PartCost]:
             seen = SeenVoxels(torch.zeros(N, dtype=torch.int64), torch.empty(N, 3), torch.ones(N, dtype=torch.bool))
             count.run("cross_attention", model.cross_attention, voxels[0, :N], context, prob, seen)
             voxels = count.run("self_attention", model.self_attention, voxels)
-            scanned = count.run("scan", model.scan, voxels.unflatten(1, config.grid.shape))
-            mixed = [
-                count.run(f"mixing.{axis}", model.mixing[axis], scanned[axis].permute(0, 4, 1, 2, 3)) for axis in AXES
-            ]
-            count.run("head", model.head, count.run("fusion", model.fusion, *mixed))
+            volume = voxels.unflatten(1, config.grid.shape)
+            fused = volume.permute(0, 4, 1, 2, 3)
+            if model.scan is not None and model.fusion is not None:
+                scanned = {
+                    axis: lines.permute(0, 4, 1, 2, 3) for axis, lines in count.run("scan", model.scan, volume).items()
+                }
+                for axis, mixing in model.mixing.items():
+                    scanned[axis] = count.run(f"mixing.{axis}", mixing, scanned[axis])
+                fused = count.run("fusion", model.fusion, *scanned.values())
+            count.run("head", model.head, fused)
     return count.costs
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from scanssc_core.data.kitti import read_calibration
+from scanssc_core.data.kitti_calibration import read_matrices
 
 
 def _drive(number: int) -> str:
@@ -198,7 +198,7 @@ class Layout:
             P_right[0, 3] = _KITTI_360_P_RIGHT_03
             return Calibration(_KITTI_360_P, P_right, _KITTI_360_T_VELO_CAM0)
         path = self.folder(sequence) / "calib.txt"
-        matrices = read_calibration(path)
+        matrices = read_matrices(path)
         for name in ("P2", "P3", "Tr"):
             if name not in matrices:
                 hint = " (the odometry download's file has no Tr: take SemanticKITTI's)" if name == "Tr" else ""
