@@ -105,6 +105,8 @@ def write_depth_maps(
     missing = [files for files in frames if not files.depth(folder, spec.suffix).exists()]
     for _ in range(len(frames) - len(missing)):
         on_frame()
+    if not missing:
+        return 0
     errors = []
     context = get_context("spawn")
     with ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(spec.backend,)) as pool:

@@ -18,7 +18,10 @@ def layout(tmp_path):
     return Layout(tmp_path, "semantic_kitti")
 
 
-def write(layout, spec=DepthSpec(), folder=None):
+CALIBRATED = DepthSpec()
+
+
+def write(layout, spec=CALIBRATED, folder=None):
     calls = []
     frames = layout.frames(["00"])
     written = write_depth_maps(
@@ -28,6 +31,7 @@ def write(layout, spec=DepthSpec(), folder=None):
     return written
 
 
+@pytest.mark.slow
 def test_only_missing_maps_are_written_and_other_kinds_are_not_mixed_in(layout):
     folder = layout.default_depth_folder / "sequences" / "00"
     assert write(layout) == 3
@@ -42,6 +46,7 @@ def test_only_missing_maps_are_written_and_other_kinds_are_not_mixed_in(layout):
         write(layout, DepthSpec(constants="published"))
 
 
+@pytest.mark.slow
 def test_published_constants_scale_depth_by_their_baseline(layout, tmp_path):
     write(layout, DepthSpec(constants="published"), tmp_path / "nominal")
     write(layout)
@@ -52,6 +57,7 @@ def test_published_constants_scale_depth_by_their_baseline(layout, tmp_path):
     assert np.allclose(nominal[is_known], calibrated[is_known] * 0.54 / 0.5, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_missing_right_image_is_named_and_the_others_are_written(layout):
     (layout.folder("00") / "image_3" / "000001.png").unlink()
     with pytest.raises(ValueError, match=r"1 of 3 depth maps not written.*image_3/000001\.png: missing"):
