@@ -68,13 +68,17 @@ def write_dataset(root: Path, spec: SynthSpec, workers: int, on_frame: Callable[
                 on_frame()
             if missing:
                 jobs.append((number, missing))
-    # Each process computes on one thread: two of them share two cores without fighting.
+    if workers == 1:
+        for number, missing in jobs:
+            _write_frames(root, spec, number, missing, on_frame)
+        return
+    # One thread in each process: two of them share two cores without fighting.
     with ProcessPoolExecutor(
         workers, mp_context=get_context("spawn"), initializer=cv2.setNumThreads, initargs=(1,)
     ) as pool:
         running = [pool.submit(_write_frames, root, spec, number, missing) for number, missing in jobs]
         for job in as_completed(running):
-            for _ in job.result():
+            for _ in range(job.result()):
                 on_frame()
 
 
@@ -96,12 +100,15 @@ def write_frame(folder: Path, drive: SyntheticSequence, index: int) -> None:
     write_voxel_labels(_label_file(folder, index), truth.labels)
 
 
-def _write_frames(root: Path, spec: SynthSpec, number: int, indices: list[int]) -> list[int]:
+def _write_frames(
+    root: Path, spec: SynthSpec, number: int, indices: list[int], on_frame: Callable[[], None] = lambda: None
+) -> int:
     drive = spec.drive(number)
     drive.write_texts(_folder(root, number))
     for index in indices:
         write_frame(_folder(root, number), drive, index)
-    return indices
+        on_frame()
+    return len(indices)
 
 
 def _claim(root: Path, spec: SynthSpec) -> None:

@@ -42,7 +42,9 @@ def solid_scene() -> Scene:
     """A bumpy ground with one solid of each kind, without holes."""
     y, x = np.mgrid[-20:60:0.25, -20:60:0.25]
     height = (0.3 * np.sin(x / 9) + 0.2 * np.cos(y / 7)).astype(np.float32)
-    ground = Ground((-20.0, -20.0), 0.25, height, np.full(x.shape, 9, np.uint8), np.full((*x.shape, 3), 0.4, np.float32))
+    ground = Ground(
+        (-20.0, -20.0), 0.25, height, np.full(x.shape, 9, np.uint8), np.full((*x.shape, 3), 0.4, np.float32)
+    )
     solids = (
         Box("car", "car", (9.0, 2.0, 0.9), (4.0, 1.8, 1.5), (1, 1, 1), yaw_rad=0.4),
         Cylinder("pole", "plain", (7.0, -1.5, 2.0), (0.4, 0.4, 4.0), (1, 1, 1)),
@@ -65,7 +67,7 @@ def test_depth_agrees_with_marching_along_the_ray():
         if expected_m:
             compared += 1
             assert depth[row, column] == pytest.approx(expected_m, abs=0.02)  # grazing rays: a millimetre of height
-    assert compared > 50
+    assert compared > 40
 
 
 @pytest.mark.parametrize("sensor", ["camera", "scanner", "sun"])
@@ -205,7 +207,7 @@ def _lifted(height_m: float) -> np.ndarray:
 
 
 def test_the_same_seed_gives_the_same_street():
-    streets = [make_street(seed, 20.0) for seed in (4, 4, 5)]
+    streets = [make_street(seed, 5.0) for seed in (4, 4, 5)]
     assert streets[0].scene.solids == streets[1].scene.solids
     np.testing.assert_array_equal(streets[0].scene.ground.height_m, streets[1].scene.ground.height_m)
     assert streets[0].scene.solids != streets[2].scene.solids
