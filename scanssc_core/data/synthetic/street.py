@@ -64,7 +64,7 @@ def _draw_light(rng: np.random.Generator) -> Light:
     blue = float(rng.uniform(0.7, 1.0))
     zenith = (0.22 * blue + 0.1, 0.45 * blue + 0.1, 0.85 * blue + 0.1)
     sun = float(rng.uniform(0.7, 1.25))
-    ambient, exposure = float(rng.uniform(0.30, 0.55)), float(rng.uniform(0.85, 1.25))
+    ambient, exposure = float(rng.uniform(0.45, 0.70)), float(rng.uniform(0.85, 1.25))
     return Light(to_sun, sun, ambient, zenith, (0.80, 0.90, 0.98), exposure, float(rng.uniform(0, 0.6)))
 
 
