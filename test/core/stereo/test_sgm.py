@@ -60,7 +60,7 @@ def test_left_right_check_agrees_with_its_definition():
 
 
 def test_confidence_is_zero_exactly_where_there_is_no_depth_and_errors_are_smaller_where_it_is_high():
-    frame, true_depth_m = SyntheticSequence(street_scene(seed=1), num_frames=1).frame(0)
+    frame, true_depth_m = SyntheticSequence.on_street(seed=1, num_frames=1).frame(0)
     result = SgmBackend().compute(frame.left_rgb, frame.right_rgb, frame.rig)
     assert ((result.confidence > 0) == (result.depth_m > 0)).all()
     assert result.confidence.dtype == np.float32 and result.confidence.max() <= 1
