@@ -15,13 +15,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from scanssc_core.data.synthetic.scene import street_scene
 from scanssc_core.data.synthetic.sequence import SyntheticSequence
 from scanssc_core.geometry import PinholeCamera, StereoRig
 from scanssc_core.stereo.mobilestereonet.backend import MobileStereoNetBackend
@@ -58,7 +58,7 @@ def time_runs(run: Callable[[], object], repeats: int) -> dict[str, float]:
 def measure(name: str, mode: str, repeats: int) -> dict[str, float]:
     """One row."""
     torch.manual_seed(0)
-    frame, _ = SyntheticSequence(street_scene(seed=1), num_frames=1, rig=_RIG).frame(0)
+    frame, _ = replace(SyntheticSequence.on_street(seed=1, num_frames=1), rig=_RIG).frame(0)
     if name == "sgm":
         sgm = SgmBackend()
         return time_runs(lambda: sgm.compute_depth(frame.left_rgb, frame.right_rgb, frame.rig), repeats)

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from scanssc_core.data.kitti import open_sequence
-from scanssc_core.data.synthetic.scene import street_scene
 from scanssc_core.data.synthetic.sequence import SyntheticSequence
 from scanssc_core.stereo.row_alignment import RowAlignmentMonitor, measure_row_offset
 
@@ -49,7 +48,7 @@ def test_a_known_roll_of_real_images_is_measured_at_the_edges(real_frames, roll_
 
 
 def test_rows_of_a_rendered_pair_agree_exactly():
-    frame, _ = SyntheticSequence(street_scene(seed=1), num_frames=1).frame(0)
+    frame, _ = SyntheticSequence.on_street(seed=1, num_frames=1).frame(0)
     assert measure_row_offset(frame.left_rgb, frame.right_rgb).worst_px < 0.1
     shifted = measure_row_offset(frame.left_rgb, knocked(frame.right_rgb, 3.0))
     assert shifted.center_px == pytest.approx(3.0, abs=0.1)
@@ -64,7 +63,7 @@ def test_images_without_texture_or_of_other_scenes_give_no_measurement():
 
 
 def test_monitor_takes_the_median_of_every_nth_pair():
-    frame, _ = SyntheticSequence(street_scene(seed=1), num_frames=1).frame(0)
+    frame, _ = SyntheticSequence.on_street(seed=1, num_frames=1).frame(0)
     monitor = RowAlignmentMonitor(period=2, window=5, min_measurements=3)
     good, bad = frame.right_rgb, knocked(frame.right_rgb, 4.0)
     for is_bad in (False, True, True, True):  # measured: the first and the third
