@@ -2,38 +2,26 @@
 
 import json
 
-import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from core.data.small_kitti import write_small_kitti
 from scanssc_core.checkpoint.files import load_checkpoint
 from scanssc_core.cli import app
-from scanssc_core.data.synthetic.scene import street_scene
-from scanssc_core.data.synthetic.sequence import SyntheticSequence
 from scanssc_core.train.run_log import read_log
 
 SMALL_MODEL = (
     "--model-image-size 32 96 --model-neck-channels 8 --model-mid-channels 8 --model-channels 16 "
     "--model-depth-step-m 3 --model-num-heads 2 --model-num-points 2 --model-num-groups 4 --model-head-channels 8 "
     "--model-backbone-width 0.3 --model-backbone-depth 0.3 --init random"
-).split()
+)
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     root = tmp_path_factory.mktemp("streets")
-    for name, seed in (("00", 0), ("08", 1)):
-        sequence = SyntheticSequence(street_scene(seed), num_frames=2)
-        sequence.write(root / "sequences" / name, with_voxels=True)
-        folder = root / "depth" / "sequences" / name
-        folder.mkdir(parents=True)
-        scans = root / "sequences" / name / "velodyne"
-        scans.mkdir()
-        for index in range(2):
-            np.save(folder / f"{index:06d}.npy", sequence.frame(index)[1])
-            (root / "sequences" / name / "voxels" / f"{index:06d}.invalid").write_bytes(bytes(2**18))
-            points = np.array([[10, 1, -1, 0], [20, -2, 0, 0]], np.float32)
-            (scans / f"{index:06d}.bin").write_bytes(points.tobytes())
+    for sequence in ("00", "08"):
+        write_small_kitti(root, sequence)
     return root
 
 
@@ -41,7 +29,7 @@ def root(tmp_path_factory):
 def test_train_command_trains_continues_and_exports(root, tmp_path):
     def train(*more):
         command = ["train", "--data", str(root), "--out", str(tmp_path / "run"), "--config", "lite", "--device", "cpu"]
-        return CliRunner().invoke(app, [*command, *SMALL_MODEL, "--steps", "3", "--log-every", "1", *more])
+        return CliRunner().invoke(app, [*command, *SMALL_MODEL.split(), "--steps", "3", "--log-every", "1", *more])
 
     result = train("--batch-size", "2", "--limit-val", "1")
     assert result.exit_code == 0, result.exception
@@ -62,6 +50,6 @@ def test_train_command_trains_continues_and_exports(root, tmp_path):
 
 def test_a_sequence_that_no_root_has_is_named(root, tmp_path):
     command = ["train", "--data", str(root), "--out", str(tmp_path), "--config", "lite", "--train-sequences", "05"]
-    result = CliRunner().invoke(app, [*command, *SMALL_MODEL])
+    result = CliRunner().invoke(app, [*command, *SMALL_MODEL.split()])
     assert isinstance(result.exception, ValueError)
     assert "none of the sequences 05; there are 00, 08" in str(result.exception)
