@@ -9,6 +9,7 @@ from scanssc_core.cli.bag import bag_app
 from scanssc_core.cli.checkpoint import checkpoint_app
 from scanssc_core.cli.info import info
 from scanssc_core.cli.predict import predict
+from scanssc_core.cli.stereo import stereo_app
 from scanssc_core.cli.view import view
 
 app = typer.Typer(
@@ -18,6 +19,7 @@ app = typer.Typer(
 )
 app.add_typer(bag_app, name="bag")
 app.add_typer(checkpoint_app, name="checkpoint")
+app.add_typer(stereo_app, name="stereo")
 app.command()(info)
 app.command()(predict)
 app.command()(view)

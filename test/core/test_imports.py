@@ -25,11 +25,11 @@ ALLOWED = {
     "checkpoint": {"geometry", "corrections", "labels", "files", "image", "model", "stereo"},
     "occupancy": {"geometry", "labels", "image", "lift", "checkpoint"},
     "runtime": {"geometry", "labels", "checkpoint", "stereo", "occupancy"},
-    "render": {"geometry", "labels"},
+    "render": {"geometry", "labels", "stereo"},
     "data": {"geometry", "labels", "files"},
     "losses": {"labels", "lift", "model"},
     "metrics": {"labels"},
-    "cli": {"labels", "files", "model", "checkpoint", "runtime", "render", "data"},
+    "cli": {"labels", "files", "model", "checkpoint", "stereo", "runtime", "render", "data"},
 }
 
 
