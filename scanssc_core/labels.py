@@ -78,8 +78,8 @@ SEMANTIC_KITTI = LabelSet(
 #: (20,) uint16: class id -> raw id written to submission files (learning_map_inv).
 SEMANTIC_KITTI_RAW_IDS = np.array([raw_id for _, raw_id in _SEMANTIC_KITTI.values()], np.uint16)
 
-# Raw ids that count as a class beside the one that stands for it: moving things, buses, trams, lane markings.
-_SEMANTIC_KITTI_MORE_IDS = {
+# Further raw ids: parts of a class, and its moving members.
+_OTHER_RAW_IDS = {
     "car": (252,),
     "truck": (258,),
     "other-vehicle": (13, 16, 256, 257, 259),
@@ -89,24 +89,13 @@ _SEMANTIC_KITTI_MORE_IDS = {
     "road": (60,),
 }
 
-
-def _class_of_raw_id() -> NDArray:
-    classes = np.full(1 + max(max(ids) for ids in _SEMANTIC_KITTI_MORE_IDS.values()), UNKNOWN, np.uint8)
-    classes[SEMANTIC_KITTI_RAW_IDS] = np.arange(SEMANTIC_KITTI.num_classes)
-    for name, raw_ids in _SEMANTIC_KITTI_MORE_IDS.items():
-        classes[list(raw_ids)] = SEMANTIC_KITTI.id_of(name)
-    return classes
-
-
-#: (260,) uint8: raw id in voxel files -> class id; UNKNOWN for what is matter, but of no class.
-SEMANTIC_KITTI_CLASSES = _class_of_raw_id()
-
 # SSCBench-KITTI-360 in SemanticKITTI's colours; its last two classes have none there.
 _KITTI_360_NAMES = (
     ("empty", "car", "bicycle", "motorcycle", "truck", "other-vehicle", "person", "road", "parking", "sidewalk")
     + ("other-ground", "building", "fence", "vegetation", "terrain", "pole", "traffic-sign")
     + ("other-structure", "other-object")
 )
+_KITTI_360_OWN_RAW_IDS = {"other-structure": 52, "other-object": 99}
 _KITTI_360_OWN_COLORS = {"other-structure": (0, 150, 255), "other-object": (255, 255, 50)}
 
 KITTI_360 = LabelSet(
@@ -127,6 +116,27 @@ LABEL_SETS = {"semantic_kitti": SEMANTIC_KITTI, "kitti360": KITTI_360}
 RAW_IDS = {
     "semantic_kitti": SEMANTIC_KITTI_RAW_IDS,
     "kitti360": np.arange(KITTI_360.num_classes, dtype=np.uint16),
+}
+
+_NUM_RAW_IDS = 359  # the highest raw id and a hundred, as published
+
+
+def _completion_table(names: tuple[str, ...], raw_ids: dict[str, int]) -> NDArray:
+    table = np.full(_NUM_RAW_IDS, UNKNOWN, np.uint8)
+    for class_id, name in enumerate(names):
+        table[[raw_ids[name], *_OTHER_RAW_IDS.get(name, ())]] = class_id
+    return table
+
+
+#: (359,) uint8 by the name of the data set: raw id of a voxel file -> class id. Only raw 0 is free; every other id
+#: without a class is UNKNOWN. Higher raw ids are an error.
+COMPLETION_TABLES = {
+    "semantic_kitti": _completion_table(
+        SEMANTIC_KITTI.names, {name: raw for name, (_, raw) in _SEMANTIC_KITTI.items()}
+    ),
+    "kitti360": _completion_table(
+        KITTI_360.names, {name: raw for name, (_, raw) in _SEMANTIC_KITTI.items()} | _KITTI_360_OWN_RAW_IDS
+    ),
 }
 
 #: What geometry alone can tell (the stereo occupancy backend).

@@ -7,7 +7,7 @@ stereo depth --> proposed voxels --cross-attention--> ; elsewhere an MLP of the 
 """
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -25,9 +25,9 @@ from scanssc_core.lift.fine_points import FinePoints
 from scanssc_core.lift.lift_splat import SortedNodes, lift_splat, sort_nodes
 from scanssc_core.lift.proposal import propose_voxels
 from scanssc_core.lift.self_attention import SelfAttention
-from scanssc_core.scan.fusion import TriFeatureFusion
+from scanssc_core.scan.fusion import make_fusion
 from scanssc_core.scan.mixing import MixingNet
-from scanssc_core.scan.scan_module import AXES, ScanModule
+from scanssc_core.scan.scan_module import AXES, ScanModule, ScanRules
 
 _NECK_LEVELS = 5
 
@@ -59,6 +59,9 @@ class ScanSSCConfig:
         has_fine_points: tell coarse voxels where in them the measured points lie (published: False).
         is_subvoxel_head: the head predicts each fine voxel instead of interpolating (published: False).
         corrections: of slips of the published code (default: none).
+        scan: axes, directions and margins of the scan blocks.
+        has_mixing: spatial mixing after each scan block (published: True).
+        fusion: tri_feature (published), linear, average or learned_volume.
     """
 
     image_size: tuple[int, int] = (384, 1280)
@@ -86,6 +89,9 @@ class ScanSSCConfig:
     has_fine_points: bool = False
     is_subvoxel_head: bool = False
     corrections: Corrections = field(default_factory=Corrections)
+    scan: ScanRules = field(default_factory=ScanRules)
+    has_mixing: bool = True
+    fusion: Literal["tri_feature", "linear", "average", "learned_volume"] = "tri_feature"
 
     def __post_init__(self) -> None:
         if any(size % (4 * self.stride) for size in self.image_size):
@@ -134,7 +140,7 @@ def lite() -> ScanSSCConfig:
         depth_range_m=(2.0, 50.0),
         depth_step_m=1.0,
         aggregation_channels=8,
-        num_heads=4,
+        num_heads=2,
         num_points=4,
         num_cross_layers=1,
         num_self_layers=1,
@@ -144,7 +150,17 @@ def lite() -> ScanSSCConfig:
         num_groups=8,
         has_fine_points=True,
         is_subvoxel_head=True,
-        corrections=Corrections(drop_zero_depth=True),
+        corrections=Corrections(
+            consistent_bins=True,
+            consistent_pixels=True,
+            floor_index=True,
+            drop_zero_depth=True,
+            visible_when_near=True,
+            axis_positions=True,
+            nearest_depth=True,
+            rounded_size=True,
+            half_pixel=True,
+        ),
     )
 
 
@@ -198,11 +214,12 @@ class ScanSSC(nn.Module):
         attention = (C, config.num_heads, config.num_points, config.hidden_channels, config.dropout)
         self.cross_attention = CrossAttention(config.num_cross_layers, *attention)
         self.self_attention = SelfAttention(config.num_self_layers, *attention, config.table_size)
-        self.scan = ScanModule(
-            config.grid.shape, C, config.num_heads, config.dropout, config.table_size, config.corrections.axis_positions
-        )
-        self.mixing = nn.ModuleDict({axis: MixingNet(C, config.num_groups) for axis in AXES})
-        self.fusion = TriFeatureFusion(C)
+        axes, positions = config.scan.axes, config.corrections.axis_positions
+        scan = (config.grid.shape, C, config.num_heads, config.dropout, config.table_size, positions, config.scan)
+        self.scan = ScanModule(*scan) if axes else None
+        mixed_axes = axes if config.has_mixing else ()
+        self.mixing = nn.ModuleDict({axis: MixingNet(C, config.num_groups) for axis in mixed_axes})
+        self.fusion = make_fusion(config.fusion, C, len(axes), config.grid.shape) if axes else None
         self.head = SemanticHead(
             C, config.head_channels, config.num_classes, config.label_scale, config.num_groups, config.is_subvoxel_head
         )
@@ -220,14 +237,34 @@ class ScanSSC(nn.Module):
             depth_m: (B, 1, H, W) float32 metric depth at network size, 0 = none.
             camera: matrices of the batch.
         """
+        fused, depth_prob = self.fuse(image, depth_m, camera)
+        return ScanSSCOutput(self.head(fused), depth_prob)
+
+    def predict_labels(self, image: Tensor, depth_m: Tensor, camera: CameraInputs) -> tuple[Tensor, Tensor]:
+        """The argmax of the logits and its softmax probability, without building the logits.
+
+        Args: see forward.
+        Returns:
+            (B, X', Y', Z') uint8 and float32, of the grid that labels have.
+        """
+        return self.head.label(self.fuse(image, depth_m, camera)[0])
+
+    def fuse(self, image: Tensor, depth_m: Tensor, camera: CameraInputs) -> tuple[Tensor, Tensor]:
+        """(B, C, X, Y, Z) features that the head reads, and (B, D, H/8, W/8) depth distribution."""
         features = self.neck(self.backbone(image))  # (B, 640, H/8, W/8)
         context, depth_prob = self.depth_net(features, camera.vector(), depth_m)
         voxels = self.lift(context, depth_prob, depth_m, camera)  # (B, X*Y*Z, C)
         volume = self.self_attention(voxels).unflatten(1, self.config.grid.shape)  # (B, X, Y, Z, C)
-        scanned = self.scan(volume)
-        mixed = {axis: self.mixing[axis](scanned[axis].permute(0, 4, 1, 2, 3)) for axis in AXES}
-        logits = self.head(self.fusion(mixed["depth"], mixed["height"], mixed["width"]))
-        return ScanSSCOutput(logits, depth_prob)
+        return self.complete(volume), depth_prob
+
+    def complete(self, volume: Tensor) -> Tensor:
+        """(B, X, Y, Z, C) -> (B, C, X, Y, Z): scanned, mixed and fused (Eq. 1); as it is without axes."""
+        if self.scan is None or self.fusion is None:
+            return volume.permute(0, 4, 1, 2, 3)
+        scanned = {axis: lines.permute(0, 4, 1, 2, 3) for axis, lines in self.scan(volume).items()}
+        for axis, mixing in self.mixing.items():  # one by one: a scanned volume is freed when it is mixed
+            scanned[axis] = mixing(scanned.pop(axis))
+        return self.fusion(*(scanned[axis] for axis in AXES if axis in scanned))
 
     def lift(self, context: Tensor, depth_prob: Tensor, depth_m: Tensor, camera: CameraInputs) -> Tensor:
         """(B, X*Y*Z, C) voxels: cross-attention where a depth was measured, else an MLP of the lifted volume."""

@@ -30,12 +30,18 @@ def optimized_for_inference(model: ScanSSC, has_winograd: bool = True) -> ScanSS
     if has_winograd:
         for module in list(optimized.modules()):
             _replace_wide_convolutions(module)
-    for module in optimized.modules():
+    for part in (optimized.backbone, optimized.neck, optimized.depth_net.mono, optimized.mixing, optimized.head):
+        _use_channels_last(part)
+    return optimized
+
+
+def _use_channels_last(part: nn.Module) -> None:
+    """Lay out its convolutions' weights; not in the other parts, whose group norms are inexact in that layout."""
+    for module in part.modules():
         if isinstance(module, _ConvNd):
             layout = torch.channels_last if module.weight.ndim == 4 else torch.channels_last_3d
             weight = module.weight.detach().contiguous(memory_format=layout)
             module.weight = nn.Parameter(weight, requires_grad=False)
-    return optimized
 
 
 def _replace_wide_convolutions(module: nn.Module) -> None:

@@ -63,7 +63,7 @@ class NodeParameters:
     sync_queue_size: int = _parameter(10, "Images of one side that wait for a partner.", minimum=1, maximum=100)
     stereo_backend: str = _parameter(
         "sgm",
-        "Source of depth: sgm; msnet2d, msnet3d = MobileStereoNet; topic = depth_input of another node.",
+        "Source of depth: sgm; msnet2d, msnet3d = MobileStereoNet; topic = another node's, without a right image.",
         choices=(*STEREO_BACKENDS, TOPIC),
     )
     stereo_checkpoint: str = _parameter("", "Weights of MobileStereoNet: a published checkpoint, or a converted one.")

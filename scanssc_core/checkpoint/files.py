@@ -4,17 +4,14 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from scanssc_core.checkpoint.weights import Weights, check_state
-from scanssc_core.corrections import Corrections
 from scanssc_core.files import write_file
-from scanssc_core.geometry import VoxelGridSpec
-from scanssc_core.image.efficientnet import EfficientNetConfig
 from scanssc_core.labels import LABEL_SETS, RAW_IDS
 from scanssc_core.model import ScanSSC, ScanSSCConfig
 
@@ -89,11 +86,16 @@ def build_model(path: Path, weights: Weights) -> ScanSSC:
 
 
 def _config_from_json(text: str) -> ScanSSCConfig:
-    values: dict[str, Any] = json.loads(text)
-    grid = values.pop("grid")
-    backbone = values.pop("backbone")
-    values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-    values["grid"] = VoxelGridSpec(tuple(grid["shape"]), grid["voxel_size_m"], tuple(grid["origin_m"]))
-    values["corrections"] = Corrections(**values["corrections"])
-    values["backbone"] = EfficientNetConfig(**backbone)
-    return ScanSSCConfig(**values)
+    return _from_dict(ScanSSCConfig, json.loads(text))
+
+
+def _from_dict(config_type: type[Any], values: dict[str, Any]) -> Any:
+    """A configuration, with those it holds; what an older file does not name keeps its default."""
+    hints = get_type_hints(config_type)
+    return config_type(**{name: _field_value(hints[name], value) for name, value in values.items()})
+
+
+def _field_value(hint: Any, value: Any) -> Any:
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
+        return _from_dict(hint, value)
+    return tuple(value) if isinstance(value, list) else value

@@ -1,37 +1,59 @@
-"""`scanssc info`: what a checkpoint, or the published model, consists of."""
+"""`scanssc info`: what a checkpoint, or the published model, consists of and costs."""
 
 import dataclasses
 from pathlib import Path
 from typing import Annotated
 
-import torch
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from scanssc_core.checkpoint.published import load_model
-from scanssc_core.model import ScanSSC, semantic_kitti
+from scanssc_core.checkpoint.published import read_weights
+from scanssc_core.cost import PartCost, cost_by_part, num_published_constants
+from scanssc_core.model import ScanSSCConfig, semantic_kitti
 
 
 def info(
     checkpoint: Annotated[Path | None, typer.Argument(help="Checkpoint; default: the published model.")] = None,
 ) -> None:
-    """Show configuration and parameters by part."""
-    if checkpoint is None:
-        with torch.device("meta"):
-            model = ScanSSC(semantic_kitti())
-    else:
-        model = load_model(checkpoint)
-    settings = Table(title="configuration")
-    settings.add_column("setting")
-    settings.add_column("value")
-    for entry in dataclasses.fields(model.config):
-        settings.add_row(entry.name, str(getattr(model.config, entry.name)))
-    parts = Table(title="parameters")
-    parts.add_column("part")
-    parts.add_column("number", justify="right")
-    counts = {name: sum(value.numel() for value in part.parameters()) for name, part in model.named_children()}
-    for name, count in (*counts.items(), ("total", sum(counts.values()))):
-        parts.add_row(name, f"{count:,}")
-    for table in (settings, parts):
-        Console().print(table)
+    """Show configuration and, by part, parameters, arithmetic and memory for one frame."""
+    config = semantic_kitti()
+    if checkpoint is not None:
+        weights = read_weights(checkpoint)
+        if weights.config is None:
+            typer.echo(f"only parts of a model: {', '.join(weights.parts)}, {len(weights.state)} entries")
+            return
+        config = weights.config
+    console = Console()
+    console.print(_settings(config))
+    costs = cost_by_part(config)
+    console.print(_costs(costs))
+    num_parameters = sum(cost.num_parameters for cost in costs.values())
+    constants = num_published_constants(config)
+    console.print(
+        f"Published as {(num_parameters + constants) / 1e6:.2f} M: with {constants:,} constants of the lift, "
+        "which are computed here."
+    )
+
+
+def _settings(config: ScanSSCConfig) -> Table:
+    table = Table("setting", "value", title="configuration")
+    for entry in dataclasses.fields(config):
+        table.add_row(entry.name, str(getattr(config, entry.name)))
+    return table
+
+
+def _costs(costs: dict[str, PartCost]) -> Table:
+    table = Table("part", title="cost of one frame, float32")
+    for column in ("parameters", "weights MB", "GFLOP", "result MB"):
+        table.add_column(column, justify="right")
+    total = PartCost(sum(c.num_parameters for c in costs.values()), sum(c.num_flops for c in costs.values()), 0)
+    for name, cost in (*costs.items(), ("total", total)):
+        table.add_row(
+            name,
+            f"{cost.num_parameters:,}",
+            f"{cost.num_parameters * 4 / 1e6:.1f}",
+            f"{cost.num_flops / 1e9:.1f}",
+            f"{cost.result_bytes / 1e6:.1f}" if cost.result_bytes else "",
+        )
+    return table

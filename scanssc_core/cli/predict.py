@@ -95,8 +95,13 @@ def _given_depth(depth: Path | None, name: str) -> NDArray | None:
 
 def _truth_of(frame: StereoFrame, name: str, given: Path | None) -> NDArray | None:
     if given is not None:
-        return read_voxel_labels(given)
+        return _read_truth(given)
     if frame.left_file is None:
         return None
     found = frame.left_file.parent.parent / "voxels" / f"{name}.label"
-    return read_voxel_labels(found) if found.exists() else None
+    return _read_truth(found) if found.exists() else None
+
+
+def _read_truth(label_file: Path) -> NDArray:
+    mask_file = label_file.with_suffix(".invalid")
+    return read_voxel_labels(label_file, mask_file if mask_file.exists() else None, "semantic_kitti")

@@ -1,4 +1,8 @@
-"""Voxel files of SemanticKITTI: raw class ids (.label), masks (.invalid), in C order of (x, y, z), z fastest."""
+"""Voxel files of SemanticKITTI and SSCBench: (X, Y, Z) in C order, z fastest.
+
+`.label` holds uint16 raw class ids, `.invalid` and `.bin` hold bits, the most significant first. `_1_1.npy` files of
+other projects hold class ids with 255 = unknown.
+"""
 
 from pathlib import Path
 
@@ -7,7 +11,12 @@ from numpy.typing import NDArray
 
 from scanssc_core.files import write_file
 from scanssc_core.geometry import VoxelGridSpec
-from scanssc_core.labels import SEMANTIC_KITTI_CLASSES, SEMANTIC_KITTI_RAW_IDS, UNKNOWN
+from scanssc_core.labels import COMPLETION_TABLES, FREE, LABEL_SETS, SEMANTIC_KITTI_RAW_IDS, UNKNOWN
+
+VOXEL_GRID = VoxelGridSpec.semantic_kitti()  #: of both data sets
+_NUM_VOXELS = int(np.prod(VOXEL_GRID.shape))
+LABEL_BYTES = 2 * _NUM_VOXELS  #: size of a .label file
+MASK_BYTES = _NUM_VOXELS // 8  #: size of a .bin, .invalid or .occluded file
 
 
 def write_voxel_labels(path: Path, labels: NDArray) -> None:
@@ -15,25 +24,75 @@ def write_voxel_labels(path: Path, labels: NDArray) -> None:
     write_file(path, SEMANTIC_KITTI_RAW_IDS[labels].astype("<u2").tobytes())
 
 
-def read_voxel_labels(path: Path) -> NDArray:
-    """Read ground truth; what the mask beside it (.invalid, if there is one) marks is UNKNOWN.
+def read_voxel_mask(path: Path) -> NDArray:
+    """(256, 256, 32) bool of a .bin, .invalid or .occluded file.
 
-    Returns:
-        (256, 256, 32) uint8 class ids.
     Raises:
-        ValueError: if a file has another size, or an id that the data set does not have.
+        ValueError: naming the file, if it is missing or of another size.
     """
-    shape = VoxelGridSpec.semantic_kitti().shape
-    raw_ids = np.fromfile(path, "<u2")
-    if raw_ids.size != np.prod(shape):
-        raise ValueError(f"{path}: expected {np.prod(shape)} voxels of two bytes, got {raw_ids.size}")
-    if raw_ids.max() >= len(SEMANTIC_KITTI_CLASSES):
-        raise ValueError(f"{path}: no class has the raw id {raw_ids.max()}")
-    labels = SEMANTIC_KITTI_CLASSES[raw_ids]
-    mask_file = path.with_suffix(".invalid")
-    if mask_file.exists():
-        mask = np.unpackbits(np.fromfile(mask_file, np.uint8))
-        if mask.size != labels.size:
-            raise ValueError(f"{mask_file}: expected a bit for each of {labels.size} voxels, got {mask.size}")
-        labels[mask == 1] = UNKNOWN
-    return labels.reshape(shape)
+    return np.unpackbits(np.frombuffer(_read(path, MASK_BYTES), np.uint8)).reshape(VOXEL_GRID.shape).astype(bool)
+
+
+def read_voxel_labels(label_file: Path, invalid_file: Path | None, dataset: str) -> NDArray:
+    """Labels to train on, of the raw files.
+
+    Args:
+        invalid_file: the mask; None: every voxel is valid.
+        dataset: "semantic_kitti", or "kitti360", where a voxel with a class is valid whatever the mask says.
+    Returns:
+        (256, 256, 32) uint8 class ids; UNKNOWN where the raw id has no class or the voxel is invalid.
+    Raises:
+        ValueError: naming the file, if one is missing, of another size, or holds an id that does not exist.
+    """
+    raw_ids = np.frombuffer(_read(label_file, LABEL_BYTES), "<u2").reshape(VOXEL_GRID.shape)
+    table = COMPLETION_TABLES[dataset]
+    if raw_ids.max() >= len(table):
+        raise ValueError(f"{label_file}: expected raw ids below {len(table)}, got {raw_ids.max()}")
+    labels = table[raw_ids]
+    if invalid_file is not None:
+        is_invalid = read_voxel_mask(invalid_file)
+        if dataset == "kitti360":
+            is_invalid &= raw_ids == 0
+        labels[is_invalid] = UNKNOWN
+    return labels
+
+
+def read_preprocessed_labels(path: Path, dataset: str) -> NDArray:
+    """(256, 256, 32) uint8 class ids of a `_1_1.npy` file of any number type.
+
+    Raises:
+        ValueError: naming the file, if it is not one, or holds numbers that are no class of the data set.
+    """
+    values = read_array(path)
+    if values.shape != VOXEL_GRID.shape:
+        raise ValueError(f"{path}: expected an array of shape {VOXEL_GRID.shape}, got {values.shape}")
+    labels = values.astype(np.uint8)
+    is_class = (labels < LABEL_SETS[dataset].num_classes) | (labels == UNKNOWN)
+    if not ((labels == values) & is_class).all():
+        wrong = values[(labels != values) | ~is_class].flat[0]
+        highest = LABEL_SETS[dataset].num_classes - 1
+        raise ValueError(f"{path}: expected classes {FREE} to {highest} of {dataset} or {UNKNOWN}, got {wrong}")
+    return labels
+
+
+def read_array(path: Path) -> NDArray:
+    """A .npy file.
+
+    Raises:
+        ValueError: naming the file, if it is missing or not whole.
+    """
+    try:
+        return np.load(path)
+    except FileNotFoundError:
+        raise ValueError(f"missing {path}") from None
+    except (ValueError, EOFError, OSError) as error:
+        raise ValueError(f"{path}: not a whole .npy file ({error})") from error
+
+
+def _read(path: Path, num_bytes: int) -> bytes:
+    if not path.is_file():
+        raise ValueError(f"missing {path}")
+    content = path.read_bytes()
+    if len(content) != num_bytes:
+        raise ValueError(f"{path}: expected {num_bytes:,} bytes, got {len(content):,}")
+    return content

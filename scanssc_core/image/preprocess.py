@@ -53,16 +53,30 @@ class NetworkView:
 
     def image(self, rgb: NDArray) -> NDArray:
         """(H, W, 3) uint8 -> (3, H', W') float32, normalised by the ImageNet statistics."""
-        laid = self._lay(Image.fromarray(rgb), Image.Resampling.BICUBIC).astype(np.float32) / 255
-        return np.ascontiguousarray(((laid - IMAGE_MEAN) / IMAGE_STD).transpose(2, 0, 1))
+        return normalise(self.laid_image(rgb))
+
+    def laid_image(self, rgb: NDArray) -> NDArray:
+        """(H, W, 3) uint8 -> (H', W', 3) uint8, black where the raw image has nothing."""
+        return self._lay(Image.fromarray(rgb), Image.Resampling.BICUBIC)
 
     def depth(self, depth_m: NDArray) -> NDArray:
         """(H, W) metres, 0 = none -> (1, H', W') float32."""
         filter_ = Image.Resampling.NEAREST if self.corrections.nearest_depth else Image.Resampling.BICUBIC
         return self._lay(Image.fromarray(depth_m.astype(np.float32)), filter_)[None]
 
+    def classes(self, class_ids: NDArray, padding: int) -> NDArray:
+        """(H, W) uint8 of a segmentation -> (H', W') uint8, by the nearest pixel."""
+        # Pillow pads with 0: what is no class may not become class 0.
+        laid = self._lay(Image.fromarray(class_ids ^ np.uint8(padding)), Image.Resampling.NEAREST)
+        return laid ^ np.uint8(padding)
+
     def _lay(self, image: Image.Image, filter_: Image.Resampling) -> NDArray:
         height, width = self.resized_size
         resized = image.resize((width, height), filter_)
         top = -self.shift_y
         return np.asarray(resized.crop((0, top, self.network_size[1], top + self.network_size[0])))
+
+
+def normalise(laid_rgb: NDArray) -> NDArray:
+    """(H', W', 3) uint8 -> (3, H', W') float32 by the ImageNet statistics."""
+    return np.ascontiguousarray(((laid_rgb.astype(np.float32) / 255 - IMAGE_MEAN) / IMAGE_STD).transpose(2, 0, 1))

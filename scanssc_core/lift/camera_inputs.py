@@ -6,8 +6,33 @@ the resize filter is left out as published.
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+
+
+def camera_fields(
+    projection: NDArray, T_grid_cam: NDArray, image_scale: float, image_translation: NDArray
+) -> dict[str, Tensor]:
+    """The fields of CameraInputs for one camera, without the batch axis.
+
+    Args:
+        projection: (3, 4) or (4, 4) P of the raw image.
+        T_grid_cam: (4, 4) the frame that P projects from -> grid frame.
+        image_scale, image_translation: network pixel = scale * raw pixel + (3,) translation.
+    Returns:
+        float32 tensors by field name.
+    """
+    padded = np.eye(4)
+    padded[:3] = projection[:3]
+    fields = {
+        "projection": padded,
+        "T_grid_cam": T_grid_cam,
+        "image_rotation": np.diag([image_scale, image_scale, 1.0]),
+        "image_translation": image_translation,
+    }
+    return {name: torch.from_numpy(np.ascontiguousarray(values)).float() for name, values in fields.items()}
 
 
 @dataclass(frozen=True)

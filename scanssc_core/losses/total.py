@@ -7,6 +7,7 @@ from torch import Tensor
 from scanssc_core.losses.affinity import geometric_affinity, semantic_affinity
 from scanssc_core.losses.cross_entropy import cross_entropy
 from scanssc_core.losses.depth_loss import DepthTarget, depth_loss
+from scanssc_core.losses.distance_weighted import distance_weighted_cross_entropy
 from scanssc_core.losses.scan_loss import SCAN_AXES, scan_loss
 from scanssc_core.losses.voxel_statistics import voxel_statistics
 from scanssc_core.model import ScanSSCConfig, ScanSSCOutput
@@ -22,6 +23,7 @@ class LossConfig:
         depth_target: "published", whose peak lies at twice the depth, or "metric".
         scan_axes: axes of the scan loss, in any order (Tab. 5).
         reversed_scan_axes: axes that it walks from near to far (Tab. 6).
+        is_distance_weighted: the cross-entropy counts far voxels more (Tab. D.2 a).
     """
 
     cross_entropy: float = 1.0
@@ -32,6 +34,7 @@ class LossConfig:
     depth_target: DepthTarget = "published"
     scan_axes: tuple[str, ...] = SCAN_AXES
     reversed_scan_axes: tuple[str, ...] = ()
+    is_distance_weighted: bool = False
 
     def __post_init__(self) -> None:
         for name in ("cross_entropy", "semantic_affinity", "geometric_affinity", "scan", "depth"):
@@ -71,6 +74,9 @@ def total_loss(
         "semantic_affinity": config.semantic_affinity * semantic_affinity(statistics),
         "geometric_affinity": config.geometric_affinity * geometric_affinity(statistics),
     }
+    if config.is_distance_weighted:
+        weighted = distance_weighted_cross_entropy(output.logits, labels, class_weights)
+        terms["cross_entropy"] = config.cross_entropy * weighted
     if config.scan:
         for axis in config.scan_axes:
             term = scan_loss(output.logits, labels, axis, axis in config.reversed_scan_axes)

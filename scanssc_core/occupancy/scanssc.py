@@ -10,8 +10,9 @@ from scanssc_core.checkpoint.published import load_model
 from scanssc_core.geometry import PinholeCamera
 from scanssc_core.image.preprocess import NetworkView
 from scanssc_core.labels import LABEL_SETS
-from scanssc_core.lift.camera_inputs import CameraInputs
+from scanssc_core.lift.camera_inputs import CameraInputs, camera_fields
 from scanssc_core.occupancy.interface import Occupancy
+from scanssc_core.optimize import optimized_for_inference
 
 # The published models were trained with KITTI's projection matrices, which are relative to camera 0. The depth net
 # reads these numbers, so the left camera is described the same way: metres from camera 0, KITTI's rig.
@@ -31,7 +32,8 @@ class ScanSSCBackend:
     """
 
     def __init__(self, checkpoint: Path, device: torch.device, precision: torch.dtype = torch.float32) -> None:
-        self._model = load_model(checkpoint).to(device)
+        has_winograd = device.type == "cpu" and precision == torch.float32
+        self._model = optimized_for_inference(load_model(checkpoint), has_winograd).to(device)
         self._device = device
         self._precision = precision
         config = self._model.config
@@ -49,25 +51,13 @@ class ScanSSCBackend:
             torch.inference_mode(),
             torch.autocast(self._device.type, self._precision if is_reduced else torch.bfloat16, enabled=is_reduced),
         ):
-            logits = self._model(image, depth, self._camera_inputs(camera, T_cam_grid, view)).logits[0].float()
-        best, labels = logits.max(dim=0)
-        confidence = (best - logits.logsumexp(dim=0)).exp().mul(255).round().to(torch.uint8)
-        return Occupancy(labels.to(torch.uint8).cpu().numpy(), confidence.cpu().numpy())
+            labels, confidence = self._model.predict_labels(image, depth, self._camera_inputs(camera, T_cam_grid, view))
+        return Occupancy(labels[0].cpu().numpy(), confidence[0].mul(255).round().to(torch.uint8).cpu().numpy())
 
     def _camera_inputs(self, camera: PinholeCamera, T_cam_grid: NDArray, view: NetworkView) -> CameraInputs:
         offset_m = np.array(_LEFT_FROM_CAM0_M[self._model.config.dataset])
         T_cam0_grid = T_cam_grid.copy()
         T_cam0_grid[:3, 3] -= offset_m
-        projection = np.eye(4)
-        projection[:3, :3] = camera.matrix
-        projection[:3, 3] = camera.matrix @ offset_m
-
-        def batch(array: NDArray) -> torch.Tensor:
-            return torch.from_numpy(np.ascontiguousarray(array)).float()[None].to(self._device)
-
-        return CameraInputs(
-            projection=batch(projection),
-            T_grid_cam=batch(np.linalg.inv(T_cam0_grid)),
-            image_rotation=batch(np.diag([view.scale, view.scale, 1.0])),
-            image_translation=batch(view.translation),
-        )
+        projection = camera.matrix @ np.column_stack([np.eye(3), offset_m])
+        fields = camera_fields(projection, np.linalg.inv(T_cam0_grid), view.scale, view.translation)
+        return CameraInputs(**{name: values[None].to(self._device) for name, values in fields.items()})

@@ -1,28 +1,34 @@
 """Which voxel of a line may look at which (ScanSSC Sec. 3.3). True = blocked, (query, key).
 
-The margins are the paper's: half of the depth, the central half of the width, nothing in height.
+A voxel looks at those that are not further than itself, and at the nearest part of the line, the margin. What is near:
+the front in depth, the centre in width, the top in height. The margins are the paper's: half of the depth, the central
+half of the width, nothing in height. Reversed (Tab. 6), the far end counts as near.
 """
 
 import torch
 from torch import Tensor
 
 
-def depth_mask(length: int, margin: float = 0.5) -> Tensor:
-    """Near to far: a voxel sees those not further than itself, and the nearest part of the line."""
-    index = torch.arange(length)
-    return (index[None, :] > index[:, None]) & (index[None, :] >= int(length * margin))
+def depth_mask(length: int, margin: float = 0.5, is_reversed: bool = False) -> Tensor:
+    """Near to far."""
+    return _mask(torch.arange(length), int(length * margin), is_reversed)
 
 
-def width_mask(length: int, margin: float = 0.5) -> Tensor:
-    """Centre to side: a voxel sees those not nearer to an edge than itself, and the central part of the line."""
+def width_mask(length: int, margin: float = 0.5, is_reversed: bool = False) -> Tensor:
+    """Centre to side."""
     index = torch.arange(length)
     edge_distance = torch.minimum(index, length - 1 - index)
-    start = int(length * (1 - margin) / 2)
-    is_central = (index >= start) & (index < length - start)
-    return (edge_distance[None, :] < edge_distance[:, None]) & ~is_central[None, :]
+    num_free = (length + 1) // 2 - int(length * (1 - margin) / 2)
+    return _mask((length - 1) // 2 - edge_distance, num_free, is_reversed)
 
 
-def height_mask(length: int, margin: float = 0.0) -> Tensor:
-    """Top to bottom: a voxel sees those not below itself, and the topmost part of the line."""
-    index = torch.arange(length)
-    return (index[None, :] < index[:, None]) & (index[None, :] < length - int(length * margin))
+def height_mask(length: int, margin: float = 0.0, is_reversed: bool = False) -> Tensor:
+    """Top to bottom."""
+    return _mask(torch.arange(length - 1, -1, -1), int(length * margin), is_reversed)
+
+
+def _mask(distance: Tensor, num_free: int, is_reversed: bool) -> Tensor:
+    """From the distance of every voxel, counted from 0, and the number of distances in the margin."""
+    if is_reversed:
+        distance = distance.max() - distance
+    return (distance[None, :] > distance[:, None]) & (distance[None, :] >= num_free)

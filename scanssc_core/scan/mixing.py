@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from scanssc_core.scan.group_norm import GroupNorm
+
 _STRIDES = (1, 2, 2)
 _BLOCKS_PER_STAGE = 2
 
@@ -33,7 +35,7 @@ class ResBlock3d(nn.Module):
 def conv_gn_relu(in_channels: int, out_channels: int, kernel: int, num_groups: int) -> nn.Sequential:
     """Convolution without bias, GroupNorm, ReLU."""
     conv = nn.Conv3d(in_channels, out_channels, kernel, padding=kernel // 2, bias=False)
-    return nn.Sequential(conv, nn.GroupNorm(num_groups, out_channels), nn.ReLU())
+    return nn.Sequential(conv, GroupNorm(num_groups, out_channels), nn.ReLU())
 
 
 class MixingNeck(nn.Module):

@@ -20,16 +20,19 @@ ALLOWED = {
     "image": {"corrections"},
     "lift": {"geometry", "corrections"},
     "scan": {"lift"},
-    "head": set(),
+    "head": {"scan"},
     "model": {"geometry", "corrections", "image", "lift", "scan", "head"},
+    "cost": {"lift", "scan", "model"},
+    "optimize": {"folding", "model", "scan"},
     "checkpoint": {"geometry", "corrections", "labels", "files", "image", "model", "stereo"},
-    "occupancy": {"geometry", "labels", "image", "lift", "checkpoint"},
+    "occupancy": {"geometry", "labels", "image", "lift", "optimize", "checkpoint"},
     "runtime": {"geometry", "labels", "checkpoint", "stereo", "occupancy"},
     "render": {"geometry", "labels", "stereo"},
-    "data": {"geometry", "labels", "files"},
+    "data": {"geometry", "labels", "files", "corrections", "image", "lift", "stereo", "runtime"},
     "losses": {"labels", "lift", "model"},
     "metrics": {"labels"},
-    "cli": {"labels", "files", "model", "checkpoint", "stereo", "runtime", "render", "data"},
+    "train": {"labels", "files", "lift", "model", "scan", "checkpoint", "data", "losses", "metrics", "render"},
+    "cli": {"cost", "labels", "files", "model", "checkpoint", "stereo", "runtime", "render", "data", "train"},
 }
 
 

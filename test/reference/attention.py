@@ -5,14 +5,20 @@ import math
 import torch
 
 
-def masked_attention_allowed(axis, query, key, length):
-    """Whether a voxel may look at another on its line, by the paper's words."""
-    if axis == "depth":  # nearer ones, and the nearer half
-        return key <= query or key < length // 2
-    if axis == "height":  # those above
-        return key >= query
-    to_edge = lambda index: min(index, length - 1 - index)  # noqa: E731
-    return to_edge(key) >= to_edge(query) or length // 4 <= key < length - length // 4
+def masked_attention_allowed(axis, query, key, length, margin=None, is_reversed=False):
+    """Whether a voxel may look at another on its line, by the paper's words; reversed, near and far change places."""
+    if axis == "width":
+        far = lambda index: (length - 1) // 2 - min(index, length - 1 - index)  # noqa: E731
+        num_free = (0.5 if margin is None else margin) * length / 2
+    elif axis == "height":
+        far = lambda index: length - 1 - index  # noqa: E731
+        num_free = (0 if margin is None else margin) * length
+    else:
+        far = lambda index: index  # noqa: E731
+        num_free = (0.5 if margin is None else margin) * length
+    farthest = max(far(index) for index in range(length))
+    seen_from, seen = (farthest - far(index) if is_reversed else far(index) for index in (query, key))
+    return seen <= seen_from or seen < num_free
 
 
 def plane_sample(plane, x, y):

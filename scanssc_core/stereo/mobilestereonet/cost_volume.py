@@ -91,11 +91,12 @@ def _compare_step(in_channels: int, out_channels: int, depth: int) -> tuple[nn.M
     return conv, nn.BatchNorm3d(out_channels), nn.ReLU(inplace=True)
 
 
-def groupwise_volume(left: Tensor, right: Tensor, num_bins: int, num_groups: int) -> Tensor:
+def groupwise_volume(left: Tensor, right: Tensor, num_bins: int, num_groups: int, dtype: torch.dtype) -> Tensor:
     """groupwise_correlation of one sample, without copies of shifted features, with the channels last.
 
     Args:
         left, right: (1, C, h, w).
+        dtype: of the volume; sums are taken in the features' own.
     Returns:
         (num_bins, h, w, num_groups).
     """
@@ -104,15 +105,15 @@ def groupwise_volume(left: Tensor, right: Tensor, num_bins: int, num_groups: int
     # Channels of a group apart, groups last: each of a group's products is one pass over contiguous memory.
     left, right = (x.view(num_groups, per_group, h, w).permute(1, 2, 3, 0).contiguous() for x in (left, right))
     left = left / per_group
-    volume = left.new_empty(num_bins, h, w, num_groups)
+    volume = left.new_empty(num_bins, h, w, num_groups, dtype=dtype)
     for row in range(0, h, _VOLUME_ROWS):
         rows = slice(row, row + _VOLUME_ROWS)
         for i in range(num_bins):
             volume[i, rows, :i] = 0
-            common = volume[i, rows, i:]
-            torch.mul(left[0, rows, i:], right[0, rows, : w - i], out=common)
+            correlation = left[0, rows, i:] * right[0, rows, : w - i]
             for k in range(1, per_group):
-                common.addcmul_(left[k, rows, i:], right[k, rows, : w - i])
+                correlation.addcmul_(left[k, rows, i:], right[k, rows, : w - i])
+            volume[i, rows, i:] = correlation
     return volume
 
 

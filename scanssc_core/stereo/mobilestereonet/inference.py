@@ -25,14 +25,18 @@ class StereoInference:
     Args:
         network: trained weights; left as they are.
         device: where it runs.
-        precision: of everything up to the costs; from there on float32.
+        precision: from the features to the costs. What is before and after stays float32: in bfloat16, the features
+            alone would bring more error (1.2 and 2.1 px on the golden pair) than all the rest (0.5 and 0.9 px).
     """
 
     def __init__(self, network: MobileStereoNet, device: torch.device, precision: torch.dtype = torch.float32) -> None:
         self.config = network.config
         folded = copy.deepcopy(network)
         fold_batch_norms(folded)
-        folded.requires_grad_(False).to(device, precision)
+        folded.requires_grad_(False).to(device)
+        for name, part in folded.named_children():
+            if name != "features":
+                part.to(precision)
         folded.features = folded.features.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._network = folded
         self._device = device
@@ -53,14 +57,13 @@ class StereoInference:
         return estimate_by_slabs(torch.cat([costs(*pair) for pair in pairs]), STRIDE)
 
     def _features(self, image: Tensor) -> Tensor:
-        image = image.to(self._device, self._precision).contiguous(memory_format=torch.channels_last)
-        return self._network.features(image)
+        return self._network.features(image.to(self._device).contiguous(memory_format=torch.channels_last))
 
     def _costs_3d(self, left: Tensor, right: Tensor) -> Tensor:
         """(1, bins, h, w) float32."""
         network = self._network
         num_bins, num_groups = self.config.num_bins, self.config.num_groups
-        volume = groupwise_volume(self._features(left), self._features(right), num_bins, num_groups)
+        volume = groupwise_volume(self._features(left), self._features(right), num_bins, num_groups, self._precision)
         entry = cast(Iterable[InvertedResidual], network.entry)
         first, second = cast(Iterable[InvertedResidual], network.entry_residual)
         for block in entry:
@@ -74,7 +77,7 @@ class StereoInference:
         """(1, bins, h, w) float32."""
         network = self._network
         module = cast(InterlacedVolume, network.volume)
-        volume = interlaced_volume(module, self._features(left), self._features(right))
+        volume = interlaced_volume(module, *(self._features(image).to(self._precision) for image in (left, right)))
         entered = network.entry(volume)
         volume = network.entry_residual(entered) + entered
         for hourglass in network.hourglasses:

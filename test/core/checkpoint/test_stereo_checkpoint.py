@@ -3,9 +3,12 @@ import os
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import save
+from typer.testing import CliRunner
 
 from core.stereo.msnet_golden import check_disparity, image_pair, load, published_state
 from scanssc_core.checkpoint.stereo import convert_stereo_checkpoint, is_published_stereo, load_stereo_network
+from scanssc_core.cli.checkpoint import checkpoint_app
 from scanssc_core.runtime.backends import make_stereo_backend
 
 
@@ -46,6 +49,20 @@ def test_converted_file_says_what_it_is(tmp_path):
     with safe_open(tmp_path / "ours.safetensors", framework="pt") as file:
         assert file.metadata()["kind"] == "mobilestereonet"
         assert '"dims": 2' in file.metadata()["config"]
+
+
+def test_the_command_says_which_backend_the_file_is_for(tmp_path):
+    published, target = write_published(tmp_path / "published.ckpt", 3), tmp_path / "ours.safetensors"
+    result = CliRunner().invoke(checkpoint_app, ["convert", str(published), str(target)])
+    assert result.exit_code == 0 and "backend msnet3d" in result.stdout
+    assert load_stereo_network(target).config.dims == 3
+
+
+def test_a_converted_scanssc_file_is_no_stereo_checkpoint(tmp_path):
+    path = tmp_path / "scanssc.safetensors"
+    path.write_bytes(save({"x": torch.zeros(1)}, {"format": "scanssc-1"}))
+    with pytest.raises(ValueError, match="expected a stereo checkpoint .* got 'scanssc-1'"):
+        load_stereo_network(path)
 
 
 def without(name):

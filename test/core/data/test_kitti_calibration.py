@@ -61,11 +61,11 @@ def test_voxel_labels_come_back_and_masked_ones_are_unknown(tmp_path):
     labels = np.zeros((256, 256, 32), np.uint8)
     labels[3, 4, 5], labels[200, 100, 31] = SEMANTIC_KITTI.id_of("road"), SEMANTIC_KITTI.id_of("pole")
     write_voxel_labels(tmp_path / "000000.label", labels)
-    np.testing.assert_array_equal(read_voxel_labels(tmp_path / "000000.label"), labels)
+    np.testing.assert_array_equal(read_voxel_labels(tmp_path / "000000.label", None, "semantic_kitti"), labels)
     mask = np.zeros(labels.shape, bool)
     mask[200, 100, 31] = mask[0, 0, 0] = True
     (tmp_path / "000000.invalid").write_bytes(np.packbits(mask).tobytes())
-    masked = read_voxel_labels(tmp_path / "000000.label")
+    masked = read_voxel_labels(tmp_path / "000000.label", tmp_path / "000000.invalid", "semantic_kitti")
     np.testing.assert_array_equal(masked, np.where(mask, UNKNOWN, labels))
 
 
@@ -74,13 +74,13 @@ def test_raw_ids_of_moving_things_and_of_no_class(tmp_path):
     raw_ids[:5] = 252, 256, 60, 1, 99
     (tmp_path / "a.label").write_bytes(raw_ids.tobytes())
     expected = [*(SEMANTIC_KITTI.id_of(name) for name in ("car", "other-vehicle", "road")), UNKNOWN, UNKNOWN]
-    assert read_voxel_labels(tmp_path / "a.label").ravel()[:6].tolist() == [*expected, 0]
+    assert read_voxel_labels(tmp_path / "a.label", None, "semantic_kitti").ravel()[:6].tolist() == [*expected, 0]
 
 
 def test_voxel_file_of_another_size_or_with_unknown_ids_is_refused(tmp_path):
     (tmp_path / "a.label").write_bytes(b"\0" * 100)
-    with pytest.raises(ValueError, match=r"a\.label: expected 2097152 voxels of two bytes, got 50"):
-        read_voxel_labels(tmp_path / "a.label")
+    with pytest.raises(ValueError, match=r"a\.label: expected 4,194,304 bytes, got 100"):
+        read_voxel_labels(tmp_path / "a.label", None, "semantic_kitti")
     (tmp_path / "b.label").write_bytes(np.full(256 * 256 * 32, 400, "<u2").tobytes())
-    with pytest.raises(ValueError, match=r"b\.label: no class has the raw id 400"):
-        read_voxel_labels(tmp_path / "b.label")
+    with pytest.raises(ValueError, match=r"b\.label: expected raw ids below 359, got 400"):
+        read_voxel_labels(tmp_path / "b.label", None, "semantic_kitti")

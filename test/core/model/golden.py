@@ -20,6 +20,9 @@ def load(name: str) -> dict[str, np.ndarray]:
         return dict(data)
 
 
+_FILLED: dict[str, tuple[nn.Module, dict[str, str]]] = {}  # units by name: module and its names of golden entries
+
+
 @lru_cache
 def unit_rows(unit: str) -> list[list[str]]:
     with (GOLDEN / "unit_params.tsv").open() as file:
@@ -71,6 +74,7 @@ def fill_unit(module: nn.Module, unit: str, published_prefix: str, our_prefix: s
         state[names[entry]] = torch.from_numpy(tensor(f"unit.{unit}.{entry}", sizes, float(offset), float(scale)))
     counters = {name: value for name, value in module.state_dict().items() if name.endswith("num_batches_tracked")}
     module.load_state_dict(state | counters)
+    _FILLED[unit] = (module, names)
     return module.eval()
 
 
@@ -95,7 +99,7 @@ def check_sampled(actual: Tensor, data: dict[str, np.ndarray], stage: str, max_e
 def check_gradients(
     unit: str, outputs: dict[str, Tensor], inputs: dict[str, Tensor], tolerances: dict[str, float]
 ) -> None:
-    """Gradients of the sum of outputs times formula numbers with respect to the inputs."""
+    """Gradients of the sum of outputs times formula numbers: of the inputs, and their norms of the parameters."""
     data = load(f"unit_{unit}")
     total = sum(
         (output * torch.from_numpy(tensor(f"unit.{unit}.g.{name}", tuple(output.shape), 0.0, 1.0))).sum()
@@ -104,6 +108,17 @@ def check_gradients(
     total.backward()
     for name, tolerance in tolerances.items():
         check(inputs[name].grad, data[f"grad.{name}"], tolerance, f"{unit} grad.{name}")
+    if "param.names" in data and len(data["param.names"]):
+        module, names = _FILLED[unit]
+        parameters = dict(module.named_parameters())
+        ours = {
+            names[str(entry)]: norm for entry, norm in zip(data["param.names"], data["param.gradnorm"], strict=True)
+        }
+        assert set(ours) == {name for name, value in parameters.items() if value.grad is not None}, unit
+        for name, norm in ours.items():
+            # 1 %, as the golden data's note suggests; what is zero in exact arithmetic is rounding.
+            actual = float(parameters[name].grad.norm())
+            assert abs(actual - norm) <= 0.01 * norm + 1e-6 * data["param.gradnorm"].max(), f"{unit} {name}"
 
 
 def camera(data: dict[str, np.ndarray], prefix: str = "") -> CameraInputs:

@@ -179,6 +179,19 @@ def test_float64_agrees_with_float32():
     torch.testing.assert_close(single.double(), double, rtol=1e-3, atol=1e-3)
 
 
+def test_bfloat16_by_autocast_agrees_with_float32_up_to_its_few_digits():
+    torch.manual_seed(0)
+    model = ScanSSC(TINY).eval()
+    image, depth = inputs("kitti", (96, 320))
+    with torch.no_grad():
+        expected = model(image, depth, small_camera()).logits
+        with torch.autocast("cpu", torch.bfloat16):
+            reduced = model(image, depth, small_camera()).logits.float()
+    assert torch.isfinite(reduced).all()
+    assert (reduced - expected).square().mean() < 1e-3 * expected.var()
+    assert (reduced.argmax(dim=1) == expected.argmax(dim=1)).float().mean() > 0.95
+
+
 def test_every_parameter_receives_a_finite_gradient():
     torch.manual_seed(0)
     model = ScanSSC(TINY).eval()

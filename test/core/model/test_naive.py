@@ -43,11 +43,17 @@ def weighted(sample, values, positions, weights):
 
 @pytest.mark.parametrize("length", [4, 8, 12, 16])
 @pytest.mark.parametrize(("axis", "make"), [("depth", depth_mask), ("width", width_mask), ("height", height_mask)])
-def test_masks_agree_with_their_rules(axis, make, length):
-    mask = make(length)
+@pytest.mark.parametrize(
+    ("margin", "is_reversed"), [(None, False), (None, True), (0.0, False), (0.75, False), (1.0, True)]
+)
+def test_masks_agree_with_their_rules(axis, make, length, margin, is_reversed):
+    if margin == 0.75 and length == 4 and axis == "width":
+        pytest.skip("a quarter of four does not split over two sides")
+    mask = make(length, is_reversed=is_reversed) if margin is None else make(length, margin, is_reversed)
     for query in range(length):
         for key in range(length):
-            assert bool(mask[query, key]) == (not masked_attention_allowed(axis, query, key, length))
+            allowed = masked_attention_allowed(axis, query, key, length, margin, is_reversed)
+            assert bool(mask[query, key]) == (not allowed), (query, key)
     assert not mask.diagonal().any()
 
 

@@ -1,0 +1,87 @@
+"""`scanssc data`: data sets."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+    track,
+)
+from rich.table import Table
+
+from scanssc_core.cli.data_synth import synth
+from scanssc_core.data.check import KINDS, check_sequence
+from scanssc_core.data.depth_maps import DepthSpec, write_depth_maps
+from scanssc_core.data.layout import SPLITS, Layout
+from scanssc_core.runtime.backends import STEREO_BACKENDS
+
+data_app = typer.Typer(help="Check data sets and write what they lack.", no_args_is_help=True)
+data_app.command()(synth)
+
+_TABLE_WIDTH = 110  # that no column is cut where the output is no terminal
+
+Root = Annotated[Path, typer.Argument(help="Folder of the data set, in its official layout.")]
+DatasetOption = Annotated[str, typer.Option(help=f"{' or '.join(SPLITS)}.")]
+SequencesOption = Annotated[list[str] | None, typer.Option("--sequence", help="Only this one; may be repeated.")]
+
+
+@data_app.command()
+def check(
+    root: Root,
+    dataset: DatasetOption = "semantic_kitti",
+    sequence: SequencesOption = None,
+    depth: Annotated[Path | None, typer.Option(help="Folder of the depth maps; default: ROOT/depth.")] = None,
+) -> None:
+    """Say what of each sequence is there, missing, truncated, of a wrong size or inconsistent; status 1 if any is."""
+    layout = Layout(root, dataset)
+    console = Console(soft_wrap=True, width=_TABLE_WIDTH)
+    names = sequence or layout.sequences()
+    reports = [
+        check_sequence(layout, name, depth or layout.default_depth_folder)
+        for name in track(names, description="checking", console=Console(stderr=True))
+    ]
+    table = Table("sequence", "frames", *KINDS, "problems", title="files that are there and right")
+    for report in reports:
+        counts = [str(report.num_good[kind]) for kind in KINDS]
+        table.add_row(report.sequence, str(report.num_frames), *counts, str(len(report.problems)))
+    console.print(table)
+    problems = [problem for report in reports for problem in report.problems]
+    for problem in problems:
+        console.print(str(problem), markup=False, highlight=False)
+    console.print(f"{len(problems)} problems in {len(reports)} sequences" if problems else "nothing is wrong")
+    if problems or not reports:
+        raise typer.Exit(1)
+
+
+@data_app.command()
+def depth(
+    root: Root,
+    dataset: DatasetOption = "semantic_kitti",
+    sequence: SequencesOption = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the depth maps; default: ROOT/depth.")] = None,
+    stereo_backend: Annotated[str, typer.Option(help=f"Source of depth: {', '.join(STEREO_BACKENDS)}.")] = "sgm",
+    constants: Annotated[
+        str,
+        typer.Option(help="calibrated: baseline of the calibration; published: 0.54 m (KITTI), 0.60 m (KITTI-360)."),
+    ] = "calibrated",
+    file_format: Annotated[str, typer.Option("--format", help="npy (float32) or png (16 bits, 1/256 m).")] = "npy",
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = os.cpu_count() or 1,
+) -> None:
+    """Write a depth map for every frame; those that are there already are left, so an interrupted run goes on."""
+    layout = Layout(root, dataset)
+    frames = layout.frames(sequence or layout.sequences())
+    folder = out or layout.default_depth_folder
+    spec = DepthSpec(stereo_backend, constants, f".{file_format}")  # type: ignore[arg-type]
+    columns = (TextColumn("depth maps"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns) as progress:
+        task = progress.add_task("depth maps", total=len(frames))
+        written = write_depth_maps(layout, frames, folder, spec, workers, lambda: progress.advance(task))
+    typer.echo(f"{written} depth maps written, {len(frames) - written} were there, in {folder}")

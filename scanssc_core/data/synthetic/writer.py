@@ -1,0 +1,145 @@
+"""Synthetic drives on disk, in the layout of SemanticKITTI."""
+
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from scanssc_core.data.semantic_kitti import write_voxel_labels
+from scanssc_core.data.synthetic.lidar import kitti_sweep
+from scanssc_core.data.synthetic.renderer import View
+from scanssc_core.data.synthetic.sequence import SyntheticSequence
+from scanssc_core.files import write_file
+from scanssc_core.geometry import VoxelGridSpec
+
+#: Unit of depth_2/*.png, as in KITTI's depth maps.
+DEPTH_UNITS_PER_M = 256
+_GRID = VoxelGridSpec.semantic_kitti()
+#: Frames of one job: neighbours share a street, its shadows and most of the sweeps that label them.
+_FRAMES_PER_JOB = 10
+
+
+@dataclass(frozen=True)
+class SynthSpec:
+    """What `scanssc data synth` writes.
+
+    Attributes:
+        num_sequences: named 00, 01, ...
+        num_frames: of each.
+        seed: of all of it.
+        spacing_m: between the frames of a sequence.
+    """
+
+    num_sequences: int
+    num_frames: int
+    seed: int
+    spacing_m: float = 4.0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.num_sequences <= 100:
+            raise ValueError(f"expected 1 to 100 sequences (their names have two digits), got {self.num_sequences}")
+        if self.num_frames < 1 or not self.spacing_m > 0:
+            raise ValueError(f"expected frames and spacing above zero, got {self.num_frames}, {self.spacing_m} m")
+
+    def drive(self, number: int) -> SyntheticSequence:
+        """The drive of one sequence."""
+        return SyntheticSequence.on_street(self.seed * 1000 + number, self.num_frames, self.spacing_m)
+
+
+def write_dataset(root: Path, spec: SynthSpec, workers: int, on_frame: Callable[[], None] = lambda: None) -> None:
+    """Write root/sequences/XX; frames that are there are left as they are.
+
+    Args:
+        workers: processes.
+        on_frame: called for every frame that is there.
+    Raises:
+        ValueError: if the folder holds something else than a part of this.
+    """
+    _claim(root, spec)
+    jobs = []
+    for number in range(spec.num_sequences):
+        for start in range(0, spec.num_frames, _FRAMES_PER_JOB):
+            indices = range(start, min(start + _FRAMES_PER_JOB, spec.num_frames))
+            missing = [index for index in indices if not _label_file(_folder(root, number), index).exists()]
+            for _ in range(len(indices) - len(missing)):
+                on_frame()
+            if missing:
+                jobs.append((number, missing))
+    # Each process computes on one thread: two of them share two cores without fighting.
+    with ProcessPoolExecutor(
+        workers, mp_context=get_context("spawn"), initializer=cv2.setNumThreads, initargs=(1,)
+    ) as pool:
+        running = [pool.submit(_write_frames, root, spec, number, missing) for number, missing in jobs]
+        for job in as_completed(running):
+            for _ in job.result():
+                on_frame()
+
+
+def write_images(folder: Path, drive: SyntheticSequence, index: int) -> View:
+    """Write the pair of one frame; returns the left view."""
+    left, right = drive.views(index)
+    for camera, view in (("image_2", left), ("image_3", right)):
+        write_file(folder / camera / f"{index:06d}.png", _png(cv2.cvtColor(view.rgb, cv2.COLOR_RGB2BGR)))
+    return left
+
+
+def write_frame(folder: Path, drive: SyntheticSequence, index: int) -> None:
+    """Write one frame with all that is true of it; its label file comes last and stands for the whole frame."""
+    left = write_images(folder, drive, index)
+    name = f"{index:06d}"
+    depth = np.minimum(left.depth_m * DEPTH_UNITS_PER_M + 0.5, 65535).astype(np.uint16)
+    write_file(folder / "depth_2" / f"{name}.png", _png(depth))
+    write_file(folder / "segmentation_2" / f"{name}.png", _png(left.class_ids))
+    points = kitti_sweep(drive.scene, drive.pose(index), np.random.default_rng((drive.seed, 5, index)))
+    write_file(folder / "velodyne" / f"{name}.bin", points.astype("<f4").tobytes())
+    truth = drive.truth(index, _GRID)
+    indices, is_inside = _GRID.points_to_indices(points[:, :3].astype(np.float64))
+    is_hit = np.zeros(_GRID.shape, bool)
+    is_hit[tuple(indices[is_inside].T)] = True
+    for suffix, mask in (("bin", is_hit), ("invalid", truth.is_invalid), ("occluded", truth.is_occluded)):
+        write_file(folder / "voxels" / f"{name}.{suffix}", np.packbits(mask).tobytes())
+    write_voxel_labels(_label_file(folder, index), truth.labels)
+
+
+def write_sequence_files(folder: Path, drive: SyntheticSequence) -> None:
+    """Write calib.txt, times.txt and poses.txt."""
+    poses = (drive.T_first_frame(index)[:3].reshape(-1) for index in range(len(drive)))
+    write_file(folder / "calib.txt", drive.rig.calibration_text().encode())
+    write_file(folder / "times.txt", "".join(f"{i / drive.rate_hz:.6e}\n" for i in range(len(drive))).encode())
+    write_file(folder / "poses.txt", "".join(" ".join(f"{v:.6e}" for v in pose) + "\n" for pose in poses).encode())
+
+
+def _write_frames(root: Path, spec: SynthSpec, number: int, indices: list[int]) -> list[int]:
+    drive = spec.drive(number)
+    write_sequence_files(_folder(root, number), drive)
+    for index in indices:
+        write_frame(_folder(root, number), drive, index)
+    return indices
+
+
+def _claim(root: Path, spec: SynthSpec) -> None:
+    """Keep what decides the content beside it, so that a second run with other values does not mix two streets."""
+    path = root / "synthetic.txt"
+    text = f"seed {spec.seed}, {spec.num_frames} frames a sequence, {spec.spacing_m} m apart\n"
+    if path.exists() and path.read_text() != text:
+        raise ValueError(f"{root} holds other streets ({path.read_text().strip()}); asked for: {text.strip()}")
+    if not path.exists() and (root / "sequences").exists():
+        raise ValueError(f"{root} holds sequences that `scanssc data synth` did not write; choose an empty folder")
+    write_file(path, text.encode())
+
+
+def _folder(root: Path, number: int) -> Path:
+    return root / "sequences" / f"{number:02d}"
+
+
+def _label_file(folder: Path, index: int) -> Path:
+    return folder / "voxels" / f"{index:06d}.label"
+
+
+def _png(image: NDArray) -> bytes:
+    return cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()

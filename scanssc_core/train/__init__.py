@@ -1,0 +1,1 @@
+"""Training: typed configuration, the stream of samples, the Lightning module, checkpoints, the run, ablations."""

@@ -1,0 +1,162 @@
+"""The ablations of the paper: Tab. 5, 6, D.1, D.2, D.3, Fig. 6 and Fig. D.1. A variant changes few fields of a run."""
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from scanssc_core.files import write_file
+from scanssc_core.scan.scan_module import AXES, ScanRules
+from scanssc_core.train.config import RunConfig
+from scanssc_core.train.run_log import read_log
+
+_NO_AXES: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A row of a table.
+
+    Attributes:
+        name: table and row.
+        scan: changed fields of the scan rules.
+        model: changed fields of the model.
+        loss: changed fields of the losses.
+        paper: IoU and mIoU on the validation set, in per cent, where they can be read.
+    """
+
+    name: str
+    scan: Mapping[str, Any] = field(default_factory=dict)
+    model: Mapping[str, Any] = field(default_factory=dict)
+    loss: Mapping[str, Any] = field(default_factory=dict)
+    paper: tuple[float, float] | None = None
+
+    def apply(self, config: RunConfig) -> RunConfig:
+        """The run with this variant's changes."""
+        scan = replace(config.model.scan, **self.scan)
+        return replace(
+            config,
+            model=replace(config.model, scan=scan, **self.model),
+            loss=replace(config.loss, **self.loss),
+        )
+
+
+def _only(axes: tuple[str, ...]) -> dict[str, Any]:
+    return {"axes": axes}
+
+
+def _scan_loss(axes: tuple[str, ...]) -> dict[str, Any]:
+    return {"scan_axes": axes}
+
+
+_FULL = Variant("full", paper=(45.95, 17.12))
+
+VARIANTS = (
+    _FULL,
+    Variant("table5.baseline", scan=_only(_NO_AXES), loss=_scan_loss(_NO_AXES), paper=(42.23, 14.91)),
+    Variant("table5.a", scan=_only(("depth",)), loss=_scan_loss(_NO_AXES), paper=(46.21, 16.50)),
+    Variant("table5.b", scan=_only(("width",)), loss=_scan_loss(_NO_AXES), paper=(46.06, 16.48)),
+    Variant("table5.c", scan=_only(("height",)), loss=_scan_loss(_NO_AXES), paper=(45.92, 16.58)),
+    Variant("table5.d", loss=_scan_loss(_NO_AXES), paper=(46.09, 16.63)),
+    Variant("table5.e", scan=_only(_NO_AXES), loss=_scan_loss(("depth",)), paper=(43.04, 14.99)),
+    Variant("table5.f", scan=_only(_NO_AXES), loss=_scan_loss(("width",)), paper=(43.18, 15.10)),
+    Variant("table5.g", scan=_only(_NO_AXES), loss=_scan_loss(("height",)), paper=(42.95, 15.04)),
+    Variant("table5.h", scan=_only(_NO_AXES), paper=(43.08, 15.19)),
+    Variant("table6.a", scan={"reversed_axes": ("depth",)}, paper=(45.73, 16.73)),
+    Variant("table6.b", scan={"reversed_axes": ("width",)}, paper=(45.36, 16.99)),
+    Variant("table6.c", scan={"reversed_axes": ("height",)}, paper=(45.94, 16.96)),
+    Variant("table6.d", loss={"reversed_scan_axes": ("depth",)}, paper=(46.18, 16.51)),
+    Variant("table6.e", loss={"reversed_scan_axes": ("width",)}, paper=(46.28, 16.09)),
+    Variant("table6.f", loss={"reversed_scan_axes": ("height",)}, paper=(45.35, 16.38)),
+    *(
+        Variant(f"figure6.{axis}_{percent}", scan={f"{axis}_margin": percent / 100})
+        for axis in AXES
+        for percent in (0, 25, 50, 75, 100)
+        if percent / 100 != ScanRules().margin(axis)
+    ),
+    Variant("tableD1.linear", model={"fusion": "linear"}, paper=(45.90, 16.32)),
+    Variant("tableD1.average", model={"fusion": "average"}, paper=(46.17, 16.51)),
+    Variant("tableD1.learned_volume", model={"fusion": "learned_volume"}, paper=(45.90, 16.28)),
+    Variant("tableD2.a", loss=_scan_loss(_NO_AXES) | {"is_distance_weighted": True}, paper=(46.15, 16.50)),
+    Variant("tableD2.b", loss=_scan_loss(_NO_AXES) | {"cross_entropy": 10.0}, paper=(45.04, 16.74)),
+    Variant("tableD3.a", model={"has_mixing": False, "fusion": "linear"}, paper=(44.91, 15.90)),
+    Variant("tableD3.b", model={"fusion": "linear"}, paper=(45.90, 16.32)),
+    Variant("tableD3.c", model={"has_mixing": False}, paper=(45.08, 16.11)),
+    *(Variant(f"figureD1.{weight:g}", loss={"scan": weight}) for weight in (0.1, 0.5, 2.0, 5.0, 10.0)),
+)
+TABLES = tuple(dict.fromkeys(variant.name.partition(".")[0] for variant in VARIANTS))
+
+
+def find_variants(names: Iterable[str]) -> list[Variant]:
+    """Variants by name, or all of a table by its name; the full model always first.
+
+    Raises:
+        ValueError: for a name that there is not.
+    """
+    wanted = set(names)
+    known = {variant.name for variant in VARIANTS} | set(TABLES)
+    if unknown := sorted(wanted - known):
+        raise ValueError(f"no variant or table {', '.join(unknown)}; there are {', '.join(sorted(known))}")
+    chosen = [variant for variant in VARIANTS if {variant.name, variant.name.partition(".")[0]} & wanted]
+    return chosen if _FULL in chosen else [_FULL, *chosen]
+
+
+def run_ablation(
+    config: RunConfig,
+    variants: Sequence[Variant],
+    seeds: Sequence[int],
+    folder: Path,
+    train: Callable[[RunConfig, Path], object],
+) -> None:
+    """Train every variant with every seed, and write the table after each; what is done already is not done again.
+
+    Args:
+        train: trains a run in a folder.
+    """
+    for seed in seeds:
+        for variant in variants:
+            run_folder = _run_folder(folder, variant, seed)
+            if not (run_folder / "last.safetensors").exists():
+                changed = variant.apply(config)
+                train(replace(changed, train=replace(changed.train, seed=seed)), run_folder)
+            write_table(variants, seeds, folder)
+
+
+def _run_folder(folder: Path, variant: Variant, seed: int) -> Path:
+    return folder / variant.name / f"seed{seed}"
+
+
+def _scores(variant: Variant, seeds: Sequence[int], folder: Path) -> list[tuple[float, float]]:
+    """IoU and mIoU in per cent of the best validation of every run that is complete."""
+    scores = []
+    for seed in seeds:
+        run_folder = _run_folder(folder, variant, seed)
+        lines = [line for line in read_log(run_folder / "log.jsonl") if "val/miou" in line]
+        if lines and (run_folder / "last.safetensors").exists():
+            best = max(lines, key=lambda line: line["val/miou"])
+            scores.append((100 * best["val/iou"], 100 * best["val/miou"]))
+    return scores
+
+
+_COLUMNS = ("variant", "runs", "iou", "iou_spread", "miou", "miou_spread", "paper_iou", "paper_miou")
+
+
+def write_table(variants: Sequence[Variant], seeds: Sequence[int], folder: Path) -> None:
+    """Write ablation.csv and ablation.md: mean and sample standard deviation over seeds, beside the paper's values."""
+    rows = []
+    for variant in variants:
+        scores = _scores(variant, seeds, folder)
+        columns: list[str] = []
+        for values in zip(*scores, strict=True) if scores else ((), ()):
+            columns.append(f"{mean(values):.2f}" if values else "")
+            columns.append(f"{stdev(values):.2f}" if len(values) > 1 else "")
+        paper = [f"{value:.2f}" for value in variant.paper] if variant.paper else ["", ""]
+        rows.append([variant.name, str(len(scores)), *columns, *paper])
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([_COLUMNS, *rows])
+    write_file(folder / "ablation.csv", text.getvalue().encode())
+    lines = [_COLUMNS, ["---"] * len(_COLUMNS), *rows]
+    write_file(folder / "ablation.md", "".join(f"| {' | '.join(line)} |\n" for line in lines).encode())

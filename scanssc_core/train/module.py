@@ -1,0 +1,185 @@
+"""The Lightning module: a step, its losses, validation.
+
+The published run had one sample on each GPU, so its losses are those of single samples, averaged. So are ours, whatever
+the batch: processes, batch size and accumulation divide the same global batch without changing loss or gradient.
+"""
+
+from typing import Any, NamedTuple
+
+import lightning
+import numpy as np
+import torch
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+from torch import Tensor
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import LambdaLR
+
+from scanssc_core.data.dataset import SSCBatch, camera_of
+from scanssc_core.labels import LABEL_SETS
+from scanssc_core.losses.cross_entropy import class_weights
+from scanssc_core.losses.total import total_loss
+from scanssc_core.metrics import SSCMetrics, SSCScores
+from scanssc_core.model import ScanSSC, ScanSSCOutput
+from scanssc_core.train.activation_checkpointing import checkpoint_activations
+from scanssc_core.train.averaging import AveragedWeights
+from scanssc_core.train.config import RunConfig
+from scanssc_core.train.norms import is_single_value, single_value_norms, synchronize_norms
+from scanssc_core.train.schedule import rate_factor
+
+
+class Picture(NamedTuple):
+    """A validation frame to draw: (X, Y, Z) uint8 labels."""
+
+    name: str
+    predicted: Tensor
+    labels: Tensor
+
+
+class TrainingModule(lightning.LightningModule):
+    """Trains a model.
+
+    Args:
+        model: with its initial weights.
+        num_steps: optimizer steps of the whole run.
+    """
+
+    class_weights: Tensor
+
+    def __init__(self, model: ScanSSC, config: RunConfig, num_steps: int) -> None:
+        super().__init__()
+        self.config, self.num_steps = config, num_steps
+        train = config.train
+        self.averaged = AveragedWeights(model, train.ema_decay) if train.ema_decay else None
+        self.model = model
+        if train.activation_checkpointing:
+            checkpoint_activations(model)
+        frequencies = torch.from_numpy(np.asarray(LABEL_SETS[config.model.dataset].frequencies, np.float64))
+        self.register_buffer("class_weights", class_weights(frequencies).float(), persistent=False)
+        self.metrics = SSCMetrics(config.model.num_classes)
+        self.num_batches = 0  # of this process, since the start of the run
+        self.window: dict[str, Tensor] = {}  # sums of the losses since the last line of the log
+        self.window_batches = 0
+        self.scores: SSCScores | None = None
+        self.pictures: list[Picture] = []
+
+    @property
+    def evaluated_model(self) -> ScanSSC:
+        """What is validated and exported: the average, if there is one."""
+        return self.model if self.averaged is None else self.averaged.model
+
+    def configure_model(self) -> None:
+        """Norms over all processes."""
+        if self.config.train.sync_norms and self.trainer.world_size > 1:
+            synchronize_norms(self.model, self.trainer.strategy.root_device)
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """One group of all parameters, as published."""
+        train = self.config.train
+        optimizer = AdamW(self.model.parameters(), train.learning_rate, train.betas, weight_decay=train.weight_decay)
+        schedule = LambdaLR(optimizer, lambda step: rate_factor(step, self.num_steps, train))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_train_start(self) -> None:
+        """Training mode, but for norms that would see a single value."""
+        self.model.train()
+        if is_single_value(self.config.train, self.trainer.world_size):
+            for norm in single_value_norms(self.model):
+                norm.eval()
+
+    def on_train_batch_start(self, batch: SSCBatch, batch_idx: int) -> None:
+        """Randomness of dropout from (seed, batch, process): the same after an interruption."""
+        key = [self.config.train.seed, self.num_batches, self.global_rank]
+        torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
+
+    def training_step(self, batch: SSCBatch, batch_idx: int) -> Tensor:
+        """Mean loss of the samples, each times its weight."""
+        losses = self.losses(self.model(batch["image"], batch["depth_m"], camera_of(batch)), batch)
+        self.num_batches += 1
+        self.log_losses(losses)
+        return losses["total"]
+
+    def losses(self, output: ScanSSCOutput, batch: SSCBatch) -> dict[str, Tensor]:
+        """Every term, sample by sample, and their weighted mean."""
+        num_samples = len(output.logits)
+        sums: dict[str, Tensor] = {}
+        for index in range(num_samples):
+            one = slice(index, index + 1)
+            terms = total_loss(
+                ScanSSCOutput(output.logits[one], output.depth_prob[one]),
+                batch["labels"][one],
+                batch["lidar_depth_m"][one] if "lidar_depth_m" in batch else None,
+                self.config.loss,
+                self.class_weights,
+                self.config.model,
+            )
+            for name, term in terms.items():
+                sums[name] = sums.get(name, torch.zeros_like(term)) + term * batch["weight"][index] / num_samples
+        return sums
+
+    def log_losses(self, losses: dict[str, Tensor]) -> None:
+        """Every `log_every` steps, means over all batches and processes since the last time."""
+        train = self.config.train
+        self.window_batches += 1
+        for name, loss in losses.items():
+            self.window[name] = self.window.get(name, torch.zeros_like(loss)) + loss.detach()
+        num_steps, is_rest = divmod(self.num_batches, train.accumulate)
+        if is_rest or num_steps % train.log_every:
+            return
+        means = {
+            f"loss/{name}": float(self.mean_over_processes(value / self.window_batches))
+            for name, value in self.window.items()
+        }
+        self.window, self.window_batches = {}, 0
+        self.log("loss", means["loss/total"], prog_bar=True, logger=False)
+        learning_rate = self.trainer.optimizers[0].param_groups[0]["lr"]
+        self.write_log({**means, "learning_rate": learning_rate}, num_steps)
+
+    def mean_over_processes(self, value: Tensor) -> Tensor:
+        """Mean of a number that every process has."""
+        return self.trainer.strategy.reduce(value, reduce_op="mean")
+
+    def write_log(self, values: dict[str, float], step: int) -> None:
+        """A line in every log; loggers write in the first process only."""
+        for logger in self.loggers:
+            logger.log_metrics(values, step)
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """A step of the weights, then one of their average."""
+        super().optimizer_step(*args, **kwargs)
+        if self.averaged is not None:
+            self.averaged.update(self.model)
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget the former pictures."""
+        self.pictures.clear()
+
+    def validation_step(self, batch: SSCBatch, batch_idx: int) -> None:
+        """Count what is right and wrong."""
+        logits = self.evaluated_model(batch["image"], batch["depth_m"], camera_of(batch)).logits
+        predicted = logits.argmax(dim=1).to(torch.uint8)
+        self.metrics.update(predicted, batch["labels"])
+        for index in range(min(len(predicted), self.config.train.num_pictures - len(self.pictures))):
+            name = f"{batch['sequence'][index]}/{batch['frame'][index]}"
+            self.pictures.append(Picture(name, predicted[index].cpu(), batch["labels"][index].cpu()))
+
+    def on_validation_epoch_end(self) -> None:
+        """Scores over all processes."""
+        scores = self.metrics.compute()
+        self.metrics.reset()
+        self.scores = scores
+        names = LABEL_SETS[self.config.model.dataset].names
+        values = {f"val/{name}": getattr(scores, name) for name in ("precision", "recall", "iou", "miou")}
+        values |= {f"val/class_iou/{name}": float(iou) for name, iou in zip(names, scores.class_iou, strict=True)}
+        self.write_log(values, self.trainer.global_step)
+        self.log_dict({"iou": scores.iou, "miou": scores.miou}, prog_bar=True, logger=False, rank_zero_only=True)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep where the stream of samples is."""
+        checkpoint["num_batches"] = self.num_batches
+        checkpoint["window"], checkpoint["window_batches"] = self.window, self.window_batches
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on there."""
+        self.num_batches = checkpoint["num_batches"]
+        self.window = {name: value.to(self.device) for name, value in checkpoint["window"].items()}
+        self.window_batches = checkpoint["window_batches"]

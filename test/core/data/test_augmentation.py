@@ -1,0 +1,203 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from core.data.small_kitti import open_small, write_small_kitti
+from reference.data import lidar_depth
+from scanssc_core.data.augmentation import (
+    AugmentationConfig,
+    add_disparity_noise,
+    augment_frame,
+    crop,
+    drop_depth,
+    jitter_colors,
+    mirror,
+    transform_volume,
+)
+from scanssc_core.data.frame import Frame, lidar_depth_image
+from scanssc_core.geometry import VoxelGridSpec
+from scanssc_core.image.preprocess import NetworkView
+from scanssc_core.lift.camera_inputs import CameraInputs, camera_fields
+
+GRID = VoxelGridSpec.semantic_kitti()
+SIZE = (188, 620)
+P = np.array([[359.4, 0, 303.6, 22.7], [0, 359.4, 92.6, -0.06], [0, 0, 1, 0.0038]])
+T_CAM_GRID = np.array(
+    [[4e-4, -0.99997, -8e-3, -0.012], [-7e-3, 8e-3, -0.99994, -0.054], [0.99997, 4.9e-4, -7e-3, -0.292], [0, 0, 0, 1]]
+)
+CLASS = 7
+BLOB_RADIUS_PX = 4
+ALL = AugmentationConfig(
+    flip_probability=0.5,
+    zoom=0.3,
+    blur_px=1.0,
+    rotation_rad=0.3,
+    scale=0.1,
+    tilt_rad=0.03,
+    shift_m=0.5,
+    depth_noise_px=0.5,
+    depth_holes=0.2,
+)
+
+
+def project(T_grid_cam, projection, point):
+    u_depth, v_depth, depth_m = projection @ np.linalg.inv(T_grid_cam) @ np.append(point, 1.0)
+    return u_depth / depth_m, v_depth / depth_m, depth_m
+
+
+def frame_of_block(corner) -> Frame:
+    """A block of 5 x 5 x 5 voxels; its middle is marked in the segmentation, in the scan and by its depth."""
+    labels = np.zeros(GRID.shape, np.uint8)
+    x, y, z = corner
+    labels[x : x + 5, y : y + 5, z : z + 5] = CLASS
+    center = GRID.indices_to_points(np.array(corner) + 2)
+    T_grid_cam = np.linalg.inv(T_CAM_GRID)
+    u, v, depth_m = project(T_grid_cam, P, center)
+    assume(BLOB_RADIUS_PX < u < SIZE[1] - BLOB_RADIUS_PX and BLOB_RADIUS_PX < v < SIZE[0] - BLOB_RADIUS_PX)
+    rows, columns = np.indices(SIZE)
+    is_blob = (columns - u) ** 2 + (rows - v) ** 2 < BLOB_RADIUS_PX**2
+    rgb = np.where(is_blob[..., None], np.uint8(200), np.uint8(0)).repeat(3, axis=2)
+    depth = np.where(is_blob, depth_m, 0).astype(np.float32)
+    segmentation = np.where(is_blob, CLASS, 0).astype(np.uint8)
+    return Frame(rgb, depth, P, T_grid_cam, 190.0, labels, center[None].astype(np.float32), segmentation)
+
+
+corners = st.tuples(st.integers(60, 140), st.integers(70, 180), st.integers(4, 20))
+
+
+@settings(max_examples=40, deadline=None)
+@given(corner=corners, seed=st.integers(0, 2**32 - 1))
+def test_augmented_voxels_project_to_the_pixel_that_shows_them(corner, seed):
+    frame = augment_frame(frame_of_block(corner), ALL, np.random.default_rng(seed))
+    view = NetworkView(frame.size, (96, 320))
+    segmentation = view.classes(frame.segmentation, 255)
+    fields = camera_fields(frame.projection, frame.T_grid_cam, view.scale, view.translation)
+    camera = CameraInputs(**{name: values[None] for name, values in fields.items()})
+    voxels = np.argwhere(frame.labels == CLASS)
+    assume(len(voxels) > 80)  # not cut by the grid's border
+    center = torch.from_numpy(GRID.indices_to_points(voxels).mean(axis=0)).float()
+    pixels, depth_m = camera.points_to_pixels(center[None])
+    u, v = np.rint(pixels[0, 0].numpy()).astype(int)
+    assume(0 <= u < 320 and 0 <= v < 96)
+    assert segmentation[v, u] == CLASS
+    lidar = lidar_depth_image(frame, view)
+    assert np.argwhere(lidar).size == 0 or np.abs(np.argwhere(lidar)[0] - (v, u)).max() <= 2
+    assert lidar.max() == 0 or lidar.max() == pytest.approx(depth_m.item(), rel=0.03)
+
+
+@given(corner=corners)
+@settings(max_examples=15, deadline=None)
+def test_mirror_twice_is_the_frame_itself(corner):
+    frame = frame_of_block(corner)
+    twice = mirror(mirror(frame))
+    for name, values in vars(frame).items():
+        assert np.allclose(getattr(twice, name), values, atol=1e-6), name
+    assert np.linalg.det(mirror(frame).T_grid_cam[:3, :3]) == pytest.approx(np.linalg.det(frame.T_grid_cam[:3, :3]))
+
+
+def test_mirrored_voxel_is_seen_in_the_mirrored_pixel_exactly():
+    frame = frame_of_block((90, 100, 8))
+    mirrored = mirror(frame)
+    point = np.array([18.1, -5.5, -0.3])
+    u, v, depth_m = project(frame.T_grid_cam, frame.projection, point)
+    expected = (SIZE[1] - 1 - u, v, depth_m)
+    assert project(mirrored.T_grid_cam, mirrored.projection, point * (1, -1, 1)) == pytest.approx(expected)
+
+
+def test_window_beyond_the_picture_is_black_without_depth_or_class():
+    frame = frame_of_block((90, 100, 8))
+    frame = replace(frame, left_rgb=np.full_like(frame.left_rgb, 9), depth_m=np.ones_like(frame.depth_m))
+    cut = crop(frame, -10, 180, 700, 20)
+    assert cut.left_rgb.shape == (20, 700, 3)
+    assert (cut.left_rgb[:8, 10:630] == 9).all() and cut.left_rgb.sum() == 3 * 9 * 8 * 620
+    assert cut.depth_m.sum() == 8 * 620
+    assert (cut.segmentation[8:] == 255).all() and (cut.segmentation[:, :10] == 255).all()
+
+
+def test_what_comes_into_the_grid_from_outside_is_unknown():
+    shift = np.eye(4)
+    shift[0, 3] = 0.4
+    frame = frame_of_block((90, 100, 8))
+    moved = transform_volume(frame, shift)
+    assert (moved.labels[:2] == 255).all()
+    assert (moved.labels[2:] == frame.labels[:-2]).all()
+
+
+def test_resampled_labels_equal_those_found_voxel_by_voxel():
+    labels = np.random.default_rng(0).integers(0, 20, GRID.shape).astype(np.uint8)
+    angle_rad = 0.3
+    T = np.eye(4)
+    T[:2, :2] = 1.05 * np.array([[np.cos(angle_rad), -np.sin(angle_rad)], [np.sin(angle_rad), np.cos(angle_rad)]])
+    T[2, 3] = 0.13
+    moved = transform_volume(replace(frame_of_block((90, 100, 8)), labels=labels), T).labels
+    disagreeing = 0
+    for index in np.random.default_rng(1).integers(0, GRID.shape, (3000, 3)):
+        old = np.linalg.inv(T) @ np.append(GRID.indices_to_points(index), 1.0)
+        x, y, z = np.floor((old[:3] - GRID.origin_m) / 0.2).astype(int)
+        is_inside = 0 <= x < 256 and 0 <= y < 256 and 0 <= z < 32
+        disagreeing += moved[tuple(index)] != (labels[x, y, z] if is_inside else 255)
+    assert disagreeing <= 3  # centres that fall on a border of voxels, within float32
+
+
+def test_noise_and_holes_leave_pixels_without_depth_alone():
+    frame = frame_of_block((90, 100, 8))
+    frame = replace(frame, depth_m=np.where(np.indices(SIZE)[1] % 2, np.float32(20), np.float32(0)))
+    noisy = add_disparity_noise(frame, 0.5, np.random.default_rng(0)).depth_m
+    assert ((noisy > 0) == (frame.depth_m > 0)).all()
+    errors_px = frame.focal_baseline / noisy[noisy > 0] - frame.focal_baseline / 20
+    assert 0.2 < errors_px.std() < 0.6
+    holed = drop_depth(frame, 0.3, np.random.default_rng(0)).depth_m
+    assert set(np.unique(holed)) == {0, 20} and 0.1 < 1 - (holed > 0).sum() / (frame.depth_m > 0).sum() < 0.5
+
+
+def test_published_augmentation_changes_colours_only(tmp_path):
+    write_small_kitti(tmp_path)
+    plain = open_small(tmp_path)[0]
+    jittered = open_small(tmp_path, augmentation=AugmentationConfig()).sample(0, np.random.default_rng(0))
+    assert not torch.equal(plain["image"], jittered["image"])
+    for name in plain.keys() - {"image", "sequence", "frame"}:
+        assert torch.equal(plain[name], jittered[name]), name
+
+
+def test_same_generator_gives_the_same_sample(tmp_path):
+    write_small_kitti(tmp_path)
+    dataset = open_small(tmp_path, augmentation=ALL, with_lidar=True)
+    first, second = (dataset.sample(0, np.random.default_rng(5)) for _ in range(2))
+    other = dataset.sample(0, np.random.default_rng(6))
+    tensors = first.keys() - {"sequence", "frame"}
+    assert all(torch.equal(first[name], second[name]) for name in tensors)
+    assert not torch.equal(first["T_grid_cam"], other["T_grid_cam"])
+
+
+def test_frame_without_labels_and_scan_is_augmented_too():
+    frame = replace(frame_of_block((90, 100, 8)), labels=None, points=None, segmentation=None)
+    augmented = augment_frame(frame, ALL, np.random.default_rng(0))
+    assert augmented.labels is None and augmented.points is None and augmented.segmentation is None
+
+
+def test_colour_jitter_stays_within_its_factors():
+    rgb = np.full((4, 4, 3), 100, np.uint8)  # of a grey picture contrast and saturation change nothing
+    values = {int(jitter_colors(rgb, AugmentationConfig(), np.random.default_rng(seed))[0, 0, 0]) for seed in range(60)}
+    assert 59 <= min(values) < 75 and 125 < max(values) <= 141
+    assert (jitter_colors(rgb, AugmentationConfig(color_jitter=0), np.random.default_rng(0)) == rgb).all()
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"zoom": -0.1}, {"flip_probability": 1.5}, {"scale": 1.0}, {"blur_px": float("nan")}]
+)
+def test_impossible_augmentation_is_refused(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        AugmentationConfig(**wrong)
+
+
+def test_lidar_depth_of_an_augmented_frame_equals_the_naive_one():
+    points = np.random.default_rng(0).uniform((2, -10, -1.5), (30, 10, 2), (500, 3)).astype(np.float32)
+    frame = mirror(replace(frame_of_block((90, 100, 8)), points=points))
+    view = NetworkView(SIZE, (96, 320))
+    T_cam_grid = np.linalg.inv(frame.T_grid_cam)
+    expected = lidar_depth(frame.points, T_cam_grid, frame.projection, view.scale, view.translation, 96, 320)
+    assert np.allclose(lidar_depth_image(frame, view), expected, rtol=1e-5)
