@@ -11,6 +11,7 @@ from scanssc_core.cli.checkpoint import checkpoint_app
 from scanssc_core.cli.data import data_app
 from scanssc_core.cli.info import info
 from scanssc_core.cli.predict import predict
+from scanssc_core.cli.stereo import stereo_app
 from scanssc_core.cli.train import train
 from scanssc_core.cli.view import view
 
@@ -22,8 +23,8 @@ app = typer.Typer(
 app.add_typer(bag_app, name="bag")
 app.add_typer(checkpoint_app, name="checkpoint")
 app.add_typer(data_app, name="data")
+app.add_typer(stereo_app, name="stereo")
 app.command()(ablate)
-app.add_typer(data_app, name="data")
 app.command()(info)
 app.command()(predict)
 app.command()(train)

@@ -27,12 +27,12 @@ ALLOWED = {
     "checkpoint": {"geometry", "corrections", "labels", "files", "image", "model", "stereo"},
     "occupancy": {"geometry", "labels", "image", "lift", "optimize", "checkpoint"},
     "runtime": {"geometry", "labels", "checkpoint", "stereo", "occupancy"},
-    "render": {"geometry", "labels"},
+    "render": {"geometry", "labels", "stereo"},
     "data": {"geometry", "labels", "files", "corrections", "image", "lift", "stereo", "runtime"},
     "losses": {"labels", "lift", "model"},
     "metrics": {"labels"},
     "train": {"labels", "files", "lift", "model", "scan", "checkpoint", "data", "losses", "metrics", "render"},
-    "cli": {"cost", "labels", "files", "model", "checkpoint", "runtime", "render", "data", "train"},
+    "cli": {"cost", "labels", "files", "model", "checkpoint", "stereo", "runtime", "render", "data", "train"},
 }
 
 
