@@ -14,6 +14,7 @@ from scanssc_core.cli.predict import predict
 from scanssc_core.cli.stereo import stereo_app
 from scanssc_core.cli.train import train
 from scanssc_core.cli.view import view
+from scanssc_core.runtime.device import use_huge_pages
 
 app = typer.Typer(
     help="Semantic scene completion from a stereo pair, without ROS.",
@@ -43,6 +44,7 @@ def common(
 
 def main() -> None:
     """Run the command; what is wrong with the input is one line on stderr and status 1, not a traceback."""
+    use_huge_pages()
     try:
         app()
     except (ValueError, OSError) as error:

@@ -20,7 +20,7 @@ ALLOWED = {
     "image": {"corrections"},
     "lift": {"geometry", "corrections"},
     "scan": {"lift"},
-    "head": {"scan"},
+    "head": {"lift"},
     "model": {"geometry", "corrections", "image", "lift", "scan", "head"},
     "cost": {"lift", "scan", "model"},
     "optimize": {"folding", "model", "scan"},
