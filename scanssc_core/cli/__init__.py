@@ -9,8 +9,10 @@ from scanssc_core.cli.ablate import ablate
 from scanssc_core.cli.bag import bag_app
 from scanssc_core.cli.checkpoint import checkpoint_app
 from scanssc_core.cli.data import data_app
+from scanssc_core.cli.eval import evaluate
 from scanssc_core.cli.info import info
 from scanssc_core.cli.predict import predict
+from scanssc_core.cli.submit import submit
 from scanssc_core.cli.train import train
 from scanssc_core.cli.view import view
 
@@ -24,8 +26,10 @@ app.add_typer(checkpoint_app, name="checkpoint")
 app.add_typer(data_app, name="data")
 app.command()(ablate)
 app.add_typer(data_app, name="data")
+app.command("eval")(evaluate)
 app.command()(info)
 app.command()(predict)
+app.command()(submit)
 app.command()(train)
 app.command()(view)
 
