@@ -32,12 +32,8 @@ ALLOWED = {
     "losses": {"labels", "lift", "model"},
     "metrics": {"labels"},
     "train": {"labels", "files", "lift", "model", "scan", "checkpoint", "data", "losses", "metrics", "render"},
-<<<<<<< HEAD
-    "cli": {"cost", "labels", "files", "model", "checkpoint", "runtime", "render", "data", "train"},
-=======
     "evaluation": {"labels", "files", "geometry", "lift", "model", "occupancy", "data", "metrics"},
-    "cli": {"evaluation", "labels", "files", "model", "checkpoint", "runtime", "render", "data", "train"},
->>>>>>> 186d2d0 (Evaluation: distance analysis, baselines, scanssc eval, scanssc submit)
+    "cli": {"evaluation", "cost", "labels", "files", "model", "checkpoint", "runtime", "render", "data", "train"},
 }
 
 
