@@ -63,35 +63,43 @@ def read(path):
         return list(csv.DictReader(file))
 
 
-def test_tables_hold_the_model_beside_both_baselines(data, tmp_path):
-    result = run(data, "--out", tmp_path, "--save-predictions")
+@pytest.fixture(scope="module")
+def evaluated(data, tmp_path_factory):
+    """Folder and text of one evaluation."""
+    folder = tmp_path_factory.mktemp("evaluated")
+    result = run(data, "--out", folder, "--save-predictions")
     assert result.exit_code == 0, result.output
-    rows = {row["method"]: row for row in read(tmp_path / "overall.csv")}
+    return folder, result.output
+
+
+def test_tables_hold_the_model_beside_both_baselines(evaluated):
+    folder, output = evaluated
+    rows = {row["method"]: row for row in read(folder / "overall.csv")}
     assert list(rows) == ["model", "stereo", "prior"]
     assert float(rows["prior"]["iou"]) == 100  # both frames are the same
     assert float(rows["prior"]["miou"]) == pytest.approx(100 / 19, abs=1e-4)
     assert 0 < float(rows["stereo"]["recall"]) < 5 and rows["stereo"]["miou"] == ""
-    assert len(read(tmp_path / "quarters.csv")) == 3 * 4 * 3
-    assert len(read(tmp_path / "slices.csv")) == (256 + 256 + 32) * 3
-    assert len(read(tmp_path / "groups.csv")) == 3 * 2
-    assert {row["class"]: row["voxels"] for row in read(tmp_path / "classes.csv")}["road"] == str(256 * 128)
-    assert "overall (%)" in result.output and (tmp_path / "report.txt").read_text() in result.output
-    assert (tmp_path / "slices.png").read_bytes().startswith(b"\x89PNG")
+    assert len(read(folder / "quarters.csv")) == 3 * 4 * 3
+    assert len(read(folder / "slices.csv")) == (256 + 256 + 32) * 3
+    assert len(read(folder / "groups.csv")) == 3 * 2
+    assert {row["class"]: row["voxels"] for row in read(folder / "classes.csv")}["road"] == str(256 * 128)
+    assert "overall (%)" in output and (folder / "report.txt").read_text() in output
+    assert (folder / "slices.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_saved_predictions_score_by_the_official_rules_as_the_table_says(data, tmp_path):
+def test_saved_predictions_score_by_the_official_rules_as_the_table_says(data, evaluated):
     """Both files through the completion table, invalid voxels left out, as the benchmark's own tool does."""
-    run(data, "--out", tmp_path, "--save-predictions")
+    folder, _ = evaluated
     table = COMPLETION_TABLES["semantic_kitti"]
     voxels = data / "sequences/08/voxels"
     predicted, true = (
         table[np.fromfile(path, "<u2")]
-        for path in (tmp_path / "predictions/sequences/08/predictions/000000.label", voxels / "000000.label")
+        for path in (folder / "predictions/sequences/08/predictions/000000.label", voxels / "000000.label")
     )
     scored = (true != 255) & (np.unpackbits(np.fromfile(voxels / "000000.invalid", np.uint8)) == 0)
     predicted, true = predicted[scored] > 0, true[scored] > 0
     iou = (predicted & true).sum() / (predicted | true).sum()
-    assert float(read(tmp_path / "overall.csv")[0]["iou"]) == pytest.approx(100 * iou, abs=1e-5)
+    assert float(read(folder / "overall.csv")[0]["iou"]) == pytest.approx(100 * iou, abs=1e-5)
 
 
 def test_frames_without_labels_are_predicted_but_not_scored(data, tmp_path):
