@@ -27,7 +27,7 @@ from scanssc_core.lift.proposal import propose_voxels
 from scanssc_core.lift.self_attention import SelfAttention
 from scanssc_core.scan.fusion import make_fusion
 from scanssc_core.scan.mixing import MixingNet
-from scanssc_core.scan.scan_module import AXES, ScanModule, ScanRules
+from scanssc_core.scan.scan_module import ScanModule, ScanRules
 
 _NECK_LEVELS = 5
 
