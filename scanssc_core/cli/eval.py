@@ -16,8 +16,7 @@ from scanssc_core.evaluation.baselines import constant_prior
 from scanssc_core.evaluation.report import write_report
 from scanssc_core.evaluation.run import Evaluation
 from scanssc_core.labels import LABEL_SETS
-from scanssc_core.runtime.backends import PRECISIONS
-from scanssc_core.runtime.device import resolve_device
+from scanssc_core.runtime.device import PRECISIONS, resolve_device
 
 
 def evaluate(
