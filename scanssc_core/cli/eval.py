@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
-import torch
 import typer
 from numpy.typing import NDArray
 from rich.progress import Progress, track
@@ -16,7 +15,7 @@ from scanssc_core.evaluation.baselines import constant_prior
 from scanssc_core.evaluation.report import write_report
 from scanssc_core.evaluation.run import Evaluation
 from scanssc_core.labels import LABEL_SETS
-from scanssc_core.runtime.device import PRECISIONS, resolve_device
+from scanssc_core.runtime.device import PRECISIONS, resolve_device, resolve_precision
 
 
 def evaluate(
@@ -34,9 +33,9 @@ def evaluate(
     precision: Annotated[str, typer.Option(help=f"{', '.join(PRECISIONS)}.")] = "float32",
 ) -> None:
     """Score a model, the depth put into the grid, and the constant prior of the training frames."""
-    if precision not in PRECISIONS:
-        raise ValueError(f"precision: expected one of {', '.join(PRECISIONS)}, got {precision!r}")
-    model = load_model(checkpoint).eval().to(resolve_device(device))
+    torch_device = resolve_device(device)
+    dtype = resolve_precision(precision, torch_device)
+    model = load_model(checkpoint).eval().to(torch_device)
     config = model.config
     if save_predictions and config.dataset != "semantic_kitti":
         raise ValueError(f"save_predictions: the official tree is SemanticKITTI's; this model labels {config.dataset}")
@@ -49,7 +48,7 @@ def evaluate(
         raise ValueError(f"{data}: no frame of {split} has labels to score; --save-predictions writes the predictions")
 
     prior = _prior(layout, config.num_classes) if num_labelled else None
-    evaluation = Evaluation(model, getattr(torch, precision), prior)
+    evaluation = Evaluation(model, dtype, prior)
     predictions = out / "predictions" if save_predictions else None
     with Progress() as progress:
         task = progress.add_task("evaluating frames", total=num_frames)
