@@ -38,11 +38,13 @@ class DepthSpec:
         constants: "calibrated" takes the baseline of the calibration; "published" that of the maps that the published
             weights were trained with: 0.54 m, or 0.60 m for KITTI-360.
         suffix: ".npy" or ".png".
+        checkpoint: weights, if the backend is a network.
     """
 
     backend: str = "sgm"
     constants: Literal["calibrated", "published"] = "calibrated"
     suffix: str = ".npy"
+    checkpoint: Path | None = None
 
     def __post_init__(self) -> None:
         if self.constants not in ("calibrated", "published"):
@@ -57,21 +59,29 @@ def read_depth_map(files: FrameFiles, depth_folder: Path) -> NDArray:
     Raises:
         ValueError: naming the file, if there is none, or it is not whole.
     """
-    paths = [files.depth(depth_folder, suffix) for suffix in DEPTH_SUFFIXES]
-    npy_file, png_file = paths
-    if npy_file.exists():
-        depth_m = read_array(npy_file)
-        if depth_m.ndim != 2 or not np.issubdtype(depth_m.dtype, np.floating):
-            raise ValueError(f"{npy_file}: expected (H, W) floats, got {depth_m.shape} of {depth_m.dtype}")
-        if not np.isfinite(depth_m).all():
-            raise ValueError(f"{npy_file}: expected finite metres, got {depth_m[~np.isfinite(depth_m)][0]}")
-        return depth_m.astype(np.float32)
-    if png_file.exists():
-        units = cv2.imread(str(png_file), cv2.IMREAD_UNCHANGED)
+    for suffix in DEPTH_SUFFIXES:
+        if (path := files.depth(depth_folder, suffix)).exists():
+            return read_depth_file(path)
+    raise ValueError(f"missing {files.depth(depth_folder, '.npy')} (or .png); `scanssc data depth` writes it")
+
+
+def read_depth_file(path: Path) -> NDArray:
+    """(H, W) float32 metres, 0 = none, of a .npy or, by its suffix, a .png.
+
+    Raises:
+        ValueError: naming the file, if it is not whole.
+    """
+    if path.suffix == ".png":
+        units = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
         if units is None or units.dtype != np.uint16 or units.ndim != 2:
-            raise ValueError(f"{png_file}: not a whole grey PNG of 16 bits")
+            raise ValueError(f"{path}: not a whole grey PNG of 16 bits")
         return units.astype(np.float32) / np.float32(_PNG_UNITS_PER_M)
-    raise ValueError(f"missing {npy_file} (or .png); `scanssc data depth` writes it")
+    depth_m = read_array(path)
+    if depth_m.ndim != 2 or not np.issubdtype(depth_m.dtype, np.floating):
+        raise ValueError(f"{path}: expected (H, W) floats, got {depth_m.shape} of {depth_m.dtype}")
+    if not np.isfinite(depth_m).all():
+        raise ValueError(f"{path}: expected finite metres, got {depth_m[~np.isfinite(depth_m)][0]}")
+    return depth_m.astype(np.float32)
 
 
 def write_depth_map(path: Path, depth_m: NDArray) -> None:
@@ -101,13 +111,14 @@ def write_depth_maps(
         ValueError: if the folder holds maps that were made otherwise; or naming the file that is wrong, with all other
             maps written.
     """
+    make_stereo_backend(spec.backend, spec.checkpoint)  # refuses with its reason here, not as a broken pool
     _claim(folder, spec)
     missing = [files for files in frames if not files.depth(folder, spec.suffix).exists()]
     for _ in range(len(frames) - len(missing)):
         on_frame()
     errors = []
     context = get_context("spawn")
-    with ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(spec.backend,)) as pool:
+    with ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(spec,)) as pool:
         running = [pool.submit(_write_one, layout, files, folder, spec) for files in missing]
         for job in as_completed(running):
             if isinstance(error := job.exception(), ValueError):
@@ -124,11 +135,11 @@ def write_depth_maps(
 _backend: StereoBackend  # of this worker process
 
 
-def _start_worker(name: str) -> None:
+def _start_worker(spec: DepthSpec) -> None:
     global _backend
     cv2.setNumThreads(1)  # the processes are what runs in parallel
     torch.set_num_threads(1)
-    _backend = make_stereo_backend(name)
+    _backend = make_stereo_backend(spec.backend, spec.checkpoint)
 
 
 def _write_one(layout: Layout, files: FrameFiles, folder: Path, spec: DepthSpec) -> None:
@@ -148,7 +159,8 @@ def _write_one(layout: Layout, files: FrameFiles, folder: Path, spec: DepthSpec)
 def _claim(folder: Path, spec: DepthSpec) -> None:
     """Keep beside the maps how they were made, so that a second run does not mix two kinds."""
     path = folder / "depth.txt"
-    text = f"backend {spec.backend}, {spec.constants} constants, {spec.suffix}\n"
+    weights = "" if spec.checkpoint is None else f" ({spec.checkpoint.name})"
+    text = f"backend {spec.backend}{weights}, {spec.constants} constants, {spec.suffix}\n"
     if path.exists() and path.read_text() != text:
         raise ValueError(
             f"{folder} holds other depth maps ({path.read_text().strip()}); asked for: {text.strip()}. "
