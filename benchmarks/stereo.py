@@ -17,12 +17,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
 
-from scanssc_core.data.synthetic.scene import street_scene
-from scanssc_core.data.synthetic.sequence import SyntheticSequence
 from scanssc_core.geometry import PinholeCamera, StereoRig
 from scanssc_core.stereo.mobilestereonet.backend import MobileStereoNetBackend
 from scanssc_core.stereo.mobilestereonet.network import MobileStereoNet, msnet2d, msnet3d
@@ -30,6 +31,7 @@ from scanssc_core.stereo.sgm import SgmBackend
 
 _TABLE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks" / "stereo.md"
 _HEIGHT, _WIDTH = 384, 1280
+_DISPARITY_PX = 24
 _RIG = StereoRig(PinholeCamera(718.856, 718.856, 640.0, 192.0, _WIDTH, _HEIGHT), 0.54, 640.0)
 _CONFIGS = {"msnet2d": msnet2d, "msnet3d": msnet3d}
 # The published code on two quiet cores took 11.0 and 41.5 s: these are the processor's seconds.
@@ -55,16 +57,26 @@ def time_runs(run: Callable[[], object], repeats: int) -> dict[str, float]:
     return {"processor_s": statistics.median(times_s), "peak_gib": peak_gib}
 
 
+def textured_pair() -> tuple[NDArray, NDArray]:
+    """A wall with texture of several sizes, everywhere at the same disparity."""
+    rng, right = np.random.default_rng(0), np.zeros((_HEIGHT, _WIDTH, 3), np.float32)
+    for size in (32, 8, 2):
+        noise = rng.random((_HEIGHT // size, _WIDTH // size, 3), np.float32)
+        right += cv2.resize(noise, (_WIDTH, _HEIGHT), interpolation=cv2.INTER_LINEAR) / 3
+    right_rgb = (255 * right).astype(np.uint8)
+    return np.roll(right_rgb, _DISPARITY_PX, axis=1), right_rgb
+
+
 def measure(name: str, mode: str, repeats: int) -> dict[str, float]:
     """One row."""
     torch.manual_seed(0)
-    frame, _ = SyntheticSequence(street_scene(seed=1), num_frames=1, rig=_RIG).frame(0)
+    left_rgb, right_rgb = textured_pair()
     if name == "sgm":
         sgm = SgmBackend()
-        return time_runs(lambda: sgm.compute_depth(frame.left_rgb, frame.right_rgb, frame.rig), repeats)
+        return time_runs(lambda: sgm.compute_depth(left_rgb, right_rgb, _RIG), repeats)
     network = MobileStereoNet(_CONFIGS[name]()).eval()
     backend = MobileStereoNetBackend(network, torch.device("cpu"), getattr(torch, mode), (_HEIGHT, _WIDTH))
-    return time_runs(lambda: backend.compute_depth(frame.left_rgb, frame.right_rgb, frame.rig), repeats)
+    return time_runs(lambda: backend.compute_depth(left_rgb, right_rgb, _RIG), repeats)
 
 
 def convolution_gflops(dtype: torch.dtype) -> float:

@@ -144,3 +144,15 @@ STEREO_GEOMETRY = LabelSet(
     names=("empty", "ground", "obstacle", "overhead"),
     colors=np.array([(0, 0, 0), (128, 100, 130), (245, 140, 60), (70, 150, 90)], np.uint8),
 )
+
+#: Groups of classes by the names of their members in any label set (ScanSSC Tab. E.1; a set may lack some).
+CLASS_GROUPS = {
+    "ground": ("road", "sidewalk", "parking", "other-ground"),
+    "structure": ("building", "other-structure"),
+    "nature": ("vegetation", "trunk", "terrain"),
+    "vehicle": ("car", "truck", "bicycle", "motorcycle", "other-vehicle"),
+    "human": ("person", "bicyclist", "motorcyclist"),
+    "object": ("fence", "pole", "traffic-sign", "other-object"),
+}
+#: Sums of groups in the same table.
+GROUP_TOTALS = {"large": ("ground", "structure", "nature"), "small": ("vehicle", "human", "object")}

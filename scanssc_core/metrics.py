@@ -40,14 +40,24 @@ def confusion_matrix(predicted: Tensor, labels: Tensor, num_classes: int) -> Ten
     Raises:
         ValueError: if shapes differ, or a value is no class.
     """
+    check_classes(predicted, labels, num_classes)
+    is_known = labels != UNKNOWN
+    label, guess = labels[is_known].long(), predicted[is_known].long()
+    return torch.bincount(label * num_classes + guess, minlength=num_classes**2).view(num_classes, num_classes)
+
+
+def check_classes(predicted: Tensor, labels: Tensor, num_classes: int) -> None:
+    """Refuse what cannot be counted; unknown voxels may hold any prediction.
+
+    Raises:
+        ValueError: if shapes differ, or a value is no class.
+    """
     if predicted.shape != labels.shape:
         raise ValueError(f"expected predictions of shape {tuple(labels.shape)}, got {tuple(predicted.shape)}")
     is_known = labels != UNKNOWN
-    label, guess = labels[is_known].long(), predicted[is_known].long()
-    for name, values in (("labels", label), ("predictions", guess)):
+    for name, values in (("labels", labels[is_known]), ("predictions", predicted[is_known])):
         if len(values) and not 0 <= int(values.min()) <= int(values.max()) < num_classes:
             raise ValueError(f"{name}: expected classes below {num_classes}, got up to {int(values.max())}")
-    return torch.bincount(label * num_classes + guess, minlength=num_classes**2).view(num_classes, num_classes)
 
 
 def scores(confusion: Tensor) -> SSCScores:

@@ -27,7 +27,7 @@ from scanssc_core.lift.proposal import propose_voxels
 from scanssc_core.lift.self_attention import SelfAttention
 from scanssc_core.scan.fusion import make_fusion
 from scanssc_core.scan.mixing import MixingNet
-from scanssc_core.scan.scan_module import AXES, ScanModule, ScanRules
+from scanssc_core.scan.scan_module import ScanModule, ScanRules
 
 _NECK_LEVELS = 5
 
@@ -262,9 +262,9 @@ class ScanSSC(nn.Module):
         if self.scan is None or self.fusion is None:
             return volume.permute(0, 4, 1, 2, 3)
         scanned = {axis: lines.permute(0, 4, 1, 2, 3) for axis, lines in self.scan(volume).items()}
-        for axis, mixing in self.mixing.items():  # one by one: a scanned volume is freed when it is mixed
-            scanned[axis] = mixing(scanned.pop(axis))
-        return self.fusion(*(scanned[axis] for axis in AXES if axis in scanned))
+        for axis, mixing in self.mixing.items():
+            scanned[axis] = mixing(scanned[axis])
+        return self.fusion(*scanned.values())
 
     def lift(self, context: Tensor, depth_prob: Tensor, depth_m: Tensor, camera: CameraInputs) -> Tensor:
         """(B, X*Y*Z, C) voxels: cross-attention where a depth was measured, else an MLP of the lifted volume."""

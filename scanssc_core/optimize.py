@@ -30,14 +30,12 @@ def optimized_for_inference(model: ScanSSC, has_winograd: bool = True) -> ScanSS
     if has_winograd:
         for module in list(optimized.modules()):
             _replace_wide_convolutions(module)
-    for part in (optimized.backbone, optimized.neck, optimized.depth_net.mono, optimized.mixing, optimized.head):
-        _use_channels_last(part)
+    _use_channels_last(optimized)
     return optimized
 
 
-def _use_channels_last(part: nn.Module) -> None:
-    """Lay out its convolutions' weights; not in the other parts, whose group norms are inexact in that layout."""
-    for module in part.modules():
+def _use_channels_last(model: nn.Module) -> None:
+    for module in model.modules():
         if isinstance(module, _ConvNd):
             layout = torch.channels_last if module.weight.ndim == 4 else torch.channels_last_3d
             weight = module.weight.detach().contiguous(memory_format=layout)

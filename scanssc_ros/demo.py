@@ -32,7 +32,6 @@ from sensor_msgs.msg import CompressedImage, Image
 import scanssc_core
 from scanssc_core.data.bag import StereoTopics, find_stereo_topics, open_bag, write_stereo_bag
 from scanssc_core.data.kitti import open_sequence
-from scanssc_core.data.synthetic.scene import street_scene
 from scanssc_core.data.synthetic.sequence import SyntheticSequence
 from scanssc_core.files import write_file
 from scanssc_core.geometry import VoxelGridSpec
@@ -44,6 +43,7 @@ from scanssc_ros.msg import VoxelGrid
 from scanssc_ros.voxel_grid import VoxelGridView
 
 _SYNTHETIC_FRAMES = 30
+_SYNTHETIC_SEED = 3
 _START_TIMEOUT_S = 60.0
 _IDLE_TIMEOUT_S = 30.0
 _STOP_TIMEOUT_S = 20.0
@@ -124,7 +124,7 @@ def prepare_bag(source: Path | None, out: Path, console: Console) -> Path:
     if source is None:
         bag = out / f"synthetic-{scanssc_core.__version__}"
         if not bag.exists():
-            drive = SyntheticSequence(street_scene(seed=3), _SYNTHETIC_FRAMES)
+            drive = SyntheticSequence.on_street(_SYNTHETIC_SEED, _SYNTHETIC_FRAMES, spacing_m=0.8)
             with tempfile.TemporaryDirectory() as folder, Progress(console=console) as progress:
                 task = progress.add_task("rendering a synthetic street", total=len(drive))
                 drive.write(Path(folder), on_frame=lambda: progress.advance(task))

@@ -21,7 +21,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.parameter import Parameter
 
 from scanssc_core.runtime.backends import make_occupancy_backend, make_stereo_backend
-from scanssc_core.runtime.device import resolve_device
+from scanssc_core.runtime.device import resolve_device, use_huge_pages
 from scanssc_core.runtime.pipeline import OccupancyPipeline
 from scanssc_ros.diagnostics import (
     input_status,
@@ -294,6 +294,7 @@ def _descriptor(entry: dataclasses.Field) -> ParameterDescriptor:
 
 def main(args: list[str] | None = None) -> int:
     """Run the node until Ctrl-C, SIGTERM or the end of the context; status 1 if autostart cannot configure it."""
+    use_huge_pages()
     rclpy.init(args=args)
     node = None
     try:

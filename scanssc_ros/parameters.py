@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from scanssc_core.runtime.backends import (
     GEOMETRIC_BACKENDS,
     OCCUPANCY_BACKENDS,
-    PRECISIONS,
     STEREO_BACKENDS,
     STEREO_NETWORKS,
 )
+from scanssc_core.runtime.device import PRECISIONS
 
 # KITTI odometry sequences 04-12, Tr and P2 of calib.txt: LiDAR frame -> left colour camera, row by row.
 _KITTI_T_CAMERA_GRID = (
@@ -93,7 +93,9 @@ class NodeParameters:
     device: str = _parameter(
         "auto", "Where the model runs; auto = CUDA if there is one.", choices=("auto", "cpu", "cuda")
     )
-    precision: str = _parameter("float32", "Number format of the model's forward pass.", choices=PRECISIONS)
+    precision: str = _parameter(
+        "float32", "Number format of the forward pass; auto: bfloat16 on CUDA, else float32.", choices=PRECISIONS
+    )
     num_threads: int = _parameter(0, "CPU threads of torch and OpenCV; 0 leaves their default.", minimum=0, maximum=256)
     keep_unseen: bool = _parameter(
         False, "Keep what the model completed outside the left camera's view; else those voxels are UNKNOWN."
@@ -156,7 +158,7 @@ class NodeParameters:
             if "minimum" in options and not options["minimum"] <= value <= options["maximum"]:
                 found.append(f"{entry.name}: expected {options['minimum']} to {options['maximum']}, got {value}")
         has_network = self.model not in GEOMETRIC_BACKENDS or self.stereo_backend in STEREO_NETWORKS
-        if self.precision != "float32" and not has_network:
+        if self.precision not in ("auto", "float32") and not has_network:
             found.append(
                 f"precision: {self.precision} was asked for, but model {self.model} with depth by "
                 f"{self.stereo_backend} computes in float32 only"

@@ -34,5 +34,10 @@ def kitti_mini() -> Path:
 
 
 @pytest.fixture(scope="session")
+def kitti_extra() -> Path:
+    return _shared("kitti-extra")
+
+
+@pytest.fixture(scope="session")
 def bags() -> Path:
     return _shared("bags")

@@ -9,11 +9,14 @@ from scanssc_core.cli.ablate import ablate
 from scanssc_core.cli.bag import bag_app
 from scanssc_core.cli.checkpoint import checkpoint_app
 from scanssc_core.cli.data import data_app
+from scanssc_core.cli.eval import evaluate
 from scanssc_core.cli.info import info
 from scanssc_core.cli.predict import predict
 from scanssc_core.cli.stereo import stereo_app
+from scanssc_core.cli.submit import submit
 from scanssc_core.cli.train import train
 from scanssc_core.cli.view import view
+from scanssc_core.runtime.device import use_huge_pages
 
 app = typer.Typer(
     help="Semantic scene completion from a stereo pair, without ROS.",
@@ -25,8 +28,10 @@ app.add_typer(checkpoint_app, name="checkpoint")
 app.add_typer(data_app, name="data")
 app.add_typer(stereo_app, name="stereo")
 app.command()(ablate)
+app.command("eval")(evaluate)
 app.command()(info)
 app.command()(predict)
+app.command()(submit)
 app.command()(train)
 app.command()(view)
 
@@ -43,6 +48,7 @@ def common(
 
 def main() -> None:
     """Run the command; what is wrong with the input is one line on stderr and status 1, not a traceback."""
+    use_huge_pages()
     try:
         app()
     except (ValueError, OSError) as error:

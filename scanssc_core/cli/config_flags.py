@@ -50,7 +50,8 @@ def flags_of(config: Any, prefix: str, panel: str) -> list[inspect.Parameter]:
             continue
         repeats = " Can be repeated; none for an empty list." if _is_list(hints[field.name]) else ""
         option = typer.Option(help=texts[field.name] + repeats, rich_help_panel=panel, show_default=False)
-        annotation = Annotated[_option_type(hints[field.name]) | None, option]
+        option_type: Any = _option_type(hints[field.name])
+        annotation = Annotated[option_type | None, option]
         parameters.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation))
     return parameters
 

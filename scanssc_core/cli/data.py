@@ -68,7 +68,8 @@ def depth(
     sequence: SequencesOption = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the depth maps; default: ROOT/depth.")] = None,
     stereo_backend: Annotated[str, typer.Option(help=f"Source of depth: {', '.join(STEREO_BACKENDS)}.")] = "sgm",
-    stereo_checkpoint: Annotated[Path | None, typer.Option(help="Weights of MobileStereoNet.")] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="Weights of a stereo network.")] = None,
+    device: Annotated[str, typer.Option(help="Of a stereo network: auto, cpu or cuda.")] = "auto",
     constants: Annotated[
         str,
         typer.Option(help="calibrated: baseline of the calibration; published: 0.54 m (KITTI), 0.60 m (KITTI-360)."),
@@ -80,7 +81,7 @@ def depth(
     layout = Layout(root, dataset)
     frames = layout.frames(sequence or layout.sequences())
     folder = out or layout.default_depth_folder
-    spec = DepthSpec(stereo_backend, constants, f".{file_format}", stereo_checkpoint)  # type: ignore[arg-type]
+    spec = DepthSpec(stereo_backend, constants, f".{file_format}", checkpoint, device)  # type: ignore[arg-type]
     columns = (TextColumn("depth maps"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns) as progress:
         task = progress.add_task("depth maps", total=len(frames))

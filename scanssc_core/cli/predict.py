@@ -48,7 +48,7 @@ def predict(
     stereo_backend: Annotated[str, typer.Option(help="Source of depth.")] = "sgm",
     stereo_checkpoint: Annotated[Path | None, typer.Option(help="Weights of MobileStereoNet.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    precision: Annotated[str, typer.Option(help="float32, float16 or bfloat16.")] = "float32",
+    precision: Annotated[str, typer.Option(help="auto, float32, float16 or bfloat16.")] = "float32",
     keep_unseen: Annotated[bool, typer.Option(help="Keep what lies outside the camera's view.")] = False,
     frames: Annotated[int, typer.Option(min=0, help="Only the first frames; 0 = all.")] = 0,
 ) -> None:

@@ -23,6 +23,7 @@ from scanssc_core.data.semantic_kitti import read_array
 from scanssc_core.files import write_file
 from scanssc_core.geometry import StereoRig
 from scanssc_core.runtime.backends import make_stereo_backend
+from scanssc_core.runtime.device import resolve_device
 from scanssc_core.stereo.interface import StereoBackend
 
 _PNG_UNITS_PER_M = 256.0
@@ -38,19 +39,31 @@ class DepthSpec:
         constants: "calibrated" takes the baseline of the calibration; "published" that of the maps that the published
             weights were trained with: 0.54 m, or 0.60 m for KITTI-360.
         suffix: ".npy" or ".png".
-        checkpoint: weights, if the backend is a network.
+        checkpoint: weights; networks need them.
+        device: of a network: auto, cpu or cuda.
     """
 
     backend: str = "sgm"
     constants: Literal["calibrated", "published"] = "calibrated"
     suffix: str = ".npy"
     checkpoint: Path | None = None
+    device: str = "auto"
 
     def __post_init__(self) -> None:
         if self.constants not in ("calibrated", "published"):
             raise ValueError(f"constants: expected calibrated or published, got {self.constants!r}")
         if self.suffix not in DEPTH_SUFFIXES:
             raise ValueError(f"suffix: expected one of {', '.join(DEPTH_SUFFIXES)}, got {self.suffix!r}")
+
+    def make_backend(self) -> StereoBackend:
+        """The stereo backend of this process."""
+        return make_stereo_backend(self.backend, self.checkpoint, resolve_device(self.device))
+
+    @property
+    def description(self) -> str:
+        """What decides the numbers in the maps, in one line."""
+        weights = "" if self.checkpoint is None else f" with {self.checkpoint.name}"
+        return f"backend {self.backend}{weights}, {self.constants} constants, {self.suffix}\n"
 
 
 def read_depth_map(files: FrameFiles, depth_folder: Path) -> NDArray:
@@ -108,14 +121,16 @@ def write_depth_maps(
     Returns:
         number of maps written.
     Raises:
-        ValueError: if the folder holds maps that were made otherwise; or naming the file that is wrong, with all other
-            maps written.
+        ValueError: if the backend cannot be made; if the folder holds maps that were made otherwise; or naming the
+            file that is wrong, with all other maps written.
     """
-    make_stereo_backend(spec.backend, spec.checkpoint)  # refuses with its reason here, not as a broken pool
+    spec.make_backend()  # what is wrong with it is said here, not by every process
     _claim(folder, spec)
     missing = [files for files in frames if not files.depth(folder, spec.suffix).exists()]
     for _ in range(len(frames) - len(missing)):
         on_frame()
+    if not missing:
+        return 0
     errors = []
     context = get_context("spawn")
     with ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(spec,)) as pool:
@@ -139,7 +154,7 @@ def _start_worker(spec: DepthSpec) -> None:
     global _backend
     cv2.setNumThreads(1)  # the processes are what runs in parallel
     torch.set_num_threads(1)
-    _backend = make_stereo_backend(spec.backend, spec.checkpoint)
+    _backend = spec.make_backend()
 
 
 def _write_one(layout: Layout, files: FrameFiles, folder: Path, spec: DepthSpec) -> None:
@@ -159,11 +174,9 @@ def _write_one(layout: Layout, files: FrameFiles, folder: Path, spec: DepthSpec)
 def _claim(folder: Path, spec: DepthSpec) -> None:
     """Keep beside the maps how they were made, so that a second run does not mix two kinds."""
     path = folder / "depth.txt"
-    weights = "" if spec.checkpoint is None else f" ({spec.checkpoint.name})"
-    text = f"backend {spec.backend}{weights}, {spec.constants} constants, {spec.suffix}\n"
-    if path.exists() and path.read_text() != text:
+    if path.exists() and path.read_text() != spec.description:
         raise ValueError(
-            f"{folder} holds other depth maps ({path.read_text().strip()}); asked for: {text.strip()}. "
+            f"{folder} holds other depth maps ({path.read_text().strip()}); asked for: {spec.description.strip()}. "
             "Choose another folder, or delete that one"
         )
-    write_file(path, text.encode())
+    write_file(path, spec.description.encode())

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from scanssc_core.scan.group_norm import GroupNorm
+from scanssc_core.lift.group_norm import GroupNorm
 
 _SLAB = 8  # coarse slices labelled at once
 

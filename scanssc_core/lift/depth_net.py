@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from scanssc_core.lift.group_norm import GroupNorm
 from scanssc_core.lift.hourglass import Hourglass
 from scanssc_core.lift.mono_depth import MonoDepth
 from scanssc_core.lift.neighborhood_attention import NeighborhoodAttention
@@ -15,14 +16,14 @@ class ChannelAttention(nn.Module):
 
     def __init__(self, channels: int, reduction: int = 8) -> None:
         super().__init__()
-        self.conv1 = nn.Sequential(nn.Conv3d(channels, channels, 3, padding=1), nn.GELU(), nn.GroupNorm(1, channels))
+        self.conv1 = nn.Sequential(nn.Conv3d(channels, channels, 3, padding=1), nn.GELU(), GroupNorm(1, channels))
         self.conv2 = nn.Sequential(
             nn.Conv3d(channels, channels // reduction, 1),
             nn.GELU(),
             nn.Conv3d(channels // reduction, channels, 1),
             nn.GELU(),
         )
-        self.conv = nn.Sequential(nn.Conv3d(channels, channels, 3, padding=1), nn.GELU(), nn.GroupNorm(2, channels))
+        self.conv = nn.Sequential(nn.Conv3d(channels, channels, 3, padding=1), nn.GELU(), GroupNorm(2, channels))
         self.layer_scale = nn.Parameter(torch.zeros(1))
 
     def forward(self, x: Tensor) -> Tensor:

@@ -6,6 +6,8 @@ GroupNorm(2) on the way down and on the shortcuts, BatchNorm on the way up: mixe
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from scanssc_core.lift.group_norm import GroupNorm
+
 _NUM_GROUPS = 2
 
 
@@ -22,7 +24,7 @@ class Hourglass(nn.Module):
         def down(in_channels: int, out_channels: int, stride: int) -> nn.Sequential:
             return nn.Sequential(
                 conv(in_channels, out_channels, 3, stride, 1, bias=False),
-                nn.GroupNorm(_NUM_GROUPS, out_channels),
+                GroupNorm(_NUM_GROUPS, out_channels),
                 nn.ReLU(),
             )
 
@@ -31,7 +33,7 @@ class Hourglass(nn.Module):
             return nn.Sequential(layer, batch_norm(out_channels))
 
         def shortcut(width: int) -> nn.Sequential:
-            return nn.Sequential(conv(width, width, 1, bias=False), nn.GroupNorm(_NUM_GROUPS, width))
+            return nn.Sequential(conv(width, width, 1, bias=False), GroupNorm(_NUM_GROUPS, width))
 
         self.conv1 = down(C, 2 * C, stride=2)
         self.conv2 = down(2 * C, 2 * C, stride=1)

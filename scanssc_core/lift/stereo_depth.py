@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from scanssc_core.lift.group_norm import GroupNorm
 from scanssc_core.lift.hourglass import Hourglass
 
 _NO_DEPTH = 1e5
@@ -40,7 +41,7 @@ class StereoDepth(nn.Module):
 
     def __init__(self, num_bins: int) -> None:
         super().__init__()
-        self.stem = nn.Sequential(nn.Conv2d(num_bins, num_bins, 3, padding=1, bias=False), nn.GroupNorm(2, num_bins))
+        self.stem = nn.Sequential(nn.Conv2d(num_bins, num_bins, 3, padding=1, bias=False), GroupNorm(2, num_bins))
         self.hourglass = Hourglass(num_bins, dims=2)
         self.conv_out = nn.Conv2d(num_bins, num_bins, 1)
 

@@ -13,6 +13,7 @@ from scanssc_core.labels import FREE, LABEL_SETS, SEMANTIC_KITTI, LabelSet
 from scanssc_core.occupancy.interface import Occupancy, OccupancyBackend
 from scanssc_core.occupancy.scanssc import ScanSSCBackend
 from scanssc_core.occupancy.stereo import StereoOccupancyBackend
+from scanssc_core.runtime.device import resolve_precision
 from scanssc_core.stereo.interface import StereoBackend
 from scanssc_core.stereo.mobilestereonet.backend import MobileStereoNetBackend
 from scanssc_core.stereo.sgm import SgmBackend
@@ -23,7 +24,6 @@ GEOMETRIC_BACKENDS = ("stereo", "dummy")  # no network in them: no weights, one 
 NETWORKS = ("semantic_kitti", "kitti360")  # ScanSSC, by the data set of its checkpoint
 OCCUPANCY_BACKENDS = (*GEOMETRIC_BACKENDS, *NETWORKS)
 AUTO = "auto"  # the network that the checkpoint holds; without one the stereo backend
-PRECISIONS = ("float32", "float16", "bfloat16")
 
 
 class DummyOccupancyBackend:
@@ -52,11 +52,12 @@ def make_stereo_backend(
 
     Args:
         checkpoint: weights; networks need them.
-        device, precision: of networks; default: CPU, float32.
+        device, precision: of networks (see runtime/device.py); default: CPU, float32.
 
     Raises:
         ValueError: for an unknown name (lists those there are), and for a network without its weights.
     """
+    device = device or torch.device("cpu")
     if name == "sgm":
         return SgmBackend()
     if name in STEREO_NETWORKS:
@@ -71,7 +72,7 @@ def make_stereo_backend(
                 f"stereo_backend: {name} was asked for, but stereo_checkpoint {checkpoint} holds weights of "
                 f"msnet{network.config.dims}d"
             )
-        return MobileStereoNetBackend(network, device or torch.device("cpu"), getattr(torch, precision))
+        return MobileStereoNetBackend(network, device, resolve_precision(precision, device))
     raise ValueError(f"stereo_backend: expected one of {', '.join(STEREO_BACKENDS)}, got {name!r}")
 
 
@@ -86,12 +87,13 @@ def make_occupancy_backend(
 
     Args:
         checkpoint: weights; networks need them.
-        device, precision: of networks; default: CPU, float32.
+        device, precision: of networks (see runtime/device.py); default: CPU, float32.
         dummy_latency_s: time that the dummy takes.
 
     Raises:
         ValueError: for an unknown name (lists those there are), and for a network without its weights.
     """
+    device = device or torch.device("cpu")
     if name == AUTO and checkpoint is None:
         name = "stereo"
     if name == "stereo":
@@ -101,7 +103,7 @@ def make_occupancy_backend(
     if name in (AUTO, *NETWORKS):
         if checkpoint is None:
             raise ValueError(f"model: {name} needs weights: set checkpoint to a published file or a converted one")
-        backend = ScanSSCBackend(checkpoint, device or torch.device("cpu"), getattr(torch, precision))
+        backend = ScanSSCBackend(checkpoint, device, resolve_precision(precision, device))
         if name != AUTO and backend.label_set is not LABEL_SETS[name]:
             raise ValueError(f"model: {name} was asked for, but {checkpoint} holds weights of another data set")
         return backend

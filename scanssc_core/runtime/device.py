@@ -5,7 +5,6 @@ import os
 import torch
 
 PRECISIONS = ("auto", "float32", "float16", "bfloat16")
-_BFLOAT16_FEATURES = ("avx512_bf16", "amx_bf16")
 
 
 def resolve_device(name: str) -> torch.device:
@@ -32,8 +31,8 @@ def resolve_precision(name: str, device: torch.device) -> torch.dtype:
     """Turn `auto` or the name of a number format into the format of the forward pass.
 
     Args:
-        name: `auto` takes bfloat16 where the hardware has it, else float32. It does not time both: a choice that
-            can turn with the load of the machine would change labels from run to run.
+        name: `auto` takes bfloat16 on a CUDA device that has it, else float32. On a CPU bfloat16 must be asked for: see
+            docs/performance.md for what it gains and changes.
     Raises:
         ValueError: for any other name.
     """
@@ -43,13 +42,7 @@ def resolve_precision(name: str, device: torch.device) -> torch.dtype:
         return torch.float32 if name == "float32" else getattr(torch, name)
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
-    return torch.bfloat16 if has_bfloat16_cpu() else torch.float32
-
-
-def has_bfloat16_cpu() -> bool:
-    """Whether the CPU multiplies bfloat16 in hardware: in software it is a hundred times slower than float32."""
-    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    return any(capabilities.get(feature, False) for feature in _BFLOAT16_FEATURES)
+    return torch.float32
 
 
 def use_huge_pages() -> None:

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from scanssc_core.scan.group_norm import GroupNorm
+from scanssc_core.lift.group_norm import GroupNorm
 
 _STRIDES = (1, 2, 2)
 _BLOCKS_PER_STAGE = 2

@@ -14,7 +14,7 @@ from scanssc_core.model import ScanSSC
 def checkpoint_activations(model: ScanSSC) -> None:
     """Make the blocks of a model forget their activations. Weights and their names stay; results too."""
     blocks: list[nn.Module] = [
-        *(block for stage in model.backbone.stages for block in stage),
+        *(block for stage in model.backbone.stages for block in stage.children()),
         model.depth_net,
         *model.cross_attention.layers,
         *model.self_attention.layers,
@@ -25,7 +25,7 @@ def checkpoint_activations(model: ScanSSC) -> None:
     for block in blocks:
         plain = block.forward
         context = partial(_contexts, block)
-        block.forward = partial(checkpoint, plain, use_reentrant=False, context_fn=context)  # type: ignore[method-assign]
+        block.forward = partial(checkpoint, plain, use_reentrant=False, context_fn=context)
 
 
 def _contexts(block: nn.Module) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:

@@ -30,7 +30,7 @@ from scanssc_core.train.stream import SampleStream, StreamDataset
 from scanssc_core.train.validation_pictures import ValidationPictures
 
 _PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed", "float16": "16-mixed"}
-_NUM_CAMERAS = 64
+_NUM_CAMERAS = 16
 
 # What may differ when a run goes on: it does not change the weights.
 _FREE_TRAIN = (

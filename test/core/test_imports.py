@@ -20,7 +20,7 @@ ALLOWED = {
     "image": {"corrections"},
     "lift": {"geometry", "corrections"},
     "scan": {"lift"},
-    "head": {"scan"},
+    "head": {"lift"},
     "model": {"geometry", "corrections", "image", "lift", "scan", "head"},
     "cost": {"lift", "scan", "model"},
     "optimize": {"folding", "model", "scan"},
@@ -32,7 +32,20 @@ ALLOWED = {
     "losses": {"labels", "lift", "model"},
     "metrics": {"labels"},
     "train": {"labels", "files", "lift", "model", "scan", "checkpoint", "data", "losses", "metrics", "render"},
-    "cli": {"cost", "labels", "files", "model", "checkpoint", "stereo", "runtime", "render", "data", "train"},
+    "evaluation": {"labels", "files", "geometry", "lift", "model", "occupancy", "data", "metrics"},
+    "cli": {
+        "evaluation",
+        "cost",
+        "labels",
+        "files",
+        "model",
+        "checkpoint",
+        "stereo",
+        "runtime",
+        "render",
+        "data",
+        "train",
+    },
 }
 
 

@@ -1,6 +1,7 @@
-"""A synthetic street, rendered exactly: images, depth and voxels agree to the last bit of geometry.
+"""Synthetic streets, rendered exactly: images, depth, sweeps and voxels agree in their geometry.
 
-The world frame is x along the street, y left, z up, with the ground at z = 0. A scene is a list of convex solids
-standing on the ground; a ray's hit is computed in closed form, and the texture is a function of the place that was hit,
-so left and right image see the same surface.
+The world frame has x along the start of the street, y left, z up. A scene is a height field with convex solids on it; a
+ray's hit with a solid is computed in closed form, and the texture is a function of the place that was hit, so left and
+right image see the same surface. layout, paving, objects and street make scenes; rays and caster find what is hit;
+renderer and lidar are the sensors; sequence drives and writer stores.
 """

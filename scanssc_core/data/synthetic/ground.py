@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -43,6 +44,12 @@ class Ground:
         """(A, B, 3) float32 RGB at (A, B) places."""
         return self._sample(self.colors, x, y, cv2.INTER_LINEAR)
 
+    @cached_property
+    def _slope_limit(self) -> float:
+        """The steepest slope that rays must reckon with."""
+        steepest = max(float(np.abs(np.diff(self.height_m, axis=axis)).max()) for axis in (0, 1)) / self.cell_m
+        return min(_STEEPEST, steepest)
+
     def intersect(self, origin: NDArray, directions: NDArray) -> NDArray:
         """(H, W) depth where rays first meet the ground, infinity where they do not within 160 m.
 
@@ -55,13 +62,13 @@ class Ground:
         """
         depth = np.full(directions.shape[1:], np.inf, np.float32)
         level = np.hypot(directions[0], directions[1])
-        rows = np.flatnonzero((directions[2] < _STEEPEST * level).any(axis=1))
+        rows = np.flatnonzero((directions[2] < self._slope_limit * level).any(axis=1))
         if not rows.size:
             return depth
         window = slice(rows[0], rows[-1] + 1)
         dx, dy, dz = directions[:, window]
         ox, oy, oz = origin if origin.ndim == 1 else origin[:, window]
-        closing = np.maximum(_STEEPEST * level[window] - dz, 1e-3)
+        closing = np.maximum(self._slope_limit * level[window] - dz, 1e-3)
         t = np.zeros(dx.shape, np.float32)
         farthest = _FARTHEST_M / np.sqrt(dx * dx + dy * dy + dz * dz)
         if origin.ndim > 1:
@@ -70,6 +77,8 @@ class Ground:
         for _ in range(_STEPS):
             gap = oz + t * dz - self.height_at(ox + t * dx, oy + t * dy)
             t = np.minimum(t + gap / closing, farthest)
+            if self._slope_limit == 0:  # a plane is met at the first step
+                break
         for _ in range(2):
             gap = oz + t * dz - self.height_at(ox + t * dx, oy + t * dy)
             t = t + np.clip(gap, -0.2, 0.2) / np.maximum(-dz, 0.02)

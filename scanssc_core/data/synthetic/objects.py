@@ -33,6 +33,8 @@ _CLOTHES: tuple[Color, ...] = (
 )
 #: Windscreen, rear window and sides lean inwards.
 _CABIN = ((0.80, 0.0, 0.30, 0.75), (-0.92, 0.0, 0.18, 0.83), (0.0, 0.95, 0.12, 0.95), (0.0, -0.95, 0.12, 0.95))
+#: The upper half of a box, cut to a ridge along x.
+_GABLE = ((0.0, 0.0, -1.0, 0.02), (0.0, 1.0, 1.0, 1.0), (0.0, -1.0, 1.0, 1.0))
 _BONNET = ((0.35, 0.0, 0.94, 1.12), (-0.30, 0.0, 0.95, 1.10), (0.97, 0.0, -0.25, 1.08))
 
 
@@ -68,7 +70,7 @@ class Builder:
     def pick(self, colors: tuple[Color, ...], spread: float = 0.04) -> Color:
         """One of the colours, a little different each time."""
         color = np.array(colors[self.rng.integers(len(colors))]) * self.rng.uniform(0.8, 1.2)
-        return tuple(np.clip(color + self.rng.normal(0, spread / 3, 3), 0.02, 0.97))  # type: ignore[return-value]
+        return tuple(np.clip(color + self.rng.normal(0, spread / 3, 3), 0.02, 0.97))
 
 
 def add_car(b: Builder) -> None:
@@ -185,7 +187,7 @@ def add_house(b: Builder, width_m: float, depth_m: float, height_m: float, has_g
         rise = b.rng.uniform(2.4, 4.2)
         roof = b.pick(_ROOF_COLORS)
         size = (width_m + 0.7, depth_m + 0.9, 2 * rise)
-        b.add(Hull, "building", "roof", (0, depth_m / 2, height_m - 0.1), size, roof, cuts=((0.0, 0.0, -1.0, 0.02), (0.0, 1.0, 1.0, 1.0), (0.0, -1.0, 1.0, 1.0)))  # fmt: skip
+        b.add(Hull, "building", "roof", (0, depth_m / 2, height_m - 0.1), size, roof, cuts=_GABLE)
         if b.rng.random() < 0.5:
             b.add(
                 Box,
@@ -230,7 +232,7 @@ def add_tree(b: Builder, radius_m: float, trunk_m: float, num_clumps: int) -> No
     """A broad-leaved tree: a trunk, a fork, and clumps of leaves about the crown's middle."""
     thick = b.rng.uniform(0.035, 0.06) * radius_m + 0.05
     bark = b.pick(((0.20, 0.15, 0.11), (0.28, 0.24, 0.19)))
-    b.add(Cylinder, "trunk", "bark", (0, 0, trunk_m / 2 - 0.3), (2 * thick, 2 * thick, trunk_m + 0.6), bark)
+    b.add(Cylinder, "trunk", "rough", (0, 0, trunk_m / 2 - 0.3), (2 * thick, 2 * thick, trunk_m + 0.6), bark)
     leaf = np.array(b.pick(_LEAF_COLORS))
     middle = trunk_m + 0.72 * radius_m
     for _ in range(num_clumps):
@@ -244,7 +246,7 @@ def add_tree(b: Builder, radius_m: float, trunk_m: float, num_clumps: int) -> No
 
 def add_conifer(b: Builder, radius_m: float, height_m: float) -> None:
     """A spruce: rings of branches, smaller upwards, from near the ground."""
-    b.add(Cylinder, "trunk", "bark", (0, 0, height_m * 0.3), (0.3, 0.3, height_m * 0.6), (0.2, 0.14, 0.10))
+    b.add(Cylinder, "trunk", "rough", (0, 0, height_m * 0.3), (0.3, 0.3, height_m * 0.6), (0.2, 0.14, 0.10))
     leaf = np.array(b.pick(((0.06, 0.11, 0.07), (0.08, 0.13, 0.07))))
     for level in np.linspace(0.12, 0.92, 6):
         width = 2 * radius_m * (1.05 - level)

@@ -35,11 +35,6 @@ class RoadPath:
         y = np.concatenate([[0.0], np.cumsum(np.sin(heading[:-1])) * _STEP_M])
         return cls(start_m, x - np.interp(0.0, s, x), y - np.interp(0.0, s, y), heading, curvature)
 
-    @classmethod
-    def straight(cls, length_m: float = 400.0) -> "RoadPath":
-        """Along x, as far behind the origin as ahead."""
-        return cls.from_curvature(-length_m, np.zeros(int(4 * length_m)))
-
     @property
     def s(self) -> NDArray:
         """(N,) length along the road of the samples."""
@@ -67,3 +62,7 @@ class RoadPath:
             bend = np.clip(1 - left * np.interp(s, samples, self.curvature), 0.35, 3)
             s = s + np.clip(along / bend, -25, 25)
         return s, left
+
+
+#: Along x, 400 m behind the origin and ahead of it.
+STRAIGHT_ROAD = RoadPath.from_curvature(-400.0, np.zeros(1600))

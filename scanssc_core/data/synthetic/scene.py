@@ -59,7 +59,7 @@ class Scene:
 
 def wall_scene(distance_m: float) -> Scene:
     """A wall across a flat road whose near face is at x = distance_m: the simplest truth to measure against."""
-    wall = Box("building", "plain", (distance_m + 0.5, 0.0, 3.0), (1.0, 60.0, 6.0), (0.6, 0.5, 0.4))
+    wall = Box("building", "rough", (distance_m + 0.5, 0.0, 3.0), (1.0, 60.0, 6.0), (0.6, 0.5, 0.4))
     shape = (240, 400)
     road = SEMANTIC_KITTI.id_of("road")
     ground = Ground(

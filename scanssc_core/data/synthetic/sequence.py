@@ -1,24 +1,38 @@
 """A drive through a scene: stereo frames, exact depth, sweeps and voxel labels. A StereoSequence."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from multiprocessing import get_context
+from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from scanssc_core.data.sequence import StereoFrame
 from scanssc_core.data.synthetic.lidar import Sweep, survey_sweep, visible, vote
-from scanssc_core.data.synthetic.path import RoadPath
+from scanssc_core.data.synthetic.path import STRAIGHT_ROAD, RoadPath
 from scanssc_core.data.synthetic.renderer import Renderer, View
-from scanssc_core.data.synthetic.rigs import KITTI_RIGS, LIDAR_HEIGHT_M, KittiRig
+from scanssc_core.data.synthetic.rigs import (
+    KITTI_RIG,
+    KITTI_RIGS,
+    LEVEL_MOUNT,
+    LIDAR_HEIGHT_M,
+    Mount,
+    calibration_text,
+)
 from scanssc_core.data.synthetic.scene import Scene
 from scanssc_core.data.synthetic.street import make_street
-from scanssc_core.geometry import VoxelGridSpec, invert_transform
+from scanssc_core.files import write_file
+from scanssc_core.geometry import StereoRig, VoxelGridSpec, invert_transform
 from scanssc_core.labels import FREE
 
 #: How far ahead of a frame the poses lie whose sweeps count for its labels: to the far end of the grid.
 LABEL_AHEAD_M = 51.0
+#: Frames of one process: they share the street's shadows.
+_FRAMES_PER_JOB = 5
 _SURVEY_SPACING_M = 3.0
 #: KITTI's scanner looks a little downwards.
 _NOSE_DOWN_RAD = 0.009
@@ -48,10 +62,11 @@ class SyntheticSequence:
         num_frames: how many.
         path: the middle of the road; straight along x when not given.
         lane_m: how far left of it the car drives.
-        start_m: where along the road the LiDAR is at the first frame.
+        start_x_m: where along the road the LiDAR is at the first frame.
         speed_m_s: metres per second; negative drives backwards.
         rate_hz: frames per second.
         rig: the cameras.
+        mount: how they sit beside the LiDAR.
         noise: standard deviation of the cameras' noise in mid grey, 0..255.
         sway_rad: how much the car nods, rolls and turns about the road's direction.
         seed: of noise and sway.
@@ -59,15 +74,17 @@ class SyntheticSequence:
 
     scene: Scene
     num_frames: int
-    path: RoadPath = RoadPath.straight()
+    path: RoadPath = STRAIGHT_ROAD
     lane_m: float = 0.0
-    start_m: float = 0.0
+    start_x_m: float = 0.0
     speed_m_s: float = 8.0
     rate_hz: float = 10.0
-    rig: KittiRig = KITTI_RIGS[2]
+    rig: StereoRig = KITTI_RIG
+    mount: Mount = LEVEL_MOUNT
     noise: float = 0.0
     sway_rad: float = 0.0
     seed: int = 0
+    _surveys: dict[int, Sweep] = field(default_factory=dict, repr=False)
 
     @classmethod
     def on_street(
@@ -76,7 +93,7 @@ class SyntheticSequence:
         """A drive through the street of this seed, with one of KITTI's rigs, noise and sway."""
         street = make_street(seed, num_frames * spacing_m + LABEL_AHEAD_M, kind)
         rng = np.random.default_rng((seed, 2))
-        rig = KITTI_RIGS[rng.choice(len(KITTI_RIGS), p=[0.4, 0.1, 0.5])]
+        rig, mount = KITTI_RIGS[rng.choice(len(KITTI_RIGS), p=[0.4, 0.1, 0.5])]
         return cls(
             street.scene,
             num_frames,
@@ -85,6 +102,7 @@ class SyntheticSequence:
             speed_m_s=8.0,
             rate_hz=8.0 / spacing_m,
             rig=rig,
+            mount=mount,
             noise=float(rng.uniform(1.0, 3.5)),
             sway_rad=0.008,
             seed=seed,
@@ -98,7 +116,7 @@ class SyntheticSequence:
 
     def length_at(self, index: int) -> float:
         """Where along the road the LiDAR is at a frame, metres."""
-        return self.start_m + index * self.speed_m_s / self.rate_hz
+        return self.start_x_m + index * self.speed_m_s / self.rate_hz
 
     def pose(self, index: int) -> NDArray:
         """(4, 4) T_world_velo at a frame."""
@@ -129,12 +147,11 @@ class SyntheticSequence:
 
     def views(self, index: int) -> tuple[View, View]:
         """What the left and the right camera see at a frame."""
-        stereo = self.rig.stereo
-        T_world_left = self.pose(index) @ invert_transform(self.rig.T_left_velo)
+        T_world_left = self.pose(index) @ invert_transform(self.mount.T_left_velo)
         T_left_right = np.eye(4)
-        T_left_right[0, 3] = stereo.baseline_m
-        left = self._renderer.render(stereo.left, T_world_left)
-        right = self._renderer.render(stereo.left, T_world_left @ T_left_right)
+        T_left_right[0, 3] = self.rig.baseline_m
+        left = self._renderer.render(self.rig.left, T_world_left)
+        right = self._renderer.render(self.rig.left, T_world_left @ T_left_right)
         if not self.noise:
             return left, right
         rng = np.random.default_rng((self.seed, 4, index))
@@ -145,7 +162,7 @@ class SyntheticSequence:
         """The pair, and the exact (H, W) float32 depth of its left image in metres, 0 = sky."""
         left, right = self.views(index)
         stamp_ns = round(index / self.rate_hz * 1e9)
-        return StereoFrame(left.rgb, right.rgb, self.rig.stereo, self.rig.T_left_velo, stamp_ns), left.depth_m
+        return StereoFrame(left.rgb, right.rgb, self.rig, self.mount.T_left_velo, stamp_ns), left.depth_m
 
     def truth(self, index: int, grid: VoxelGridSpec) -> FrameTruth:
         """Voxel labels around the LiDAR at a frame, as the sweeps of the drive up to 51 m ahead see them."""
@@ -153,22 +170,65 @@ class SyntheticSequence:
         own = survey_sweep(self.scene, T_world_velo)
         start_m = self.length_at(index)
         first, last = (int(np.ceil(s / _SURVEY_SPACING_M + 1e-6)) for s in (start_m, start_m + LABEL_AHEAD_M))
+        for passed in [number for number in self._surveys if number < first]:
+            del self._surveys[passed]
         sweeps = [own, *(self._survey(number) for number in range(first, last))]
         labels, is_invalid = vote(self.scene, sweeps, T_world_velo, grid)
         return FrameTruth(labels, is_invalid, ~visible(own, T_world_velo, grid) & (labels == FREE))
 
-    @cached_property
-    def _survey(self):  # type: ignore[no-untyped-def]
-        @lru_cache(maxsize=24)
-        def survey(number: int) -> Sweep:
-            return survey_sweep(self.scene, self.pose_at(number * _SURVEY_SPACING_M))
-
-        return survey
+    def _survey(self, number: int) -> Sweep:
+        """The sweep at a fixed place along the road: neighbouring frames share it."""
+        if number not in self._surveys:
+            self._surveys[number] = survey_sweep(self.scene, self.pose_at(number * _SURVEY_SPACING_M))
+        return self._surveys[number]
 
     def T_first_frame(self, index: int) -> NDArray:
         """(4, 4) pose of camera 0 at a frame in camera 0 at the first, as KITTI's poses.txt gives it."""
-        T_velo_cam0 = invert_transform(self.rig.T_cam0_velo)
+        T_velo_cam0 = invert_transform(self.mount.T_cam0_velo)
         return invert_transform(self.pose(0) @ T_velo_cam0) @ self.pose(index) @ T_velo_cam0
+
+    def write(self, directory: Path, on_frame: Callable[[], None] = lambda: None, workers: int = 2) -> None:
+        """Write a folder in the layout of KITTI odometry: image_2, image_3, calib.txt, times.txt, poses.txt.
+
+        Args:
+            on_frame: called after every frame, for a progress bar.
+            workers: processes that render.
+        """
+        self.write_texts(directory)
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+            starts = range(0, self.num_frames, _FRAMES_PER_JOB)
+            jobs = [pool.submit(self._write_images_from, directory, start) for start in starts]
+            for job in jobs:
+                for _ in range(job.result()):
+                    on_frame()
+
+    def write_texts(self, directory: Path) -> None:
+        """Write calib.txt, times.txt and poses.txt."""
+        indices = range(self.num_frames)
+        poses = (self.T_first_frame(index)[:3].reshape(-1) for index in indices)
+        rows = "".join(" ".join(f"{value:.6e}" for value in pose) + "\n" for pose in poses)
+        write_file(directory / "calib.txt", calibration_text(self.rig, self.mount).encode())
+        write_file(directory / "times.txt", "".join(f"{index / self.rate_hz:.6e}\n" for index in indices).encode())
+        write_file(directory / "poses.txt", rows.encode())
+
+    def write_images(self, directory: Path, index: int) -> View:
+        """Write the pair of one frame; returns the left view."""
+        views = self.views(index)
+        for folder, view in zip(("image_2", "image_3"), views, strict=True):
+            bgr = cv2.cvtColor(view.rgb, cv2.COLOR_RGB2BGR)
+            write_file(directory / folder / f"{index:06d}.png", encode_png(bgr))
+        return views[0]
+
+    def _write_images_from(self, directory: Path, start: int) -> int:
+        indices = range(start, min(start + _FRAMES_PER_JOB, self.num_frames))
+        for index in indices:
+            self.write_images(directory, index)
+        return len(indices)
+
+
+def encode_png(image: NDArray) -> bytes:
+    """A PNG file, packed fast: noise does not pack well anyway."""
+    return cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
 
 
 def _turn(angle_rad: float, axis: int) -> NDArray:

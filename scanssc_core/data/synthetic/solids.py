@@ -77,13 +77,8 @@ class Solid(ABC):
         is_hit = np.isfinite(hit)
         if not is_hit.any():
             return hit
-        origins = (
-            np.broadcast_to(local_origin.reshape(3, *(1,) * (hit.ndim + 1 - local_origin.ndim)), (3, *hit.shape))
-            if local_origin.ndim == 1
-            else local_origin
-        )
-        start, along = origins[:, is_hit], local_directions[:, is_hit]
-        near, far = enter[is_hit], leave[is_hit]
+        start = local_origin[:, None] if local_origin.ndim == 1 else local_origin[:, is_hit]
+        along, near, far = local_directions[:, is_hit], enter[is_hit], leave[is_hit]
         near_is_open = is_hole(self.material, start + near * along, half, self.seed)
         far_is_open = is_hole(self.material, start + far * along, half, self.seed)
         hit[is_hit] = np.where(near_is_open, np.where(far_is_open, _NO_HIT, far), near)
@@ -109,13 +104,13 @@ class Box(Solid):
         return (np.abs(unit_points) <= 1).all(axis=0)
 
     def _interval_unit(self, origin: NDArray, directions: NDArray) -> tuple[NDArray, NDArray]:
-        enter, leave = None, None
+        enter: NDArray = np.full(directions.shape[1:], -np.inf, np.float32)
+        leave: NDArray = np.full(directions.shape[1:], np.inf, np.float32)
         for axis in range(3):
             inverse = 1 / directions[axis]
             low, high = (-1 - origin[axis]) * inverse, (1 - origin[axis]) * inverse
-            near, far = np.minimum(low, high), np.maximum(low, high)
-            enter = near if enter is None else np.fmax(enter, near)
-            leave = far if leave is None else np.fmin(leave, far)
+            enter = np.fmax(enter, np.minimum(low, high))
+            leave = np.fmin(leave, np.maximum(low, high))
         return enter, leave
 
     def local_normals(self, local_points: NDArray) -> NDArray:
@@ -141,7 +136,8 @@ class Hull(Solid):
     def _contains_unit(self, unit_points: NDArray) -> NDArray:
         planes = self._planes()
         values = np.tensordot(planes[:, :3], unit_points, axes=1)
-        return (values <= planes[:, 3].reshape((-1,) + (1,) * (unit_points.ndim - 1))).all(axis=0)
+        is_below = values <= planes[:, 3].reshape((-1,) + (1,) * (unit_points.ndim - 1))
+        return np.asarray(is_below.all(axis=0))
 
     def _interval_unit(self, origin: NDArray, directions: NDArray) -> tuple[NDArray, NDArray]:
         enter: NDArray = np.full(directions.shape[1:], -np.inf, np.float32)

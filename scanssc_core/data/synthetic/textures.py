@@ -28,7 +28,7 @@ CONTRAST = {
     "planks": 0.5,
     "bars": 0.3,
     "spokes": 0.3,
-    "bark": 0.9,
+    "rough": 0.9,
     "car": 0.06,
     "glass": 0.35,
     "sign": 0.1,

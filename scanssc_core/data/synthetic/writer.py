@@ -8,12 +8,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from scanssc_core.data.semantic_kitti import write_voxel_labels
 from scanssc_core.data.synthetic.lidar import kitti_sweep
-from scanssc_core.data.synthetic.renderer import View
-from scanssc_core.data.synthetic.sequence import SyntheticSequence
+from scanssc_core.data.synthetic.sequence import SyntheticSequence, encode_png
 from scanssc_core.files import write_file
 from scanssc_core.geometry import VoxelGridSpec
 
@@ -70,31 +68,27 @@ def write_dataset(root: Path, spec: SynthSpec, workers: int, on_frame: Callable[
                 on_frame()
             if missing:
                 jobs.append((number, missing))
-    # Each process computes on one thread: two of them share two cores without fighting.
+    if workers == 1:
+        for number, missing in jobs:
+            _write_frames(root, spec, number, missing, on_frame)
+        return
+    # One thread in each process: two of them share two cores without fighting.
     with ProcessPoolExecutor(
         workers, mp_context=get_context("spawn"), initializer=cv2.setNumThreads, initargs=(1,)
     ) as pool:
         running = [pool.submit(_write_frames, root, spec, number, missing) for number, missing in jobs]
         for job in as_completed(running):
-            for _ in job.result():
+            for _ in range(job.result()):
                 on_frame()
-
-
-def write_images(folder: Path, drive: SyntheticSequence, index: int) -> View:
-    """Write the pair of one frame; returns the left view."""
-    left, right = drive.views(index)
-    for camera, view in (("image_2", left), ("image_3", right)):
-        write_file(folder / camera / f"{index:06d}.png", _png(cv2.cvtColor(view.rgb, cv2.COLOR_RGB2BGR)))
-    return left
 
 
 def write_frame(folder: Path, drive: SyntheticSequence, index: int) -> None:
     """Write one frame with all that is true of it; its label file comes last and stands for the whole frame."""
-    left = write_images(folder, drive, index)
+    left = drive.write_images(folder, index)
     name = f"{index:06d}"
     depth = np.minimum(left.depth_m * DEPTH_UNITS_PER_M + 0.5, 65535).astype(np.uint16)
-    write_file(folder / "depth_2" / f"{name}.png", _png(depth))
-    write_file(folder / "segmentation_2" / f"{name}.png", _png(left.class_ids))
+    write_file(folder / "depth_2" / f"{name}.png", encode_png(depth))
+    write_file(folder / "segmentation_2" / f"{name}.png", encode_png(left.class_ids))
     points = kitti_sweep(drive.scene, drive.pose(index), np.random.default_rng((drive.seed, 5, index)))
     write_file(folder / "velodyne" / f"{name}.bin", points.astype("<f4").tobytes())
     truth = drive.truth(index, _GRID)
@@ -106,20 +100,15 @@ def write_frame(folder: Path, drive: SyntheticSequence, index: int) -> None:
     write_voxel_labels(_label_file(folder, index), truth.labels)
 
 
-def write_sequence_files(folder: Path, drive: SyntheticSequence) -> None:
-    """Write calib.txt, times.txt and poses.txt."""
-    poses = (drive.T_first_frame(index)[:3].reshape(-1) for index in range(len(drive)))
-    write_file(folder / "calib.txt", drive.rig.calibration_text().encode())
-    write_file(folder / "times.txt", "".join(f"{i / drive.rate_hz:.6e}\n" for i in range(len(drive))).encode())
-    write_file(folder / "poses.txt", "".join(" ".join(f"{v:.6e}" for v in pose) + "\n" for pose in poses).encode())
-
-
-def _write_frames(root: Path, spec: SynthSpec, number: int, indices: list[int]) -> list[int]:
+def _write_frames(
+    root: Path, spec: SynthSpec, number: int, indices: list[int], on_frame: Callable[[], None] = lambda: None
+) -> int:
     drive = spec.drive(number)
-    write_sequence_files(_folder(root, number), drive)
+    drive.write_texts(_folder(root, number))
     for index in indices:
         write_frame(_folder(root, number), drive, index)
-    return indices
+        on_frame()
+    return len(indices)
 
 
 def _claim(root: Path, spec: SynthSpec) -> None:
@@ -139,7 +128,3 @@ def _folder(root: Path, number: int) -> Path:
 
 def _label_file(folder: Path, index: int) -> Path:
     return folder / "voxels" / f"{index:06d}.label"
-
-
-def _png(image: NDArray) -> bytes:
-    return cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()

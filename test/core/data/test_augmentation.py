@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from core.data.small_kitti import open_small, write_small_kitti
 from reference.data import lidar_depth
+from scanssc_core.corrections import Corrections
 from scanssc_core.data.augmentation import (
     AugmentationConfig,
     add_disparity_noise,
@@ -30,7 +31,7 @@ T_CAM_GRID = np.array(
     [[4e-4, -0.99997, -8e-3, -0.012], [-7e-3, 8e-3, -0.99994, -0.054], [0.99997, 4.9e-4, -7e-3, -0.292], [0, 0, 0, 1]]
 )
 CLASS = 7
-BLOB_RADIUS_PX = 4
+BLOB_RADIUS_PX = 6
 ALL = AugmentationConfig(
     flip_probability=0.5,
     zoom=0.3,
@@ -57,7 +58,7 @@ def frame_of_block(corner) -> Frame:
     center = GRID.indices_to_points(np.array(corner) + 2)
     T_grid_cam = np.linalg.inv(T_CAM_GRID)
     u, v, depth_m = project(T_grid_cam, P, center)
-    assume(BLOB_RADIUS_PX < u < SIZE[1] - BLOB_RADIUS_PX and BLOB_RADIUS_PX < v < SIZE[0] - BLOB_RADIUS_PX)
+    assert BLOB_RADIUS_PX < u < SIZE[1] - BLOB_RADIUS_PX and BLOB_RADIUS_PX < v < SIZE[0] - BLOB_RADIUS_PX
     rows, columns = np.indices(SIZE)
     is_blob = (columns - u) ** 2 + (rows - v) ** 2 < BLOB_RADIUS_PX**2
     rgb = np.where(is_blob[..., None], np.uint8(200), np.uint8(0)).repeat(3, axis=2)
@@ -66,14 +67,15 @@ def frame_of_block(corner) -> Frame:
     return Frame(rgb, depth, P, T_grid_cam, 190.0, labels, center[None].astype(np.float32), segmentation)
 
 
-corners = st.tuples(st.integers(60, 140), st.integers(70, 180), st.integers(4, 20))
+corners = st.tuples(st.integers(60, 140), st.integers(75, 175), st.integers(4, 18))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(corner=corners, seed=st.integers(0, 2**32 - 1))
 def test_augmented_voxels_project_to_the_pixel_that_shows_them(corner, seed):
     frame = augment_frame(frame_of_block(corner), ALL, np.random.default_rng(seed))
-    view = NetworkView(frame.size, (96, 320))
+    # Without the published slips of up to a pixel, which have nothing to do with augmentation.
+    view = NetworkView(frame.size, (96, 320), Corrections(half_pixel=True, rounded_size=True))
     segmentation = view.classes(frame.segmentation, 255)
     fields = camera_fields(frame.projection, frame.T_grid_cam, view.scale, view.translation)
     camera = CameraInputs(**{name: values[None] for name, values in fields.items()})

@@ -212,3 +212,19 @@ def test_kitti_mini_reads_with_the_counts_of_its_readme(kitti_mini, tmp_path):
     assert (sample["labels"] == 0).sum() == 1095336  # "free" in the README's table
     assert sample["image_translation"].tolist() == [0, -3, 0]
     assert (sample["lidar_depth_m"] > 0).sum() > 10_000
+
+
+def test_kitti_extra_reads_with_its_segmentation(kitti_extra, tmp_path):
+    unpack = [sys.executable, kitti_extra / "unpack.py", tmp_path, "--group", "stereo15t_000002"]
+    subprocess.run(unpack, check=True, capture_output=True)
+    (image_file,) = tmp_path.glob("sequences/181/image_2/*.png")
+    height, width = cv2.imread(str(image_file)).shape[:2]
+    write_depth_map(tmp_path / "depth" / "sequences" / "181" / "000000.npy", np.ones((height, width)))
+    options = {"with_lidar": True, "with_segmentation": True, "weight": 0.3}
+    sample = open_dataset(tmp_path, "semantic_kitti", ["181"], (384, 1280), **options)[0]
+    labels, segmentation = sample["labels"], sample["segmentation"]
+    is_occupied = (labels > 0) & (labels < 255)
+    assert abs(int(is_occupied.sum()) - 10517) < 200  # the README's table
+    road_pixels = (segmentation == 9).nonzero().float().mean(dim=0)
+    assert road_pixels[0] > 200  # road is in the lower half
+    assert (sample["lidar_depth_m"] > 0).sum() > 3000

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from reference.occupancy import seen_through
-from scanssc_core.data.synthetic.scene import street_scene, wall_scene
-from scanssc_core.data.synthetic.sequence import T_CAM_VELO, SyntheticSequence
+from scanssc_core.data.synthetic.rigs import T_CAM_VELO
+from scanssc_core.data.synthetic.scene import wall_scene
+from scanssc_core.data.synthetic.sequence import SyntheticSequence
 from scanssc_core.geometry import PinholeCamera, VoxelGridSpec
 from scanssc_core.labels import FREE, STEREO_GEOMETRY, UNKNOWN
 from scanssc_core.occupancy.ground import fit_ground_plane
@@ -53,17 +54,17 @@ def test_a_wall_is_found_within_one_voxel_over_a_hundred_frames():
         labels = occupancy.predict(frame.left_rgb, depth_m, frame.rig.left, frame.T_cam_velo).labels
         ahead = labels[:, 118:138, 12:18]  # two metres to either side, 0.4 to 1.6 m over the ground
         occupied_x = np.argwhere((ahead != FREE) & (ahead != UNKNOWN))[:, 0]
-        true_x = (wall_x_m - drive.position(index)[0]) / grid.voxel_size_m
+        true_x = (wall_x_m - drive.pose(index)[0, 3]) / grid.voxel_size_m
         errors_in_voxels.append(abs(np.median(occupied_x) + 0.5 - true_x))
     assert len(errors_in_voxels) == 100
     assert max(errors_in_voxels) <= 1.0
 
 
 def test_classes_of_a_rendered_street_are_where_they_are():
-    drive = SyntheticSequence(street_scene(seed=3), num_frames=1)
+    drive = SyntheticSequence.on_street(seed=3, num_frames=1)
     frame, depth_m = drive.frame(0)
     labels = StereoOccupancyBackend().predict(frame.left_rgb, depth_m, frame.rig.left, frame.T_cam_velo).labels
-    truth = drive.voxels(0, VoxelGridSpec.semantic_kitti())
+    truth = drive.truth(0, VoxelGridSpec.semantic_kitti()).labels
     is_occupied = (labels != FREE) & (labels != UNKNOWN)
     # Exact depth in: what is said to be occupied is, up to a voxel that the surface grazes.
     touching = np.zeros_like(is_occupied)

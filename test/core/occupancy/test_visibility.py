@@ -1,6 +1,6 @@
 import numpy as np
 
-from scanssc_core.data.synthetic.sequence import T_CAM_VELO
+from scanssc_core.data.synthetic.rigs import T_CAM_VELO
 from scanssc_core.geometry import PinholeCamera, VoxelGridSpec
 from scanssc_core.occupancy.visibility import visible_voxels
 

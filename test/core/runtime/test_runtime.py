@@ -7,7 +7,7 @@ from scanssc_core.data.synthetic.sequence import SyntheticSequence
 from scanssc_core.labels import UNKNOWN
 from scanssc_core.occupancy.visibility import visible_voxels
 from scanssc_core.runtime.backends import make_occupancy_backend, make_stereo_backend
-from scanssc_core.runtime.device import resolve_device
+from scanssc_core.runtime.device import resolve_device, resolve_precision
 from scanssc_core.runtime.pipeline import OccupancyPipeline
 
 
@@ -55,3 +55,18 @@ def test_cuda_where_there_is_none_is_an_error(monkeypatch):
         resolve_device("cuda")
     with pytest.raises(ValueError, match="'tpu'"):
         resolve_device("tpu")
+
+
+def test_precision_is_asked_for_by_name():
+    cpu = torch.device("cpu")
+    assert resolve_precision("auto", cpu) == resolve_precision("float32", cpu) == torch.float32
+    assert resolve_precision("bfloat16", cpu) == torch.bfloat16
+    with pytest.raises(ValueError, match="precision: expected one of auto, .* got 'double'"):
+        resolve_precision("double", cpu)
+
+
+@pytest.mark.parametrize("has_bfloat16", [True, False])
+def test_precision_auto_on_cuda_follows_the_hardware(monkeypatch, has_bfloat16):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: has_bfloat16)
+    expected = torch.bfloat16 if has_bfloat16 else torch.float32
+    assert resolve_precision("auto", torch.device("cuda")) == expected

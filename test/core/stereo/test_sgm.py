@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from scanssc_core.data.kitti import open_sequence
-from scanssc_core.data.synthetic.scene import street_scene, wall_scene
+from scanssc_core.data.synthetic.scene import wall_scene
 from scanssc_core.data.synthetic.sequence import SyntheticSequence
 from scanssc_core.geometry import points_to_pixels, transform_points
 from scanssc_core.stereo.sgm import SgmBackend, SgmConfig, left_right_disagreement
@@ -14,7 +14,7 @@ MAX_DEPTH_M = 50.0
 
 
 def test_depth_of_a_rendered_street_is_right_to_two_per_cent():
-    frame, true_depth_m = SyntheticSequence(street_scene(seed=1), num_frames=1).frame(0)
+    frame, true_depth_m = SyntheticSequence.on_street(seed=1, num_frames=1).frame(0)
     depth_m = SgmBackend().compute_depth(frame.left_rgb, frame.right_rgb, frame.rig)
     is_measured = (depth_m > 0) & (true_depth_m > 0) & (true_depth_m < MAX_DEPTH_M)
     error = np.abs(depth_m - true_depth_m)[is_measured] / true_depth_m[is_measured]
@@ -60,7 +60,7 @@ def test_left_right_check_agrees_with_its_definition():
 
 
 def test_confidence_is_zero_exactly_where_there_is_no_depth_and_errors_are_smaller_where_it_is_high():
-    frame, true_depth_m = SyntheticSequence(street_scene(seed=1), num_frames=1).frame(0)
+    frame, true_depth_m = SyntheticSequence.on_street(seed=1, num_frames=1).frame(0)
     result = SgmBackend().compute(frame.left_rgb, frame.right_rgb, frame.rig)
     assert ((result.confidence > 0) == (result.depth_m > 0)).all()
     assert result.confidence.dtype == np.float32 and result.confidence.max() <= 1

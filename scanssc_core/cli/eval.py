@@ -1,0 +1,77 @@
+"""`scanssc eval`: the tables of the benchmarks and of the paper, beside both baselines."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from numpy.typing import NDArray
+from rich.progress import Progress, track
+
+from scanssc_core.checkpoint.published import load_model
+from scanssc_core.data.dataset import open_dataset, read_labels
+from scanssc_core.data.layout import SPLITS, Layout
+from scanssc_core.evaluation.baselines import constant_prior
+from scanssc_core.evaluation.report import write_report
+from scanssc_core.evaluation.run import Evaluation
+from scanssc_core.labels import LABEL_SETS
+from scanssc_core.runtime.device import PRECISIONS, resolve_device, resolve_precision
+
+
+def evaluate(
+    checkpoint: Annotated[Path, typer.Option(help="Weights: a published file or one of ours.")],
+    data: Annotated[Path, typer.Option(help="Root of the data set, in its official layout.")],
+    split: Annotated[str, typer.Option(help="train, val, test, or sequences with commas between.")] = "val",
+    out: Annotated[Path, typer.Option(help="Folder for report.txt, CSV files and plots.")] = Path("evaluation"),
+    depth: Annotated[Path | None, typer.Option(help="Folder of depth maps; default: depth/ in the data set.")] = None,
+    save_predictions: Annotated[
+        bool, typer.Option("--save-predictions", help="Write OUT/predictions/sequences/XX/predictions/NNNNNN.label.")
+    ] = False,
+    frames: Annotated[int, typer.Option(min=0, help="Only the first frames; 0 = all.")] = 0,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that load frames.")] = 1,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    precision: Annotated[str, typer.Option(help=f"{', '.join(PRECISIONS)}.")] = "float32",
+) -> None:
+    """Score a model, the depth put into the grid, and the constant prior of the training frames."""
+    torch_device = resolve_device(device)
+    dtype = resolve_precision(precision, torch_device)
+    model = load_model(checkpoint).eval().to(torch_device)
+    config = model.config
+    if save_predictions and config.dataset != "semantic_kitti":
+        raise ValueError(f"save_predictions: the official tree is SemanticKITTI's; this model labels {config.dataset}")
+    layout = Layout(data, config.dataset)
+    names = [name.strip() for name in split.split(",")]
+    dataset = open_dataset(data, config.dataset, names, config.image_size, depth, corrections=config.corrections)
+    num_frames = min(frames or len(dataset), len(dataset))
+    num_labelled = sum(files.has_labels for files in dataset.files[:num_frames])
+    if not num_labelled and not save_predictions:
+        raise ValueError(f"{data}: no frame of {split} has labels to score; --save-predictions writes the predictions")
+
+    prior = _prior(layout, config.num_classes) if num_labelled else None
+    evaluation = Evaluation(model, dtype, prior)
+    predictions = out / "predictions" if save_predictions else None
+    with Progress() as progress:
+        task = progress.add_task("evaluating frames", total=num_frames)
+        evaluation.run(dataset, num_frames, workers, predictions, lambda: progress.advance(task))
+    if predictions is not None:
+        typer.echo(f"{num_frames} predictions in {predictions}")
+    if num_labelled:
+        title = f"{checkpoint.name} on {split} of {config.dataset}: {num_labelled} frames"
+        label_set = LABEL_SETS[config.dataset]
+        typer.echo(write_report(out, evaluation.counts, label_set, config.label_grid, title))
+        typer.echo(f"tables and plots in {out}")
+
+
+def _prior(layout: Layout, num_classes: int) -> NDArray | None:
+    """The constant prior of the training split, or none where no training frame has labels."""
+    present = [name for name in SPLITS[layout.dataset]["train"] if name in layout.sequences()]
+    files = [one for one in layout.frames(present) if one.has_labels]
+    if not files:
+        typer.echo(f"{layout.root}: no labelled frames of the training split, so no constant prior", err=True)
+        return None
+
+    def volumes() -> Iterator[NDArray]:
+        for one in track(files, description="constant prior"):
+            yield read_labels(one, layout.dataset)
+
+    return constant_prior(volumes(), num_classes)

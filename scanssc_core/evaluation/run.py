@@ -1,0 +1,101 @@
+"""Runs a model and the baselines over the frames of a data set and counts."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Subset
+
+from scanssc_core.data.dataset import SSCBatch, SSCDataset, camera_of, collate
+from scanssc_core.data.semantic_kitti import write_voxel_labels
+from scanssc_core.evaluation.baselines import stereo_occupied
+from scanssc_core.evaluation.distance import SliceMetrics
+from scanssc_core.labels import FREE, UNKNOWN
+from scanssc_core.lift.camera_inputs import CameraInputs
+from scanssc_core.model import ScanSSC
+from scanssc_core.occupancy.stereo import StereoOccupancyBackend
+
+MODEL, STEREO, PRIOR = "model", "stereo", "prior"
+
+
+class Evaluation:
+    """Counts of all methods.
+
+    Args:
+        model: in evaluation mode, on its device.
+        precision: number format of its forward pass; float32, or by autocast bfloat16 or float16.
+        prior: (X, Y, Z) uint8 label map of the constant prior; None: left out.
+    Attributes:
+        counts: of each method by its name; STEREO knows two classes, empty and occupied.
+        num_labelled: frames counted.
+    Raises:
+        ValueError: if the model's voxels are not those of the labels.
+    """
+
+    def __init__(self, model: ScanSSC, precision: torch.dtype, prior: NDArray | None) -> None:
+        self.model, self.precision = model, precision
+        self.stereo_backend = StereoOccupancyBackend()
+        grid = model.config.label_grid
+        if grid != self.stereo_backend.grid:
+            raise ValueError(f"expected a model of the labels' grid, {self.stereo_backend.grid}, got one of {grid}")
+        self.counts = {
+            MODEL: SliceMetrics(model.config.num_classes, grid.shape),
+            STEREO: SliceMetrics(2, grid.shape),
+        }
+        self.prior = None if prior is None else torch.from_numpy(prior)[None]
+        if self.prior is not None:
+            self.counts[PRIOR] = SliceMetrics(model.config.num_classes, grid.shape)
+        self.num_labelled = 0
+
+    def run(
+        self,
+        dataset: SSCDataset,
+        num_frames: int,
+        num_workers: int,
+        predictions: Path | None,
+        on_frame: Callable[[], None],
+    ) -> None:
+        """Predict frames and count those that have labels.
+
+        Args:
+            num_frames: only the first ones.
+            num_workers: processes that load frames; 0: this one.
+            predictions: folder for the official tree of .label files; None: they are not written.
+            on_frame: called after each.
+        Raises:
+            ValueError: naming the file that is missing or wrong.
+        """
+        frames = Subset(dataset, range(num_frames))
+        loader = DataLoader(frames, batch_size=1, num_workers=num_workers, collate_fn=collate)
+        for index, batch in enumerate(loader):
+            predicted = self.predict(batch)
+            if predictions is not None:
+                folder = predictions / "sequences" / batch["sequence"][0] / "predictions"
+                write_voxel_labels(folder / f"{batch['frame'][0]}.label", predicted[0].numpy())
+            if "labels" in batch:
+                self._count(predicted, batch["labels"], dataset, index)
+            on_frame()
+
+    def predict(self, batch: SSCBatch) -> Tensor:
+        """(B, X, Y, Z) uint8 class ids, on the CPU."""
+        device = self.model.voxel_centers.device
+        camera = camera_of(batch)
+        fields = (camera.projection, camera.T_grid_cam, camera.image_rotation, camera.image_translation)
+        is_reduced = self.precision != torch.float32
+        with (
+            torch.inference_mode(),
+            torch.autocast(device.type, self.precision if is_reduced else torch.bfloat16, enabled=is_reduced),
+        ):
+            image, depth_m = batch["image"].to(device), batch["depth_m"].to(device)
+            logits = self.model(image, depth_m, CameraInputs(*(field.to(device) for field in fields))).logits
+        return logits.argmax(dim=1).to(torch.uint8).cpu()
+
+    def _count(self, predicted: Tensor, labels: Tensor, dataset: SSCDataset, index: int) -> None:
+        self.counts[MODEL].update(predicted, labels)
+        if self.prior is not None:
+            self.counts[PRIOR].update(self.prior, labels)
+        occupied = torch.from_numpy(stereo_occupied(dataset.read(index), self.stereo_backend))[None]
+        self.counts[STEREO].update(occupied, torch.where(labels == UNKNOWN, labels, (labels != FREE).byte()))
+        self.num_labelled += 1

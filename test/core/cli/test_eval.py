@@ -1,0 +1,123 @@
+"""scanssc eval and submit on a data set of two tiny frames."""
+
+import csv
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from core.train.small import MICRO
+from scanssc_core.checkpoint.files import save_checkpoint
+from scanssc_core.cli import app
+from scanssc_core.data.semantic_kitti import write_voxel_labels
+from scanssc_core.geometry import VoxelGridSpec
+from scanssc_core.labels import COMPLETION_TABLES
+from scanssc_core.model import ScanSSC
+
+CONFIG = replace(MICRO, grid=VoxelGridSpec((64, 64, 8), 0.8, (0.0, -25.6, -2.0)), label_scale=4, table_size=(128, 256))
+CALIBRATION = """P2: 50 0 48 5 0 50 16 0 0 0 1 0
+P3: 50 0 48 -20 0 50 16 0 0 0 1 0
+Tr: 0 -1 0 0 0 0 -1 0 1 0 0 -0.3
+"""
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A training frame in 00, a validation frame in 08: road below, unknown to the right; no labels in 11."""
+    root = tmp_path_factory.mktemp("data")
+    labels = np.zeros((256, 256, 32), np.uint8)
+    labels[:, :, 1] = 9
+    random = np.random.default_rng(0)
+    for sequence in ("00", "08", "11"):
+        folder = root / "sequences" / sequence
+        depth = root / "depth" / "sequences" / sequence
+        for place in (folder / "image_2", folder / "image_3", folder / "voxels", depth):
+            place.mkdir(parents=True)
+        (folder / "calib.txt").write_text(CALIBRATION)
+        (folder / "times.txt").write_text("0\n")
+        for side in ("image_2", "image_3"):
+            picture = random.integers(0, 255, (32, 96, 3), np.uint8)
+            cv2.imwrite(str(folder / side / "000000.png"), picture)
+        np.save(depth / "000000.npy", np.full((32, 96), 12.0, np.float32))
+        (folder / "voxels" / "000000.bin").write_bytes(bytes(262_144))
+        if sequence != "11":
+            write_voxel_labels(folder / "voxels" / "000000.label", labels)
+            is_invalid = np.zeros(labels.shape, bool)
+            is_invalid[:, :128] = True
+            (folder / "voxels" / "000000.invalid").write_bytes(np.packbits(is_invalid).tobytes())
+    torch.manual_seed(0)
+    save_checkpoint(root / "micro.safetensors", ScanSSC(CONFIG).state_dict(), CONFIG)
+    return root
+
+
+def run(data, *arguments):
+    command = ["eval", "--checkpoint", str(data / "micro.safetensors"), "--data", str(data), "--workers", "0"]
+    return CliRunner().invoke(app, [*command, *map(str, arguments)])
+
+
+def read(path):
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def evaluated(data, tmp_path_factory):
+    """Folder and text of one evaluation."""
+    folder = tmp_path_factory.mktemp("evaluated")
+    result = run(data, "--out", folder, "--save-predictions")
+    assert result.exit_code == 0, result.output
+    return folder, result.output
+
+
+def test_tables_hold_the_model_beside_both_baselines(evaluated):
+    folder, output = evaluated
+    rows = {row["method"]: row for row in read(folder / "overall.csv")}
+    assert list(rows) == ["model", "stereo", "prior"]
+    assert float(rows["prior"]["iou"]) == 100  # both frames are the same
+    assert float(rows["prior"]["miou"]) == pytest.approx(100 / 19, abs=1e-4)
+    assert 0 < float(rows["stereo"]["recall"]) < 5 and rows["stereo"]["miou"] == ""
+    assert len(read(folder / "quarters.csv")) == 3 * 4 * 3
+    assert len(read(folder / "slices.csv")) == (256 + 256 + 32) * 3
+    assert len(read(folder / "groups.csv")) == 3 * 2
+    assert {row["class"]: row["voxels"] for row in read(folder / "classes.csv")}["road"] == str(256 * 128)
+    assert "overall (%)" in output and (folder / "report.txt").read_text() in output
+    assert (folder / "slices.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_saved_predictions_score_by_the_official_rules_as_the_table_says(data, evaluated):
+    """Both files through the completion table, invalid voxels left out, as the benchmark's own tool does."""
+    folder, _ = evaluated
+    table = COMPLETION_TABLES["semantic_kitti"]
+    voxels = data / "sequences/08/voxels"
+    predicted, true = (
+        table[np.fromfile(path, "<u2")]
+        for path in (folder / "predictions/sequences/08/predictions/000000.label", voxels / "000000.label")
+    )
+    scored = (true != 255) & (np.unpackbits(np.fromfile(voxels / "000000.invalid", np.uint8)) == 0)
+    predicted, true = predicted[scored] > 0, true[scored] > 0
+    iou = (predicted & true).sum() / (predicted | true).sum()
+    assert float(read(folder / "overall.csv")[0]["iou"]) == pytest.approx(100 * iou, abs=1e-5)
+
+
+def test_frames_without_labels_are_predicted_but_not_scored(data, tmp_path):
+    result = run(data, "--split", "11", "--out", tmp_path)
+    assert isinstance(result.exception, ValueError) and "no frame of 11 has labels" in str(result.exception)
+    assert run(data, "--split", "11", "--out", tmp_path, "--save-predictions").exit_code == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["predictions"]
+    assert (tmp_path / "predictions/sequences/11/predictions/000000.label").stat().st_size == 4_194_304
+
+
+def test_submit_names_the_sequence_that_lacks(data, tmp_path):
+    command = ["submit", str(tmp_path), str(tmp_path / "out.zip"), "--data", str(data)]
+    result = CliRunner().invoke(app, command)
+    assert isinstance(result.exception, ValueError) and "12/voxels: no .bin files" in str(result.exception)
+
+
+def test_model_of_another_grid_is_refused(data, tmp_path):
+    save_checkpoint(tmp_path / "coarse.safetensors", ScanSSC(MICRO).state_dict(), MICRO)
+    command = ["eval", "--checkpoint", str(tmp_path / "coarse.safetensors"), "--data", str(data), "--workers", "0"]
+    result = CliRunner().invoke(app, command)
+    assert isinstance(result.exception, ValueError) and "expected a model of the labels' grid" in str(result.exception)

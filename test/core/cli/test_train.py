@@ -1,0 +1,55 @@
+"""The real command on a data set in SemanticKITTI's layout."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from core.data.small_kitti import write_small_kitti
+from scanssc_core.checkpoint.files import load_checkpoint
+from scanssc_core.cli import app
+from scanssc_core.train.run_log import read_log
+
+SMALL_MODEL = (
+    "--model-image-size 32 96 --model-neck-channels 8 --model-mid-channels 8 --model-channels 16 "
+    "--model-depth-step-m 3 --model-num-heads 2 --model-num-points 2 --model-num-groups 4 --model-head-channels 8 "
+    "--model-backbone-width 0.3 --model-backbone-depth 0.3 --init random"
+)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    root = tmp_path_factory.mktemp("streets")
+    for sequence in ("00", "08"):
+        write_small_kitti(root, sequence)
+    return root
+
+
+@pytest.mark.slow
+def test_train_command_trains_continues_and_exports(root, tmp_path):
+    def train(*more):
+        command = ["train", "--data", str(root), "--out", str(tmp_path / "run"), "--config", "lite", "--device", "cpu"]
+        return CliRunner().invoke(app, [*command, *SMALL_MODEL.split(), "--steps", "3", "--log-every", "1", *more])
+
+    result = train("--batch-size", "2", "--limit-val", "1")
+    assert result.exit_code == 0, result.exception
+    lines = read_log(tmp_path / "run" / "log.jsonl")
+    assert [line["step"] for line in lines] == [1, 2, 3, 3]
+    assert {"loss/total", "loss/depth", "loss/scan_width", "learning_rate"} <= lines[0].keys()
+    assert {"val/iou", "val/miou", "val/class_iou/road"} <= lines[-1].keys()
+    assert load_checkpoint(tmp_path / "run" / "best.safetensors").config.image_size == (32, 96)
+    stored = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert stored["train"]["steps"] == 3 and stored["data"]["roots"] == [str(root)]
+    assert list((tmp_path / "run" / "tensorboard").glob("events*"))
+
+    again = train("--batch-size", "2", "--limit-val", "1")
+    assert again.exit_code == 0 and read_log(tmp_path / "run" / "log.jsonl") == lines
+    other = train("--batch-size", "1")
+    assert isinstance(other.exception, ValueError) and "train.batch_size: was 2, now 1" in str(other.exception)
+
+
+def test_a_sequence_that_no_root_has_is_named(root, tmp_path):
+    command = ["train", "--data", str(root), "--out", str(tmp_path), "--config", "lite", "--train-sequences", "05"]
+    result = CliRunner().invoke(app, [*command, *SMALL_MODEL.split()])
+    assert isinstance(result.exception, ValueError)
+    assert "none of the sequences 05; there are 00, 08" in str(result.exception)

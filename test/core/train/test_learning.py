@@ -1,0 +1,74 @@
+"""Training learns, and what it learned is what is exported."""
+
+import pytest
+import torch
+
+from core.train.small import MICRO, Street, run, run_config
+from scanssc_core.checkpoint.files import load_checkpoint, save_checkpoint
+from scanssc_core.data.dataset import camera_of, collate
+from scanssc_core.metrics import SSCMetrics
+from scanssc_core.model import ScanSSC
+from scanssc_core.train.initial_weights import initialize
+from scanssc_core.train.run import train
+from scanssc_core.train.run_log import read_log
+
+
+@pytest.fixture(scope="module")
+def overfitted(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("overfitted")
+    config = run_config(steps=40, batch_size=1, learning_rate=1e-2, validate_every=0, checkpoint_every=100)
+    return folder, train(config, folder, [Street(1)], Street(1), torch.device("cpu"))
+
+
+def test_one_frame_is_overfitted(overfitted):
+    folder, _ = overfitted
+    log = read_log(folder / "log.jsonl")
+    first, last = (line["loss/total"] for line in (log[0], log[-2]))
+    assert last < 0.4 * first
+    assert log[-1]["val/iou"] > 0.8
+    assert log[-1]["val/class_iou/road"] > 0.8
+
+
+def test_exported_weights_score_as_the_validation_said(overfitted):
+    folder, _ = overfitted
+    model = load_checkpoint(folder / "best.safetensors")
+    metrics, batch = SSCMetrics(MICRO.num_classes), collate([Street(1)[0]])
+    with torch.inference_mode():
+        logits = model(batch["image"], batch["depth_m"], camera_of(batch)).logits
+    metrics.update(logits.argmax(dim=1), batch["labels"])
+    expected = read_log(folder / "log.jsonl")[-1]
+    assert metrics.compute().iou == pytest.approx(expected["val/iou"], abs=1e-6)
+    assert metrics.compute().miou == pytest.approx(expected["val/miou"], abs=1e-6)
+
+
+def test_weight_of_a_sample_multiplies_its_loss(overfitted):
+    _, module = overfitted
+    batch = collate([Street(2)[0], Street(2)[1]])
+    with torch.no_grad():
+        output = module.model(batch["image"], batch["depth_m"], camera_of(batch))
+        both = module.losses(output, batch | {"weight": torch.tensor([2.0, 0.5])})["total"]
+        alone = [module.losses(output, batch | {"weight": torch.tensor(w)})["total"] for w in ([1.0, 0], [0, 1.0])]
+    torch.testing.assert_close(both, 2 * alone[0] + 0.5 * alone[1])
+
+
+def test_the_average_is_what_is_validated_and_exported(tmp_path):
+    module = run(tmp_path, ema_decay=0.9, steps=2, validate_every=0)
+    exported = load_checkpoint(tmp_path / "last.safetensors").state_dict()
+    averaged, trained = module.averaged.model.state_dict(), module.model.state_dict()
+    assert all(torch.equal(exported[name], averaged[name]) for name in exported)
+    assert not torch.equal(exported["head.layers.0.weight"], trained["head.layers.0.weight"])
+
+
+def test_training_starts_from_a_checkpoint_and_says_what_was_loaded(tmp_path):
+    source = ScanSSC(MICRO)
+    state = source.state_dict()
+    save_checkpoint(tmp_path / "start.safetensors", state, MICRO)
+    model = ScanSSC(MICRO)
+    message = initialize(model, str(tmp_path / "start.safetensors"))
+    assert f"loaded {len(state)} entries of backbone, " in message
+    assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
+
+
+def test_a_start_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"no .* at .*missing\.safetensors"):
+        initialize(ScanSSC(MICRO), str(tmp_path / "missing.safetensors"))
