@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from scanssc_core.cli.sources import open_stereo
+from scanssc_core.data.depth_maps import read_depth_file
 from scanssc_core.data.kitti import open_pair
 from scanssc_core.data.semantic_kitti import read_voxel_labels, write_voxel_labels
 from scanssc_core.data.sequence import StereoFrame, StereoSequence
@@ -38,12 +39,14 @@ def predict(
     model: Annotated[str, typer.Option(help="stereo, semantic_kitti, kitti360, or auto: by the checkpoint.")] = "auto",
     checkpoint: Annotated[Path | None, typer.Option(help="Weights of a ScanSSC model.")] = None,
     depth: Annotated[
-        Path | None, typer.Option(help="Depth map .npy (metres) to use instead, or a folder of them by frame.")
+        Path | None,
+        typer.Option(help="Depth map to use instead (.npy m, .png 1/256 m), or a folder of them by frame."),
     ] = None,
     truth: Annotated[
         Path | None, typer.Option(help="Ground truth to show; default: voxels/NNNNNN.label beside the image folder.")
     ] = None,
     stereo_backend: Annotated[str, typer.Option(help="Source of depth.")] = "sgm",
+    stereo_checkpoint: Annotated[Path | None, typer.Option(help="Weights of MobileStereoNet.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, float32, float16 or bfloat16.")] = "float32",
     keep_unseen: Annotated[bool, typer.Option(help="Keep what lies outside the camera's view.")] = False,
@@ -55,7 +58,8 @@ def predict(
     if truth is not None and len(sequence) > 1:
         raise ValueError(f"--truth is of one frame, but there are {len(sequence)}")
     occupancy_backend = make_occupancy_backend(model, checkpoint, resolve_device(device), precision)
-    pipeline = OccupancyPipeline(make_stereo_backend(stereo_backend), occupancy_backend, keep_unseen)
+    stereo = make_stereo_backend(stereo_backend, stereo_checkpoint, resolve_device(device), precision)
+    pipeline = OccupancyPipeline(stereo, occupancy_backend, keep_unseen)
     label_set, grid = occupancy_backend.label_set, occupancy_backend.grid
     num_frames = min(frames or len(sequence), len(sequence))
     numbered = zip(range(num_frames), sequence, strict=False)
@@ -90,7 +94,10 @@ def _open_source(
 def _given_depth(depth: Path | None, name: str) -> NDArray | None:
     if depth is None:
         return None
-    return np.load(depth / f"{name}.npy" if depth.is_dir() else depth)
+    if not depth.is_dir():
+        return read_depth_file(depth)
+    png_file = depth / f"{name}.png"
+    return read_depth_file(png_file if png_file.exists() else depth / f"{name}.npy")
 
 
 def _truth_of(frame: StereoFrame, name: str, given: Path | None) -> NDArray | None:

@@ -72,21 +72,29 @@ def read_depth_map(files: FrameFiles, depth_folder: Path) -> NDArray:
     Raises:
         ValueError: naming the file, if there is none, or it is not whole.
     """
-    paths = [files.depth(depth_folder, suffix) for suffix in DEPTH_SUFFIXES]
-    npy_file, png_file = paths
-    if npy_file.exists():
-        depth_m = read_array(npy_file)
-        if depth_m.ndim != 2 or not np.issubdtype(depth_m.dtype, np.floating):
-            raise ValueError(f"{npy_file}: expected (H, W) floats, got {depth_m.shape} of {depth_m.dtype}")
-        if not np.isfinite(depth_m).all():
-            raise ValueError(f"{npy_file}: expected finite metres, got {depth_m[~np.isfinite(depth_m)][0]}")
-        return depth_m.astype(np.float32)
-    if png_file.exists():
-        units = cv2.imread(str(png_file), cv2.IMREAD_UNCHANGED)
+    for suffix in DEPTH_SUFFIXES:
+        if (path := files.depth(depth_folder, suffix)).exists():
+            return read_depth_file(path)
+    raise ValueError(f"missing {files.depth(depth_folder, '.npy')} (or .png); `scanssc data depth` writes it")
+
+
+def read_depth_file(path: Path) -> NDArray:
+    """(H, W) float32 metres, 0 = none, of a .npy or, by its suffix, a .png.
+
+    Raises:
+        ValueError: naming the file, if it is not whole.
+    """
+    if path.suffix == ".png":
+        units = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
         if units is None or units.dtype != np.uint16 or units.ndim != 2:
-            raise ValueError(f"{png_file}: not a whole grey PNG of 16 bits")
+            raise ValueError(f"{path}: not a whole grey PNG of 16 bits")
         return units.astype(np.float32) / np.float32(_PNG_UNITS_PER_M)
-    raise ValueError(f"missing {npy_file} (or .png); `scanssc data depth` writes it")
+    depth_m = read_array(path)
+    if depth_m.ndim != 2 or not np.issubdtype(depth_m.dtype, np.floating):
+        raise ValueError(f"{path}: expected (H, W) floats, got {depth_m.shape} of {depth_m.dtype}")
+    if not np.isfinite(depth_m).all():
+        raise ValueError(f"{path}: expected finite metres, got {depth_m[~np.isfinite(depth_m)][0]}")
+    return depth_m.astype(np.float32)
 
 
 def write_depth_map(path: Path, depth_m: NDArray) -> None:

@@ -4,6 +4,7 @@ Corners of the left image are tracked into the right one; in a rectified pair th
 was pitched moves them all up or down; one that was rolled moves the left and the right half opposite ways.
 """
 
+import math
 from collections import deque
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _CORNER_THRESHOLD = 20  # grey levels, of the FAST detector
-_CELL_PX = 48  # one corner a cell: spread over the image, and few enough (about 150 on KITTI) to be cheap
+_NUM_CELLS = 200  # square, one corner each: spread over the image, and few enough to be cheap
 _TRACKED_WINDOW = (15, 15)
 _PYRAMID_LEVELS = 4  # finds disparities of 15 px * 2^4 and fewer
 _ROUND_TRIP_PX = 0.3  # a track counts if tracking back ends this close to where it began
@@ -92,10 +93,11 @@ class RowAlignmentMonitor:
 
 def _spread_corners(grey: NDArray) -> NDArray:
     """(N, 2) float32 corners (u, v): the strongest of each cell of the image."""
+    cell_px = math.sqrt(grey.size / _NUM_CELLS)
     keypoints = cv2.FastFeatureDetector.create(_CORNER_THRESHOLD).detect(grey)
     strongest: dict[tuple[int, int], cv2.KeyPoint] = {}
     for keypoint in keypoints:
-        cell = (int(keypoint.pt[0]) // _CELL_PX, int(keypoint.pt[1]) // _CELL_PX)
+        cell = (int(keypoint.pt[0] / cell_px), int(keypoint.pt[1] / cell_px))
         if cell not in strongest or keypoint.response > strongest[cell].response:
             strongest[cell] = keypoint
     return np.array([keypoint.pt for keypoint in strongest.values()], np.float32).reshape(-1, 2)

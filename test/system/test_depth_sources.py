@@ -83,7 +83,7 @@ def test_mobilestereonet_runs_in_the_node(world, start_node, tmp_path, dims):
     world.wait_for_node(node)
     world.wait_for_grid(world.publish_pair())
     world.spin_until(lambda: world.value("pipeline", "stereo_backend") == f"msnet{dims}d")
-    assert float(world.value("pipeline", "latency.depth.p50_ms")) > 0
+    world.spin_until(lambda: float(world.value("pipeline", "latency.depth.p50_ms")) > 0)
 
 
 def test_network_without_weights_is_refused_by_its_parameter(start_node):
@@ -200,11 +200,13 @@ def test_pairs_that_no_depth_can_come_of_are_refused_by_name(world, start_node):
         world.spin_until(lambda reason=reason: reason in world.message("right camera_info"))
         assert world.statuses["right camera_info"].level == DiagnosticStatus.ERROR
         assert f"{CAMERA_NAMESPACES[1]}/camera_info" in node.log and reason in node.log
+    world.publish_infos()
+    world.spin_until(lambda: world.value("right camera_info", "state") == "active")
     world.wait_for_grid(world.publish_pair())
 
 
 def test_a_knocked_camera_is_reported_with_the_measured_offset(world, start_node):
-    node = start_node()
+    node = start_node(max_age_s=60.0)
     world.wait_for_node(node)
 
     def publish(shift_px, pairs):
@@ -222,7 +224,8 @@ def test_a_knocked_camera_is_reported_with_the_measured_offset(world, start_node
     world.spin_until(lambda: "rows agree" in world.message("row alignment"))
     assert world.statuses["row alignment"].level == DiagnosticStatus.OK
     publish(shift_px=4, pairs=20)
-    world.spin_until(lambda: "rows disagree" in world.message("row alignment"))
+    # The median of the window: 4 px once most of its measurements are of the knocked camera.
+    world.spin_until(lambda: abs(float(world.value("row alignment", "vertical_offset_px")) - 4.0) < 0.3)
+    assert "rows disagree" in world.message("row alignment")
     assert world.statuses["row alignment"].level == DiagnosticStatus.WARN
-    assert float(world.value("row alignment", "vertical_offset_px")) == pytest.approx(4.0, abs=0.3)
     assert "max_row_offset_px = 1.50" in world.message("row alignment")
