@@ -1,5 +1,6 @@
 """The model as a graph: torch.export on real inputs gives the same numbers, and takes the full size on fake ones."""
 
+import pytest
 import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -21,6 +22,7 @@ class OfTensors(nn.Module):
         return self.model(image, depth_m, CameraInputs(*camera)).logits
 
 
+@pytest.mark.slow
 def test_small_model_exports_and_computes_the_same():
     torch.manual_seed(0)
     model = OfTensors(ScanSSC(TINY).eval())
@@ -30,6 +32,7 @@ def test_small_model_exports_and_computes_the_same():
         torch.testing.assert_close(exported.module()(*arguments), model(*arguments), rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_full_model_exports_on_fake_tensors():
     with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
         model = OfTensors(ScanSSC(semantic_kitti()).eval())

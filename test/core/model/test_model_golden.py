@@ -121,16 +121,21 @@ def test_full_model_with_a_published_checkpoint_gives_the_published_logits(tmp_p
 
 @pytest.mark.slow
 def test_full_kitti360_model_equals_the_published_one_within_the_noise_of_its_golden_run():
-    """Wider than SemanticKITTI's, because near ties are decided by the golden run's own noise.
+    """Wider than SemanticKITTI's: this input amplifies float32 rounding in the backbone some fifteen times more.
 
-    Largest value of the backbone's level 5: golden 47.7801, ours 47.7769, in float64 47.7765.
+    Level 5 against float64, rms: 3.0e-4 by oneDNN, 3.1e-4 by the native kernels, where two correct runs of
+    SemanticKITTI are 1.9e-5 apart. Its largest value: float64 47.7765, ours 47.7769 to 47.7786 by kernel and layout,
+    golden 47.7801. Of the labels 574 to 636 differ, all with less than 0.021 between the two best logits.
     """
     data = load("golden_full_kitti360")
     model = fill_model(ScanSSC(kitti360()))
     with torch.inference_mode():
         logits = model(*inputs("kitti360", (384, 1408)), camera(load("geometry"), "kitti360.")).logits
     labels = logits[0].argmax(dim=0).numpy()
-    assert np.mean(labels == data["argmax"]) > 0.9995
+    differs = labels != data["argmax"]
+    assert np.count_nonzero(differs) <= 1000
+    best, second = logits[0].topk(2, dim=0).values.numpy()
+    assert (best - second)[differs].max() < 5e-2
     rows = logits[0].flatten(1).T[positions(len(data["logits.rows"]), labels.size)].numpy()
     assert np.sqrt(np.mean((rows - data["logits.rows"]) ** 2)) < 2e-3
 
