@@ -1,4 +1,4 @@
-"""The model as a graph: torch.export on real inputs gives the same numbers, and takes the full size on fake ones."""
+"""The model as a graph: torch.export gives the same numbers on real inputs, and takes the full size without data."""
 
 import pytest
 import torch
@@ -33,9 +33,11 @@ def test_small_model_exports_and_computes_the_same():
 
 
 @pytest.mark.slow
-def test_full_model_exports_on_fake_tensors():
-    with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
+def test_full_model_exports_without_data():
+    with torch.device("meta"):
         model = OfTensors(ScanSSC(semantic_kitti()).eval())
+    with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
+        model.to_empty(device="cpu")
         camera = (torch.eye(4)[None], torch.eye(4)[None], torch.eye(3)[None], torch.zeros(1, 3))
         exported = torch.export.export(
             model, (torch.zeros(1, 3, 384, 1280), torch.ones(1, 1, 384, 1280), *camera), strict=False

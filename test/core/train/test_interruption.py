@@ -14,7 +14,7 @@ from scanssc_core.train.module import TrainingModule
 from scanssc_core.train.run_log import read_log
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def one_thread():
     before = torch.get_num_threads()
     torch.set_num_threads(1)  # forked children have no other
@@ -23,7 +23,7 @@ def one_thread():
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory) -> Path:
+def uninterrupted(tmp_path_factory, one_thread) -> Path:
     folder = tmp_path_factory.mktemp("uninterrupted")
     run(folder, ema_decay=0.9, accumulate=2, batch_size=1, schedule="one_cycle")
     return folder

@@ -16,7 +16,7 @@ from scanssc_core.train.run_log import read_log
 @pytest.fixture(scope="module")
 def overfitted(tmp_path_factory):
     folder = tmp_path_factory.mktemp("overfitted")
-    config = run_config(steps=40, batch_size=1, learning_rate=1e-2, validate_every=0, checkpoint_every=100)
+    config = run_config(steps=60, batch_size=1, learning_rate=1e-2, validate_every=0, checkpoint_every=100)
     return folder, train(config, folder, [Street(1)], Street(1), torch.device("cpu"))
 
 
