@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+_PLANES = 2  # of the depth axis at once: three volumes of them stay in the cache
+
 
 class TriFeatureFusion(nn.Module):
     """Weighted sum of the volumes; published order: depth, height, width."""
@@ -13,13 +15,16 @@ class TriFeatureFusion(nn.Module):
         self.coefficients = nn.Conv3d(num_axes * channels, num_axes, 1, bias=False)
 
     def forward(self, *volumes: Tensor) -> Tensor:
-        """Each (B, C, X, Y, Z) -> (B, C, X, Y, Z)."""
-        # The convolution of the volumes side by side, without laying them so.
-        coefficients = self.coefficients.weight.split(volumes[0].shape[1], dim=1)
-        first, *others = (F.conv3d(*pair) for pair in zip(volumes, coefficients, strict=True))
-        weights = sum(others, first).softmax(dim=1)
-        first, *others = (volume * weights[:, axis : axis + 1] for axis, volume in enumerate(volumes))
-        return sum(others, first)
+        """Each (B, C, X, Y, Z) -> (B, C, X, Y, Z), in channels-last layout."""
+        coefficients = self.coefficients.weight.flatten(1).split(volumes[0].shape[1], dim=1)  # (axes, C) each
+        rows = [volume.movedim(1, -1).split(_PLANES, dim=1) for volume in volumes]  # (B, planes, Y, Z, C) each
+        fused = []
+        for parts in zip(*rows, strict=True):
+            first, *others = (F.linear(*pair) for pair in zip(parts, coefficients, strict=True))
+            weights = sum(others, first).softmax(dim=-1)
+            first, *others = (part * weights[..., axis : axis + 1] for axis, part in enumerate(parts))
+            fused.append(sum(others, first))
+        return torch.cat(fused, dim=1).movedim(-1, 1)
 
 
 class LinearFusion(nn.Module):
