@@ -31,7 +31,7 @@ from scanssc_core.scan.winograd import WinogradConv3d
 
 CONFIGS = {"full": semantic_kitti, "lite": lite}
 STAGES = ("backbone", "neck", "depth_net", "cross_attention", "self_attention", "scan", "mixing.depth", "mixing.height")
-STAGES = (*STAGES, "mixing.width", "fusion", "head.layers")
+STAGES = (*STAGES, "mixing.width", "fusion", "head.layers.0")
 
 
 def main() -> None:

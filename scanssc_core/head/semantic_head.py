@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from scanssc_core.lift.group_norm import GroupNorm
 
-_SLAB = 8  # coarse slices labelled at once
+_SLAB = 4  # coarse slices labelled at once
 
 
 class SemanticHead(nn.Module):
@@ -38,16 +38,21 @@ class SemanticHead(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        coarse = self.layers(x)
-        return self.fine(coarse, 0, coarse.shape[2])
+        features = self.features(x)
+        return self.fine(features, 0, features.shape[2])
 
-    def fine(self, coarse: Tensor, start: int, stop: int) -> Tensor:
-        """Fine logits (B, P, scale * (stop - start), ...) of some coarse slices along x, from all coarse logits."""
+    def features(self, x: Tensor) -> Tensor:
+        """What the fine logits are made of: coarse logits, or for subvoxels what comes before the last convolution."""
+        hidden = self.layers[:-1](x)
+        return hidden if self.is_subvoxel else self.layers[-1](hidden)
+
+    def fine(self, features: Tensor, start: int, stop: int) -> Tensor:
+        """Fine logits (B, P, scale * (stop - start), ...) of some coarse slices along x, from the features of all."""
         if self.is_subvoxel:
-            return subvoxels_to_grid(coarse[:, :, start:stop], self.scale)
+            return subvoxels_to_grid(self.layers[-1](features[:, :, start:stop]), self.scale)
         # Interpolation reaches one slice beyond; at the ends of the volume there is none, as without slabs.
-        low, high = max(start - 1, 0), min(stop + 1, coarse.shape[2])
-        slab = F.interpolate(coarse[:, :, low:high], scale_factor=self.scale, mode="trilinear", align_corners=False)
+        low, high = max(start - 1, 0), min(stop + 1, features.shape[2])
+        slab = F.interpolate(features[:, :, low:high], scale_factor=self.scale, mode="trilinear", align_corners=False)
         return slab[:, :, self.scale * (start - low) : self.scale * (stop - low)]
 
     def label(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -55,14 +60,29 @@ class SemanticHead(nn.Module):
 
         Slab by slab: the logits of the whole fine grid are never there.
         """
-        coarse = self.layers(x)
+        features = self.features(x)
         labels, confidences = [], []
-        for start in range(0, coarse.shape[2], _SLAB):
-            logits = self.fine(coarse, start, min(start + _SLAB, coarse.shape[2])).float()
-            best, label = logits.max(dim=1)
-            labels.append(label.to(torch.uint8))
-            confidences.append((best - logits.logsumexp(dim=1)).exp())
+        for start in range(0, features.shape[2], _SLAB):
+            stop = min(start + _SLAB, features.shape[2])
+            if self.is_subvoxel:  # the two results are laid into the grid, a tenth of what the logits are
+                slab = features[:, :, start:stop]
+                # As a matrix product: classes then lie apart and their voxels side by side, which is fast to reduce.
+                logits = (self.get_parameter("layers.3.weight").flatten(1) @ slab.flatten(2)).float()
+                best = _best(logits.unflatten(1, (self.num_classes, -1)))
+                label, confidence = (
+                    subvoxels_to_grid(part.unflatten(2, slab.shape[2:]), self.scale)[:, 0] for part in best
+                )
+            else:
+                label, confidence = _best(self.fine(features, start, stop).float())
+            labels.append(label)
+            confidences.append(confidence)
         return torch.cat(labels, dim=1), torch.cat(confidences, dim=1)
+
+
+def _best(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """(B, P, ...) -> class with the largest logit, uint8, and its softmax probability, (B, ...) each."""
+    best, label = logits.max(dim=1)
+    return label.to(torch.uint8), (logits - best[:, None]).exp_().sum(dim=1).reciprocal()
 
 
 def subvoxels_to_grid(logits: Tensor, scale: int) -> Tensor:

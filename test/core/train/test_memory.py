@@ -33,7 +33,7 @@ def test_activation_checkpointing_changes_neither_output_gradient_nor_statistics
 def test_activation_checkpointing_computes_blocks_twice():
     model = ScanSSC(MICRO).train()
     calls = []
-    model.head.layers.register_forward_pre_hook(lambda *_: calls.append("head"))
+    model.head.layers[0].register_forward_pre_hook(lambda *_: calls.append("head"))
     checkpoint_activations(model)
     batch = collate([Street(2)[0], Street(2)[1]])
     model(batch["image"], batch["depth_m"], camera_of(batch)).logits.sum().backward()
