@@ -126,8 +126,8 @@ def test_full_kitti360_model_equals_the_published_one_within_the_noise_of_its_go
     Level 5 against float64, rms: 3.0e-4 by oneDNN, 3.1e-4 by the native kernels, where two correct runs of
     SemanticKITTI are 1.9e-5 apart. Its largest value: float64 47.7765, ours 47.7769 to 47.7786 by kernel and layout,
     golden 47.7801. Of the labels 574 to 636 differ, all with less than 0.021 between the two best logits. Our model in
-    float64 differs from the golden run at 1,035 labels (gap up to 0.085, rms 1.8e-3): the golden run is further from the
-    exact result than from ours.
+    float64 differs from the golden run at 1,035 labels (gap up to 0.085, rms 1.8e-3): the golden run is further from
+    the exact result than from ours.
     """
     data = load("golden_full_kitti360")
     model = fill_model(ScanSSC(kitti360()))
