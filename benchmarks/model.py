@@ -84,8 +84,8 @@ def measure(name: str, device_name: str, precision: str, mode: str) -> dict:
     torch.manual_seed(0)
     config = CONFIGS[name]()
     model = ScanSSC(config).eval()
-    has_winograd = device_name == "cpu" and is_single and mode == "eager"
-    model = optimized_for_inference(model, has_winograd).to(device)
+    is_cpu_float32 = device_name == "cpu" and is_single and mode == "eager"
+    model = optimized_for_inference(model, is_cpu_float32).to(device)
     inputs = scene(config.image_size, device)
     repeats = 1 if name == "full" else 5
     stage_s: dict[str, float] = {}

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from scanssc_core.lift.cross_attention import SeenVoxels
+from scanssc_core.lift.fine_geometry import NUM_MEASURES
 from scanssc_core.model import ScanSSC, ScanSSCConfig
 
 _PROPOSED = 0.035  # of the voxels, on a street of KITTI: about 9,000 of 262,144
@@ -48,11 +49,16 @@ def cost_by_part(config: ScanSSCConfig) -> dict[str, PartCost]:
         with torch.inference_mode():
             levels = count.run("backbone", model.backbone, torch.empty(1, 3, height, width))
             features = count.run("neck", model.neck, levels)
+            if config.has_segmentation:
+                count.run("segmentation", model.segmentation, features)
             camera = torch.empty(1, _CAMERA_NUMBERS)
             context, prob = count.run("depth_net", model.depth_net, features, camera, torch.empty(1, 1, height, width))
-            if model.fine_points is not None:
-                counts = torch.empty(1, config.label_scale**3, *config.grid.shape)
-                count.run("fine_points", model.fine_points.project, counts)
+            if config.has_fine_geometry:
+                measures = torch.empty(1, NUM_MEASURES * config.label_scale**3, *config.grid.shape)
+                told = {
+                    name: count.run(f"fine_geometry.{name}", part, measures)
+                    for name, part in model.fine_geometry.items()
+                }
             count.run("volume_embedding", model.volume_embedding, torch.zeros(config.num_voxels, dtype=torch.int64))
             voxels = torch.empty(1, config.num_voxels, config.channels)
             count.run("prior_mlp", model.prior_mlp, voxels)
@@ -69,6 +75,8 @@ def cost_by_part(config: ScanSSCConfig) -> dict[str, PartCost]:
                 for axis, mixing in model.mixing.items():
                     scanned[axis] = count.run(f"mixing.{axis}", mixing, scanned[axis])
                 fused = count.run("fusion", model.fusion, *scanned.values())
+            if config.has_fine_geometry:
+                fused = torch.cat([fused, told["head"]], dim=1)
             count.run("head", model.head, fused)
     return count.costs
 

@@ -21,7 +21,7 @@ from scanssc_core.lift.attention import in_parts
 from scanssc_core.lift.camera_inputs import CameraInputs
 from scanssc_core.lift.cross_attention import CrossAttention, VoxelReferences, project_references
 from scanssc_core.lift.depth_net import DepthNet
-from scanssc_core.lift.fine_points import FinePoints
+from scanssc_core.lift.fine_geometry import NUM_MEASURES, VoxelPixels, fine_geometry, project_voxels
 from scanssc_core.lift.lift_splat import SortedNodes, lift_splat, sort_nodes
 from scanssc_core.lift.proposal import propose_voxels
 from scanssc_core.lift.self_attention import SelfAttention
@@ -56,7 +56,8 @@ class ScanSSCConfig:
         table_size: rows and columns of the two tables of learned positions.
         num_groups: of the group norms in mixing and head.
         head_channels: between the two convolutions of the head.
-        has_fine_points: tell coarse voxels where in them the measured points lie (published: False).
+        has_fine_geometry: tell volume and head where in coarse voxels the measured surface lies (published: False).
+        has_segmentation: also predict the classes of the image, for a loss in training (published: False).
         is_subvoxel_head: the head predicts each fine voxel instead of interpolating (published: False).
         corrections: of slips of the published code (default: none).
         scan: axes, directions and margins of the scan blocks.
@@ -86,7 +87,8 @@ class ScanSSCConfig:
     table_size: tuple[int, int] = (512, 512)
     num_groups: int = 32
     head_channels: int = 64
-    has_fine_points: bool = False
+    has_fine_geometry: bool = False
+    has_segmentation: bool = False
     is_subvoxel_head: bool = False
     corrections: Corrections = field(default_factory=Corrections)
     scan: ScanRules = field(default_factory=ScanRules)
@@ -135,7 +137,7 @@ def lite() -> ScanSSCConfig:
         label_scale=4,
         backbone=EfficientNetConfig(width=1.0, depth=1.0, drop_path_rate=0.1, is_lite=True),
         neck_channels=24,
-        mid_channels=64,
+        mid_channels=60,
         channels=32,
         depth_range_m=(2.0, 50.0),
         depth_step_m=1.0,
@@ -146,9 +148,11 @@ def lite() -> ScanSSCConfig:
         num_self_layers=1,
         hidden_channels=64,
         dropout=0.0,
-        table_size=(256, 256),
+        table_size=(128, 256),
         num_groups=8,
-        has_fine_points=True,
+        head_channels=48,
+        has_fine_geometry=True,
+        has_segmentation=True,
         is_subvoxel_head=True,
         corrections=Corrections(
             consistent_bins=True,
@@ -170,17 +174,20 @@ class ScanSSCOutput(NamedTuple):
     Attributes:
         logits: (B, P, 2X, 2Y, 2Z) of the classes; of the grid that labels have.
         depth_prob: (B, D, H/8, W/8) distribution over the depth bins, which the depth loss is taken of.
+        segmentation: (B, P, H/8, W/8) class logits of the image, if the model has them.
     """
 
     logits: Tensor
     depth_prob: Tensor
+    segmentation: Tensor | None = None
 
 
 class Geometry(NamedTuple):
-    """What follows from the cameras alone."""
+    """What follows from the cameras alone; pixels of the fine voxels for has_fine_geometry."""
 
     nodes: SortedNodes
     references: VoxelReferences
+    pixels: VoxelPixels | None
 
 
 class ScanSSC(nn.Module):
@@ -208,7 +215,11 @@ class ScanSSC(nn.Module):
             config.aggregation_channels,
             config.stride,
         )
-        self.fine_points = FinePoints(config.label_scale, C) if config.has_fine_points else None
+        if config.has_segmentation:
+            self.segmentation = nn.Conv2d(_NECK_LEVELS * config.neck_channels, config.num_classes, 1)
+        if config.has_fine_geometry:
+            num_measures = NUM_MEASURES * config.label_scale**3
+            self.fine_geometry = nn.ModuleDict({name: nn.Conv3d(num_measures, C, 1) for name in ("volume", "head")})
         self.volume_embedding = nn.Embedding(config.num_voxels, C)
         self.prior_mlp = nn.Sequential(nn.Linear(C, C // 2), nn.LayerNorm(C // 2), nn.LeakyReLU(), nn.Linear(C // 2, C))
         attention = (C, config.num_heads, config.num_points, config.hidden_channels, config.dropout)
@@ -221,7 +232,12 @@ class ScanSSC(nn.Module):
         self.mixing = nn.ModuleDict({axis: MixingNet(C, config.num_groups) for axis in mixed_axes})
         self.fusion = make_fusion(config.fusion, C, len(axes), config.grid.shape) if axes else None
         self.head = SemanticHead(
-            C, config.head_channels, config.num_classes, config.label_scale, config.num_groups, config.is_subvoxel_head
+            2 * C if config.has_fine_geometry else C,
+            config.head_channels,
+            config.num_classes,
+            config.label_scale,
+            config.num_groups,
+            config.is_subvoxel_head,
         )
         depths_m = near_m + correction_m + config.depth_step_m * torch.arange(config.num_bins)
         self.register_buffer("depths_m", depths_m, persistent=False)
@@ -229,33 +245,51 @@ class ScanSSC(nn.Module):
         self.register_buffer("voxel_centers", centers, persistent=False)
         self._last_geometry: tuple[CameraInputs, Geometry] | None = None
 
-    def forward(self, image: Tensor, depth_m: Tensor, camera: CameraInputs) -> ScanSSCOutput:
+    def forward(
+        self, image: Tensor, depth_m: Tensor, camera: CameraInputs, voxels: Tensor | None = None
+    ) -> ScanSSCOutput:
         """Label the grid.
 
         Args:
             image: (B, 3, H, W) normalised RGB at network size.
             depth_m: (B, 1, H, W) float32 metric depth at network size, 0 = none.
             camera: matrices of the batch.
+            voxels: (N,) coarse voxels, to have the fine logits of these only, (B, P, label_scale**3, N); of models with
+                is_subvoxel_head.
         """
-        fused, depth_prob = self.fuse(image, depth_m, camera)
-        return ScanSSCOutput(self.head(fused), depth_prob)
+        features = self.neck(self.backbone(image))  # (B, 640, H/8, W/8)
+        fused, depth_prob = self.fuse(features, depth_m, camera)
+        segmentation = self.segmentation(features) if self.config.has_segmentation else None
+        logits = self.head(fused) if voxels is None else self.head.sample(fused, voxels)
+        return ScanSSCOutput(logits, depth_prob, segmentation)
 
-    def predict_labels(self, image: Tensor, depth_m: Tensor, camera: CameraInputs) -> tuple[Tensor, Tensor]:
+    def predict_labels(
+        self, image: Tensor, depth_m: Tensor, camera: CameraInputs, with_confidence: bool = True
+    ) -> tuple[Tensor, Tensor | None]:
         """The argmax of the logits and its softmax probability, without building the logits.
 
         Args: see forward.
         Returns:
-            (B, X', Y', Z') uint8 and float32, of the grid that labels have.
+            (B, X', Y', Z') uint8 and float32, of the grid that labels have; None if no confidence is asked for.
         """
-        return self.head.label(self.fuse(image, depth_m, camera)[0])
+        fused, _ = self.fuse(self.neck(self.backbone(image)), depth_m, camera)
+        return self.head.label(fused, with_confidence)
 
-    def fuse(self, image: Tensor, depth_m: Tensor, camera: CameraInputs) -> tuple[Tensor, Tensor]:
-        """(B, C, X, Y, Z) features that the head reads, and (B, D, H/8, W/8) depth distribution."""
-        features = self.neck(self.backbone(image))  # (B, 640, H/8, W/8)
+    def fuse(self, features: Tensor, depth_m: Tensor, camera: CameraInputs) -> tuple[Tensor, Tensor]:
+        """(B, 640, H/8, W/8) image features -> (B, C', X, Y, Z) that the head reads, (B, D, H/8, W/8) distribution."""
+        config = self.config
         context, depth_prob = self.depth_net(features, camera.vector(), depth_m)
-        voxels = self.lift(context, depth_prob, depth_m, camera)  # (B, X*Y*Z, C)
-        volume = self.self_attention(voxels).unflatten(1, self.config.grid.shape)  # (B, X, Y, Z, C)
-        return self.complete(volume), depth_prob
+        geometry = self.geometry(camera)
+        fine = None
+        if geometry.pixels is not None:
+            fine = fine_geometry(depth_m, camera, geometry.pixels, config.label_grid, config.label_scale)
+            fine = fine.to(features.dtype)
+        voxels = self.lift(context, depth_prob, depth_m, camera, geometry, fine)  # (B, X*Y*Z, C)
+        volume = self.self_attention(voxels).unflatten(1, config.grid.shape)  # (B, X, Y, Z, C)
+        fused = self.complete(volume)
+        if fine is not None:
+            fused = torch.cat([fused, self.fine_geometry["head"](fine).to(fused.dtype)], dim=1)
+        return fused, depth_prob
 
     def complete(self, volume: Tensor) -> Tensor:
         """(B, X, Y, Z, C) -> (B, C, X, Y, Z): scanned, mixed and fused (Eq. 1); as it is without axes."""
@@ -266,13 +300,20 @@ class ScanSSC(nn.Module):
             scanned[axis] = mixing(scanned[axis])
         return self.fusion(*scanned.values())
 
-    def lift(self, context: Tensor, depth_prob: Tensor, depth_m: Tensor, camera: CameraInputs) -> Tensor:
+    def lift(
+        self,
+        context: Tensor,
+        depth_prob: Tensor,
+        depth_m: Tensor,
+        camera: CameraInputs,
+        geometry: Geometry,
+        fine: Tensor | None = None,
+    ) -> Tensor:
         """(B, X*Y*Z, C) voxels: cross-attention where a depth was measured, else an MLP of the lifted volume."""
         config = self.config
-        geometry = self.geometry(camera)
         volume = lift_splat(context, depth_prob, geometry.nodes, config.grid)
-        if self.fine_points is not None:
-            volume = volume + self.fine_points(depth_m, camera, config.label_grid)
+        if fine is not None:
+            volume = volume + self.fine_geometry["volume"](fine)
         lifted = volume.flatten(2).mT.flatten(0, 1)  # (B*X*Y*Z, C)
         proposals = propose_voxels(depth_m, camera, config.grid, config.corrections.drop_zero_depth)
         chosen = torch.nonzero(proposals.flatten()).squeeze(1)
@@ -296,4 +337,6 @@ class ScanSSC(nn.Module):
         references = project_references(
             self.voxel_centers, camera, config.image_size, config.depth_range_m, config.corrections
         )
-        return Geometry(nodes, references)
+        if not config.has_fine_geometry:
+            return Geometry(nodes, references, None)
+        return Geometry(nodes, references, project_voxels(camera, config.label_grid, config.image_size))

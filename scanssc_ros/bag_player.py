@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import rclpy
+from rclpy.duration import Duration
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.publisher import Publisher
@@ -26,8 +27,9 @@ from scanssc_core.data.bag import open_bag
 _SETTLING_S = 1.0
 # Between two rounds of a loop: no camera gives its last and its first frame at once.
 _LOOP_GAP_S = 0.1
-# Messages still on their way when the last one is sent.
+# For messages still on their way when the last one is sent; reliable subscribers that are busy are waited for.
 _LINGERING_S = 1.0
+_MAX_WAIT_FOR_SUBSCRIBERS_S = 30
 
 
 class BagPlayer(Node):
@@ -51,7 +53,7 @@ class BagPlayer(Node):
             if message_type is None:
                 self.get_logger().warning(f"{connection.topic} is left out: {connection.msgtype} is not installed")
                 continue
-            qos = QoSProfile(depth=10, reliability=reliability)
+            qos = QoSProfile(depth=100, reliability=reliability)  # rides out a subscriber that is busy for seconds
             if connection.topic == "/tf_static":
                 qos = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
             self._players[connection.topic] = self.create_publisher(message_type, connection.topic, qos)
@@ -68,6 +70,11 @@ class BagPlayer(Node):
                 settled_s, subscribed = time.monotonic(), now_subscribed
         if not subscribed:
             self.get_logger().warning(f"nobody subscribes to {', '.join(self._players)}")
+
+    def wait_until_received(self) -> None:
+        """Wait until reliable subscribers have acknowledged everything, or for half a minute."""
+        for publisher in self._players.values():
+            publisher.wait_for_all_acked(Duration(seconds=_MAX_WAIT_FOR_SUBSCRIBERS_S))
 
     def play_once(self, rate: float, is_running: Callable[[], bool]) -> None:
         """Publish all messages, `rate` times as fast as recorded, while is_running()."""
@@ -137,6 +144,7 @@ def play(reader: AnyReader, options: argparse.Namespace) -> None:
             if not options.loop:
                 break
             time.sleep(_LOOP_GAP_S / options.rate)
+        player.wait_until_received()
         time.sleep(_LINGERING_S)
         player.get_logger().info(f"{player.num_published} messages published")
     finally:

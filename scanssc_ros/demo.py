@@ -47,6 +47,7 @@ _SYNTHETIC_SEED = 3
 _START_TIMEOUT_S = 60.0
 _IDLE_TIMEOUT_S = 30.0
 _STOP_TIMEOUT_S = 20.0
+_LATE_IMAGES_S = 5.0  # after the replay; what has not come by then was lost on the way
 
 
 class DemoError(Exception):
@@ -57,7 +58,7 @@ class Recorder(Node):
     """Subscribes to the left image and to the node's outputs.
 
     Attributes:
-        num_received: VoxelGrid messages.
+        arrivals_s: when each VoxelGrid came.
         num_occupied: voxels of each class, summed over all messages.
         diagnostics: newest values of each status, by name.
         shown: left image, depth and grid of the frame with most to see, once there is one.
@@ -74,10 +75,14 @@ class Recorder(Node):
         self._depths: dict[int, NDArray] = {}
         self._grids: dict[int, VoxelGridView] = {}
         self._most_occupied = -1
-        self.num_received = 0
+        self.arrivals_s: list[float] = []
         self.num_occupied: Counter[str] = Counter()
         self.diagnostics: dict[str, dict[str, str]] = {}
         self.shown: tuple[NDArray, NDArray, VoxelGridView] | None = None
+
+    @property
+    def num_received(self) -> int:
+        return len(self.arrivals_s)
 
     def _on_left(self, message: Image | CompressedImage) -> None:
         self._lefts[stamp_to_ns(message.header.stamp)] = message
@@ -89,7 +94,7 @@ class Recorder(Node):
 
     def _on_occupancy(self, message: VoxelGrid) -> None:
         grid, stamp_ns = VoxelGridView(message), stamp_to_ns(message.header.stamp)
-        self.num_received += 1
+        self.arrivals_s.append(time.monotonic())
         counts = np.bincount(grid.labels.reshape(-1), minlength=256)
         self.num_occupied.update({name: int(counts[index]) for index, name in enumerate(grid.class_names) if index})
         self._grids[stamp_ns] = grid
@@ -153,7 +158,8 @@ def node_command(topics: StereoTopics, extra: list[str]) -> list[str]:
     # The player publishes reliably, so every pair can be asked for; a camera would not. The deep queue rides out a
     # machine that is busy with something else.
     parameters = ["-p", f"image_transport:={transport}", "-p", "qos_reliability:=reliable", "-p", "qos_depth:=100"]
-    parameters += ["-p", "depth_max_rate_hz:=0.0"]
+    # However slow the machine is, what it makes is shown.
+    parameters += ["-p", "depth_max_rate_hz:=0.0", "-p", "max_age_s:=60.0"]
     return [str(_executable("scanssc_node")), "--ros-args", *parameters, *remaps, *extra]
 
 
@@ -192,12 +198,17 @@ def run_demo(bag: Path, out: Path, extra: list[str], console: Console) -> tuple[
             _spin_until(recorder, lambda: player.poll() is not None, float("inf"), node, "replay the bag")
             if player.returncode != 0:
                 raise DemoError(f"step 'replay the bag' failed with status {player.returncode}")
-            try:
-                _spin_until(recorder, lambda: _is_idle(recorder, num_pairs), _IDLE_TIMEOUT_S, node, "process the pairs")
-            except DemoError as error:
-                values = {side: recorder.diagnostics.get(f"{side} image", {}) for side in SIDES}
-                received = {side: entry.get("received", "0") for side, entry in values.items()}
-                raise DemoError(f"{error}; of {num_pairs} images the node received {received}") from error
+            end_s = time.monotonic() + _LATE_IMAGES_S
+            _spin_until(
+                recorder,
+                lambda: _is_idle(recorder, num_pairs if time.monotonic() < end_s else 1),
+                _IDLE_TIMEOUT_S,
+                node,
+                "process the pairs",
+            )
+            num_received = min(int(recorder.diagnostics[f"{side} image"]["received"]) for side in SIDES)
+            if num_received < num_pairs:
+                console.print(f"warning: of {num_pairs} pairs the node received {num_received}: this machine is busy")
         finally:
             node.send_signal(signal.SIGINT)
             try:
@@ -223,7 +234,7 @@ def _spin_until(
 
 
 def _is_idle(recorder: Recorder, num_pairs: int) -> bool:
-    """Every image has arrived, every matched pair is processed or dropped, and every published grid was received."""
+    """So many images have arrived, every matched pair is dealt with, and every published grid was received."""
     left = recorder.diagnostics.get("left image", {})
     if int(left.get("received", 0)) < num_pairs:
         return False
@@ -243,6 +254,7 @@ def summarize(recorder: Recorder, bag: Path) -> dict[str, object]:
     pipeline, synchronization = diagnostics["pipeline"], diagnostics["synchronization"]
     stages = [key.split(".")[1] for key in pipeline if key.startswith("latency.") and key.endswith(".p50_ms")]
     num_grids = max(recorder.num_received, 1)
+    duration_s = recorder.arrivals_s[-1] - recorder.arrivals_s[0] if recorder.num_received > 1 else 0.0
     return {
         "bag": str(bag),
         "model": pipeline["model"],
@@ -254,6 +266,7 @@ def summarize(recorder: Recorder, bag: Path) -> dict[str, object]:
         "processed": int(pipeline["processed"]),
         "published_grids": int(pipeline.get("published.occupancy", 0)),
         "received_grids": recorder.num_received,
+        "grids_per_second": round((recorder.num_received - 1) / duration_s, 2) if duration_s else None,
         "latency_ms": {
             stage: {name: float(pipeline[f"latency.{stage}.{name}_ms"]) for name in ("p50", "p95")} for stage in stages
         },
@@ -275,6 +288,7 @@ def print_summary(summary: dict, console: Console) -> None:
         counts.add_row(f"dropped: {cause}", str(count))
     counts.add_row("pairs processed", str(summary["processed"]))
     counts.add_row("grids published / received here", f"{summary['published_grids']} / {summary['received_grids']}")
+    counts.add_row("grids per second", str(summary["grids_per_second"]))
     latency = Table(title=f"latency on {summary['device']} (ms)")
     for heading in ("stage", "p50", "p95"):
         latency.add_column(heading, justify="left" if heading == "stage" else "right")

@@ -20,7 +20,7 @@ from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
-from scanssc_core.runtime.backends import make_occupancy_backend, make_stereo_backend
+from scanssc_core.runtime.backends import GEOMETRIC_BACKENDS, make_occupancy_backend, make_stereo_backend
 from scanssc_core.runtime.device import resolve_device, use_huge_pages
 from scanssc_core.runtime.pipeline import OccupancyPipeline
 from scanssc_ros.diagnostics import (
@@ -139,6 +139,8 @@ class ScanSSCNode(LifecycleNode):
             cv2.setNumThreads(parameters.num_threads)
         self._statistics = PipelineStatistics()
         self._pipeline = OccupancyPipeline(stereo, occupancy, parameters.keep_unseen)
+        if parameters.model not in GEOMETRIC_BACKENDS:
+            self._pipeline.warm_up()
         self._outputs = OccupancyOutputs(self, self._statistics)
         self.get_logger().info(
             f"configured: model {parameters.model}, depth by {parameters.stereo_backend}, device {self._device}"

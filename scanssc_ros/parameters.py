@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from scanssc_core.runtime.backends import (
     GEOMETRIC_BACKENDS,
+    LITE,
     OCCUPANCY_BACKENDS,
     STEREO_BACKENDS,
     STEREO_NETWORKS,
@@ -83,12 +84,13 @@ class NodeParameters:
         dynamic=True,
     )
     model: str = _parameter(
-        "stereo",
-        "Source of occupancy: stereo = depth put into the grid; semantic_kitti, kitti360 = ScanSSC; dummy = for tests.",
+        LITE,
+        "Source of occupancy: lite = small ScanSSC, weights in the package; stereo = depth put into the grid; "
+        "semantic_kitti, kitti360 = ScanSSC by checkpoint; dummy = for tests.",
         choices=OCCUPANCY_BACKENDS,
     )
     checkpoint: str = _parameter(
-        "", "Weights of a ScanSSC model: a published checkpoint, or one made of it by scanssc checkpoint convert."
+        "", "Weights for model semantic_kitti or kitti360: a published checkpoint, or a file of scanssc."
     )
     device: str = _parameter(
         "auto", "Where the model runs; auto = CUDA if there is one.", choices=("auto", "cpu", "cuda")

@@ -107,11 +107,12 @@ class PairProcessor:
 
     def _run(self, pair: StereoMessages, images: list[NDArray], T_cam_grid: NDArray) -> PipelineResult:
         left_rgb, partner = images
+        with_confidence = self._parameters().publish_confidence
         if pair.calibration.rig is None:
-            return self._pipeline.label(left_rgb, partner, pair.calibration.left, T_cam_grid)
+            return self._pipeline.label(left_rgb, partner, pair.calibration.left, T_cam_grid, with_confidence)
         if self._parameters().max_row_offset_px > 0:
             self.row_alignment.add(left_rgb, partner)
-        return self._pipeline.run(left_rgb, partner, pair.calibration.rig, T_cam_grid)
+        return self._pipeline.run(left_rgb, partner, pair.calibration.rig, T_cam_grid, with_confidence=with_confidence)
 
     def _decode(self, pair: StereoMessages) -> list[NDArray]:
         """Left image, and right image or depth, rectified if asked for."""

@@ -29,6 +29,22 @@ def save_checkpoint(path: Path, state: Mapping[str, Tensor], config: ScanSSCConf
     )
 
 
+def halve_checkpoint(source: Path, target: Path) -> None:
+    """Copy a file of ours with its matrices in float16, half the size; vectors, statistics of norms among them, stay.
+
+    Raises:
+        ValueError: if the source is no file of ours or holds only parts, or if a weight is too large for float16.
+    """
+    model = load_checkpoint(source)
+    state = dict(model.state_dict())
+    for name, value in state.items():
+        if value.ndim > 1:
+            state[name] = value.half()
+            if not state[name].isfinite().all():
+                raise ValueError(f"{source}: {name} holds a weight beyond float16, up to {value.abs().max():.3g}")
+    save_checkpoint(target, state, model.config)
+
+
 def save_partial(path: Path, weights: Weights) -> None:
     """Write some parts of a model, for training to start from."""
     _write(path, weights.state, parts=weights.parts)

@@ -10,6 +10,7 @@ from scanssc_core.cli.bag import bag_app
 from scanssc_core.cli.checkpoint import checkpoint_app
 from scanssc_core.cli.data import data_app
 from scanssc_core.cli.eval import evaluate
+from scanssc_core.cli.gallery import gallery
 from scanssc_core.cli.info import info
 from scanssc_core.cli.predict import predict
 from scanssc_core.cli.stereo import stereo_app
@@ -29,6 +30,7 @@ app.add_typer(data_app, name="data")
 app.add_typer(stereo_app, name="stereo")
 app.command()(ablate)
 app.command("eval")(evaluate)
+app.command()(gallery)
 app.command()(info)
 app.command()(predict)
 app.command()(submit)

@@ -5,15 +5,11 @@ from typing import Annotated
 
 import typer
 
+from scanssc_core.checkpoint.files import halve_checkpoint
 from scanssc_core.checkpoint.published import convert_checkpoint
 from scanssc_core.checkpoint.stereo import convert_stereo_checkpoint, is_published_stereo
 
-checkpoint_app = typer.Typer(help="Convert weights.", no_args_is_help=True)
-
-
-@checkpoint_app.callback()
-def group() -> None:
-    """Keeps `convert` a subcommand while it is the only one."""
+checkpoint_app = typer.Typer(help="Convert and shrink weights.", no_args_is_help=True)
 
 
 @checkpoint_app.command()
@@ -34,3 +30,13 @@ def convert(
     typer.echo(f"{target}: {content}, {target.stat().st_size / 1e6:.0f} MB")
     for name in weights.left_out:
         typer.echo(f"left out: {name}")
+
+
+@checkpoint_app.command()
+def halve(
+    source: Annotated[Path, typer.Argument(help="A .safetensors file of a run.")],
+    target: Annotated[Path, typer.Argument(help="File to write (.safetensors).")],
+) -> None:
+    """Copy a model in float16: half the size, loaded by everything as before. So the shipped weights were made."""
+    halve_checkpoint(source, target)
+    typer.echo(f"{target}: {target.stat().st_size / 1e6:.1f} MB, was {source.stat().st_size / 1e6:.1f} MB")

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from rich.progress import Progress, track
 
 from scanssc_core.checkpoint.published import load_model
+from scanssc_core.checkpoint.shipped import LITE_WEIGHTS
 from scanssc_core.data.dataset import open_dataset, read_labels
 from scanssc_core.data.layout import SPLITS, Layout
 from scanssc_core.evaluation.baselines import constant_prior
@@ -19,8 +20,10 @@ from scanssc_core.runtime.device import PRECISIONS, resolve_device, resolve_prec
 
 
 def evaluate(
-    checkpoint: Annotated[Path, typer.Option(help="Weights: a published file or one of ours.")],
     data: Annotated[Path, typer.Option(help="Root of the data set, in its official layout.")],
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Weights: a published file or one of ours; default: the lite model's.")
+    ] = None,
     split: Annotated[str, typer.Option(help="train, val, test, or sequences with commas between.")] = "val",
     out: Annotated[Path, typer.Option(help="Folder for report.txt, CSV files and plots.")] = Path("evaluation"),
     depth: Annotated[Path | None, typer.Option(help="Folder of depth maps; default: depth/ in the data set.")] = None,
@@ -35,6 +38,7 @@ def evaluate(
     """Score a model, the depth put into the grid, and the constant prior of the training frames."""
     torch_device = resolve_device(device)
     dtype = resolve_precision(precision, torch_device)
+    checkpoint = checkpoint or LITE_WEIGHTS
     model = load_model(checkpoint).eval().to(torch_device)
     config = model.config
     if save_predictions and config.dataset != "semantic_kitti":

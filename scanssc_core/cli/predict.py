@@ -9,15 +9,15 @@ import typer
 from numpy.typing import NDArray
 from rich.progress import track
 
-from scanssc_core.cli.sources import open_stereo
+from scanssc_core.cli.sources import open_stereo, read_truth
 from scanssc_core.data.depth_maps import read_depth_file
 from scanssc_core.data.kitti import open_pair
-from scanssc_core.data.semantic_kitti import read_voxel_labels, write_voxel_labels
+from scanssc_core.data.semantic_kitti import write_voxel_labels
 from scanssc_core.data.sequence import StereoFrame, StereoSequence
 from scanssc_core.files import write_file
 from scanssc_core.labels import SEMANTIC_KITTI, UNKNOWN
 from scanssc_core.render.report import render_report
-from scanssc_core.runtime.backends import make_occupancy_backend, make_stereo_backend
+from scanssc_core.runtime.backends import AUTO, LITE, make_occupancy_backend, make_stereo_backend
 from scanssc_core.runtime.device import resolve_device
 from scanssc_core.runtime.pipeline import OccupancyPipeline
 
@@ -36,7 +36,9 @@ def predict(
     calib: Annotated[
         Path | None, typer.Option(help="Its calibration: calib.txt, or the folder of KITTI raw or KITTI-360.")
     ] = None,
-    model: Annotated[str, typer.Option(help="stereo, semantic_kitti, kitti360, or auto: by the checkpoint.")] = "auto",
+    model: Annotated[
+        str, typer.Option(help="lite, stereo, semantic_kitti, kitti360, or auto: by the checkpoint, without one lite.")
+    ] = "auto",
     checkpoint: Annotated[Path | None, typer.Option(help="Weights of a ScanSSC model.")] = None,
     depth: Annotated[
         Path | None,
@@ -71,7 +73,7 @@ def predict(
         labels = result.occupancy.labels
         if label_set is SEMANTIC_KITTI:
             write_voxel_labels(out / f"{name}.label", np.where(labels == UNKNOWN, 0, labels))
-        title = f"{name}, {'stereo geometry' if checkpoint is None else checkpoint.name}"
+        title = f"{name}, {checkpoint.name if checkpoint else LITE if model == AUTO else model}"
         picture = render_report(
             frame.left_rgb, result.depth_m, labels, grid, label_set, title, _truth_of(frame, name, truth)
         )
@@ -102,13 +104,8 @@ def _given_depth(depth: Path | None, name: str) -> NDArray | None:
 
 def _truth_of(frame: StereoFrame, name: str, given: Path | None) -> NDArray | None:
     if given is not None:
-        return _read_truth(given)
+        return read_truth(given)
     if frame.left_file is None:
         return None
     found = frame.left_file.parent.parent / "voxels" / f"{name}.label"
-    return _read_truth(found) if found.exists() else None
-
-
-def _read_truth(label_file: Path) -> NDArray:
-    mask_file = label_file.with_suffix(".invalid")
-    return read_voxel_labels(label_file, mask_file if mask_file.exists() else None, "semantic_kitti")
+    return read_truth(found) if found.exists() else None

@@ -21,7 +21,7 @@ def view(
         Path | None, typer.Option(help="Write the recording here (.rrd) instead of opening the viewer.")
     ] = None,
     frames: Annotated[int, typer.Option(min=0, help="Only the first frames; 0 = all.")] = 0,
-    model: Annotated[str, typer.Option(help="Occupancy backend.")] = "stereo",
+    model: Annotated[str, typer.Option(help="Occupancy backend: lite or stereo.")] = "lite",
     stereo_backend: Annotated[str, typer.Option(help="Depth backend.")] = "sgm",
 ) -> None:
     """Run the pipeline on a bag and show images, depth and voxels in the Rerun viewer (extra `view`)."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from scanssc_core.lift.group_norm import GroupNorm
 
-_SLAB = 4  # coarse slices labelled at once
+_SLAB = 2  # coarse slices labelled at once
 
 
 class SemanticHead(nn.Module):
@@ -55,33 +55,39 @@ class SemanticHead(nn.Module):
         slab = F.interpolate(features[:, :, low:high], scale_factor=self.scale, mode="trilinear", align_corners=False)
         return slab[:, :, self.scale * (start - low) : self.scale * (stop - low)]
 
-    def label(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def sample(self, x: Tensor, voxels: Tensor) -> Tensor:
+        """Fine logits (B, P, scale**3, N) of N coarse voxels, numbered in the order of the grid; for subvoxel heads."""
+        hidden = self.features(x).flatten(2)[:, :, voxels]
+        return (self.get_parameter("layers.3.weight").flatten(1) @ hidden).unflatten(1, (self.num_classes, -1))
+
+    def label(self, x: Tensor, with_confidence: bool = True) -> tuple[Tensor, Tensor | None]:
         """(B, C, X, Y, Z) -> classes uint8 and their softmax probability float32, (B, scale X, scale Y, scale Z) each.
 
         Slab by slab: the logits of the whole fine grid are never there.
         """
         features = self.features(x)
-        labels, confidences = [], []
+        slabs: list[tuple[Tensor, ...]] = []
         for start in range(0, features.shape[2], _SLAB):
             stop = min(start + _SLAB, features.shape[2])
-            if self.is_subvoxel:  # the two results are laid into the grid, a tenth of what the logits are
+            if self.is_subvoxel:  # the results are laid into the grid, a tenth of what the logits are
                 slab = features[:, :, start:stop]
                 # As a matrix product: classes then lie apart and their voxels side by side, which is fast to reduce.
                 logits = (self.get_parameter("layers.3.weight").flatten(1) @ slab.flatten(2)).float()
-                best = _best(logits.unflatten(1, (self.num_classes, -1)))
-                label, confidence = (
-                    subvoxels_to_grid(part.unflatten(2, slab.shape[2:]), self.scale)[:, 0] for part in best
+                best = _best(logits.unflatten(1, (self.num_classes, -1)), with_confidence)
+                slabs.append(
+                    tuple(subvoxels_to_grid(part.unflatten(2, slab.shape[2:]), self.scale)[:, 0] for part in best)
                 )
             else:
-                label, confidence = _best(self.fine(features, start, stop).float())
-            labels.append(label)
-            confidences.append(confidence)
-        return torch.cat(labels, dim=1), torch.cat(confidences, dim=1)
+                slabs.append(_best(self.fine(features, start, stop).float(), with_confidence))
+        label, *confidence = (torch.cat(parts, dim=1) for parts in zip(*slabs, strict=True))
+        return label, confidence[0] if confidence else None
 
 
-def _best(logits: Tensor) -> tuple[Tensor, Tensor]:
-    """(B, P, ...) -> class with the largest logit, uint8, and its softmax probability, (B, ...) each."""
+def _best(logits: Tensor, with_confidence: bool) -> tuple[Tensor, ...]:
+    """(B, P, ...) -> class with the largest logit, uint8, and if asked for its softmax probability, (B, ...) each."""
     best, label = logits.max(dim=1)
+    if not with_confidence:
+        return (label.to(torch.uint8),)
     return label.to(torch.uint8), (logits - best[:, None]).exp_().sum(dim=1).reciprocal()
 
 
@@ -90,3 +96,10 @@ def subvoxels_to_grid(logits: Tensor, scale: int) -> Tensor:
     B, _, X, Y, Z = logits.shape
     parts = logits.view(B, -1, scale, scale, scale, X, Y, Z)
     return parts.permute(0, 1, 5, 2, 6, 3, 7, 4).reshape(B, -1, scale * X, scale * Y, scale * Z)
+
+
+def grid_to_subvoxels(labels: Tensor, scale: int) -> Tensor:
+    """(B, scale X, scale Y, scale Z) -> (B, scale**3, X * Y * Z): fine voxels of each coarse one, as in the head."""
+    B, X, Y, Z = labels.shape
+    parts = labels.view(B, X // scale, scale, Y // scale, scale, Z // scale, scale)
+    return parts.permute(0, 2, 4, 6, 1, 3, 5).reshape(B, scale**3, -1)

@@ -9,6 +9,7 @@ from scanssc_core.losses.cross_entropy import cross_entropy
 from scanssc_core.losses.depth_loss import DepthTarget, depth_loss
 from scanssc_core.losses.distance_weighted import distance_weighted_cross_entropy
 from scanssc_core.losses.scan_loss import SCAN_AXES, scan_loss
+from scanssc_core.losses.segmentation import segmentation_loss
 from scanssc_core.losses.voxel_statistics import voxel_statistics
 from scanssc_core.model import ScanSSCConfig, ScanSSCOutput
 
@@ -20,9 +21,12 @@ class LossConfig:
     Attributes:
         cross_entropy, semantic_affinity, geometric_affinity, scan: weights.
         depth: weight of the depth loss (published code: 1e-4; the paper says 1e-3).
+        segmentation: weight of the cross-entropy of the image's classes (published: 0), for a model that predicts them.
         depth_target: "published", whose peak lies at twice the depth, or "metric".
         scan_axes: axes of the scan loss, in any order (Tab. 5).
         reversed_scan_axes: axes that it walks from near to far (Tab. 6).
+        sampled_voxels: coarse voxels that the losses of a step are taken from, drawn among those with a known label;
+            0: all. For models with is_subvoxel_head; without scan loss, which needs the whole volume.
         is_distance_weighted: the cross-entropy counts far voxels more (Tab. D.2 a).
     """
 
@@ -31,15 +35,19 @@ class LossConfig:
     geometric_affinity: float = 1.0
     scan: float = 1.0
     depth: float = 1e-4
+    segmentation: float = 0.0
     depth_target: DepthTarget = "published"
     scan_axes: tuple[str, ...] = SCAN_AXES
     reversed_scan_axes: tuple[str, ...] = ()
+    sampled_voxels: int = 0
     is_distance_weighted: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("cross_entropy", "semantic_affinity", "geometric_affinity", "scan", "depth"):
+        for name in ("cross_entropy", "semantic_affinity", "geometric_affinity", "scan", "depth", "segmentation"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name}: expected a weight of at least 0, got {getattr(self, name)}")
+        if self.sampled_voxels and (self.is_distance_weighted or (self.scan and self.scan_axes)):
+            raise ValueError("sampled_voxels: scan loss and distance weights need the whole volume, set scan to 0")
         if self.depth_target not in ("published", "metric"):
             raise ValueError(f"depth_target: expected published or metric, got {self.depth_target!r}")
         for name in ("scan_axes", "reversed_scan_axes"):
@@ -54,19 +62,21 @@ def total_loss(
     config: LossConfig,
     class_weights: Tensor,
     model: ScanSSCConfig,
+    segmentation: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """Every term, weighted, and their sum.
 
     Args:
         output: of the model.
-        labels: (B, X, Y, Z) uint8, 255 = unknown.
+        labels: (B, X, Y, Z) uint8, 255 = unknown; or of sampled voxels (B, scale**3, N).
         lidar_depth_m: (B, H, W) at network size, 0 = none; None: no depth loss.
         class_weights: (P,) of the cross-entropy.
         model: its depth bins.
+        segmentation: (B, H, W) uint8 classes of the image, 255 = unknown; None: no segmentation loss.
     Returns:
         terms by name, and their sum as "total".
     Raises:
-        ValueError: if the depth loss is asked for and there is no LiDAR.
+        ValueError: if the depth loss is asked for and there is no LiDAR, or the segmentation loss and no prediction.
     """
     statistics = voxel_statistics(output.logits, labels, class_weights)
     terms = {
@@ -88,5 +98,9 @@ def total_loss(
             output.depth_prob, lidar_depth_m, model.depth_range_m, model.depth_step_m, config.depth_target
         )
         terms["depth"] = config.depth * divergence
+    if config.segmentation:
+        if output.segmentation is None or segmentation is None:
+            raise ValueError("the segmentation loss needs a model with has_segmentation, and class maps of the images")
+        terms["segmentation"] = config.segmentation * segmentation_loss(output.segmentation, segmentation)
     total = sum(terms.values(), start=output.logits.new_zeros(()))
     return {**terms, "total": total}

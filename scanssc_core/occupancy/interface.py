@@ -28,7 +28,14 @@ class OccupancyBackend(Protocol):
     grid: VoxelGridSpec
     label_set: LabelSet
 
-    def predict(self, left_rgb: NDArray, depth_m: NDArray, camera: PinholeCamera, T_cam_grid: NDArray) -> Occupancy:
+    def predict(
+        self,
+        left_rgb: NDArray,
+        depth_m: NDArray,
+        camera: PinholeCamera,
+        T_cam_grid: NDArray,
+        with_confidence: bool = True,
+    ) -> Occupancy:
         """Label the grid.
 
         Args:
@@ -36,5 +43,6 @@ class OccupancyBackend(Protocol):
             depth_m: (H, W) float32 depth along the optical axis, metres; 0 = no measurement.
             camera: intrinsics of images of this size.
             T_cam_grid: (4, 4) grid frame -> left camera's optical frame.
+            with_confidence: also give the confidence, if the backend has one; it may take time.
         """
         ...

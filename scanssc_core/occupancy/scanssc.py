@@ -32,26 +32,36 @@ class ScanSSCBackend:
     """
 
     def __init__(self, checkpoint: Path, device: torch.device, precision: torch.dtype = torch.float32) -> None:
-        has_winograd = device.type == "cpu" and precision == torch.float32
-        self._model = optimized_for_inference(load_model(checkpoint), has_winograd).to(device)
+        is_cpu_float32 = device.type == "cpu" and precision == torch.float32
+        self._model = optimized_for_inference(load_model(checkpoint), is_cpu_float32).to(device)
         self._device = device
         self._precision = precision
         config = self._model.config
         self.grid = config.label_grid
         self.label_set = LABEL_SETS[config.dataset]
 
-    def predict(self, left_rgb: NDArray, depth_m: NDArray, camera: PinholeCamera, T_cam_grid: NDArray) -> Occupancy:
+    def predict(
+        self,
+        left_rgb: NDArray,
+        depth_m: NDArray,
+        camera: PinholeCamera,
+        T_cam_grid: NDArray,
+        with_confidence: bool = True,
+    ) -> Occupancy:
         """See OccupancyBackend.predict; the confidence is the softmax probability of the class."""
         config = self._model.config
         view = NetworkView((camera.height, camera.width), config.image_size, config.corrections)
         image = torch.from_numpy(view.image(left_rgb))[None].to(self._device)
-        depth = torch.from_numpy(view.depth(depth_m))[None].to(self._device)
+        depth = torch.from_numpy(view.depth(depth_m).copy())[None].to(self._device)
         is_reduced = self._precision != torch.float32
         with (
             torch.inference_mode(),
             torch.autocast(self._device.type, self._precision if is_reduced else torch.bfloat16, enabled=is_reduced),
         ):
-            labels, confidence = self._model.predict_labels(image, depth, self._camera_inputs(camera, T_cam_grid, view))
+            inputs = self._camera_inputs(camera, T_cam_grid, view)
+            labels, confidence = self._model.predict_labels(image, depth, inputs, with_confidence)
+        if confidence is None:
+            return Occupancy(labels[0].cpu().numpy())
         return Occupancy(labels[0].cpu().numpy(), confidence[0].mul(255).round().to(torch.uint8).cpu().numpy())
 
     def _camera_inputs(self, camera: PinholeCamera, T_cam_grid: NDArray, view: NetworkView) -> CameraInputs:

@@ -59,7 +59,14 @@ class StereoOccupancyBackend:
         self.label_set: LabelSet = STEREO_GEOMETRY
         self._config = config or StereoOccupancyConfig()
 
-    def predict(self, left_rgb: NDArray, depth_m: NDArray, camera: PinholeCamera, T_cam_grid: NDArray) -> Occupancy:
+    def predict(
+        self,
+        left_rgb: NDArray,
+        depth_m: NDArray,
+        camera: PinholeCamera,
+        T_cam_grid: NDArray,
+        with_confidence: bool = True,
+    ) -> Occupancy:
         """See OccupancyBackend.predict; the image's colours are not used."""
         config = self._config
         depth_m = np.where((depth_m >= config.min_depth_m) & (depth_m <= config.max_depth_m), depth_m, 0)

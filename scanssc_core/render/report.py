@@ -59,7 +59,7 @@ def render_report(
 
     axes["voxels"].imshow(render_voxels(labels, grid, label_set.colors))
     axes["voxels"].set_title("prediction", fontsize=11)
-    entries = _legend(labels, label_set)
+    entries = legend_patches(labels, label_set)
     if truth is None:
         (x_low, x_high), (y_low, y_high), _ = grid.extent_m
         axes["top"].imshow(
@@ -70,7 +70,7 @@ def render_report(
         axes["truth"].imshow(render_voxels(truth, VoxelGridSpec.semantic_kitti(), SEMANTIC_KITTI.colors))
         axes["truth"].set_title("ground truth", fontsize=11)
         axes["truth"].set_axis_off()
-        entries |= _legend(truth, SEMANTIC_KITTI)
+        entries |= legend_patches(truth, SEMANTIC_KITTI)
     if truth is None:
         entries["free"] = Patch(facecolor="white", edgecolor="#999999", label="free")
         entries["unknown"] = Patch(facecolor="#dedede", edgecolor="#999999", label="unknown")
@@ -81,7 +81,7 @@ def render_report(
     return png.getvalue()
 
 
-def _legend(labels: NDArray, label_set: LabelSet) -> dict[str, Patch]:
+def legend_patches(labels: NDArray, label_set: LabelSet) -> dict[str, Patch]:
     """A patch for each class that is there."""
     present = [index for index in range(1, label_set.num_classes) if (labels == index).any()]
     return {

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from scanssc_core.checkpoint.shipped import LITE_WEIGHTS
 from scanssc_core.checkpoint.stereo import load_stereo_network
 from scanssc_core.geometry import PinholeCamera, VoxelGridSpec
 from scanssc_core.labels import FREE, LABEL_SETS, SEMANTIC_KITTI, LabelSet
@@ -22,8 +23,9 @@ STEREO_NETWORKS = ("msnet2d", "msnet3d")
 STEREO_BACKENDS = ("sgm", *STEREO_NETWORKS)
 GEOMETRIC_BACKENDS = ("stereo", "dummy")  # no network in them: no weights, one precision
 NETWORKS = ("semantic_kitti", "kitti360")  # ScanSSC, by the data set of its checkpoint
-OCCUPANCY_BACKENDS = (*GEOMETRIC_BACKENDS, *NETWORKS)
-AUTO = "auto"  # the network that the checkpoint holds; without one the stereo backend
+LITE = "lite"  # the small ScanSSC whose weights come with the package
+OCCUPANCY_BACKENDS = (LITE, *GEOMETRIC_BACKENDS, *NETWORKS)
+AUTO = "auto"  # the network that the checkpoint holds; without one, lite
 
 
 class DummyOccupancyBackend:
@@ -34,12 +36,19 @@ class DummyOccupancyBackend:
         self.label_set: LabelSet = SEMANTIC_KITTI
         self._latency_s = latency_s
 
-    def predict(self, left_rgb: NDArray, depth_m: NDArray, camera: PinholeCamera, T_cam_grid: NDArray) -> Occupancy:
+    def predict(
+        self,
+        left_rgb: NDArray,
+        depth_m: NDArray,
+        camera: PinholeCamera,
+        T_cam_grid: NDArray,
+        with_confidence: bool = True,
+    ) -> Occupancy:
         """See OccupancyBackend.predict."""
         time.sleep(self._latency_s)
         labels = np.full(self.grid.shape, FREE, np.uint8)
         labels[40:60, 120:130, 2:8] = self.label_set.id_of("car")
-        return Occupancy(labels, np.where(labels == FREE, 64, 192).astype(np.uint8))
+        return Occupancy(labels, np.where(labels == FREE, 64, 192).astype(np.uint8) if with_confidence else None)
 
 
 def make_stereo_backend(
@@ -86,16 +95,24 @@ def make_occupancy_backend(
     """The occupancy backend of this name.
 
     Args:
-        checkpoint: weights; networks need them.
+        checkpoint: weights; networks need them, but for lite, which has its own.
         device, precision: of networks (see runtime/device.py); default: CPU, float32.
         dummy_latency_s: time that the dummy takes.
 
     Raises:
-        ValueError: for an unknown name (lists those there are), and for a network without its weights.
+        ValueError: for an unknown name (lists those there are), for a network without its weights, and for lite with
+            others.
     """
     device = device or torch.device("cpu")
     if name == AUTO and checkpoint is None:
-        name = "stereo"
+        name = LITE
+    if name == LITE:
+        if checkpoint is not None:
+            raise ValueError(
+                f"checkpoint: {checkpoint} was given, but model is lite, which has weights of its own; set model to "
+                f"{' or '.join(NETWORKS)}, the data set that the checkpoint is of"
+            )
+        return ScanSSCBackend(LITE_WEIGHTS, device, resolve_precision(precision, device))
     if name == "stereo":
         return StereoOccupancyBackend()
     if name == "dummy":

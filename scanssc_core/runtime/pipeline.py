@@ -12,6 +12,8 @@ from scanssc_core.occupancy.interface import Occupancy, OccupancyBackend
 from scanssc_core.occupancy.visibility import visible_voxels
 from scanssc_core.stereo.interface import StereoBackend
 
+_WARM_UP_CAMERA = PinholeCamera(707.0, 707.0, 602.0, 183.0, width=1226, height=370)
+
 
 @dataclass(frozen=True)
 class PipelineResult:
@@ -43,6 +45,14 @@ class OccupancyPipeline:
         self.occupancy = occupancy
         self.keep_unseen = keep_unseen
 
+    def warm_up(self) -> None:
+        """Label one grey image of KITTI's size: a network's first frame takes twice the time of the others."""
+        image = np.full((_WARM_UP_CAMERA.height, _WARM_UP_CAMERA.width, 3), 128, np.uint8)
+        depth_m = np.full(image.shape[:2], 10.0, np.float32)
+        T_cam_grid = np.eye(4)
+        T_cam_grid[:3, :3] = [[0, -1, 0], [0, 0, -1], [1, 0, 0]]
+        self.label(image, depth_m, _WARM_UP_CAMERA, T_cam_grid)
+
     def run(
         self,
         left_rgb: NDArray,
@@ -50,6 +60,7 @@ class OccupancyPipeline:
         rig: StereoRig,
         T_cam_grid: NDArray,
         depth_m: NDArray | None = None,
+        with_confidence: bool = True,
     ) -> PipelineResult:
         """Label the grid for one rectified pair.
 
@@ -58,6 +69,7 @@ class OccupancyPipeline:
             rig: calibration of images of this size.
             T_cam_grid: (4, 4) grid frame -> left camera's optical frame.
             depth_m: (H, W) known depth of the left image, instead of the depth stage.
+            with_confidence: also give the confidence, if the occupancy stage has one.
         """
         start = time.perf_counter()
         if depth_m is None:
@@ -65,10 +77,17 @@ class OccupancyPipeline:
                 raise ValueError("a pair without depth came, but the pipeline has no depth stage")
             depth_m = self.stereo.compute_depth(left_rgb, right_rgb, rig)
         depth_s = time.perf_counter() - start
-        result = self.label(left_rgb, depth_m, rig.left, T_cam_grid)
+        result = self.label(left_rgb, depth_m, rig.left, T_cam_grid, with_confidence)
         return PipelineResult(result.depth_m, result.occupancy, {"depth": depth_s, **result.stage_s})
 
-    def label(self, left_rgb: NDArray, depth_m: NDArray, camera: PinholeCamera, T_cam_grid: NDArray) -> PipelineResult:
+    def label(
+        self,
+        left_rgb: NDArray,
+        depth_m: NDArray,
+        camera: PinholeCamera,
+        T_cam_grid: NDArray,
+        with_confidence: bool = True,
+    ) -> PipelineResult:
         """Label the grid for one image whose depth is known.
 
         Args:
@@ -76,9 +95,10 @@ class OccupancyPipeline:
             depth_m: (H, W) float32 metres, 0 = none.
             camera: intrinsics of images of this size.
             T_cam_grid: (4, 4) grid frame -> this camera's optical frame.
+            with_confidence: see run.
         """
         start = time.perf_counter()
-        occupancy = self.occupancy.predict(left_rgb, depth_m, camera, T_cam_grid)
+        occupancy = self.occupancy.predict(left_rgb, depth_m, camera, T_cam_grid, with_confidence)
         if not self.keep_unseen:
             occupancy = self._mask_unseen(occupancy, camera, T_cam_grid)
         return PipelineResult(depth_m, occupancy, {"occupancy": time.perf_counter() - start})

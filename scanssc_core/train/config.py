@@ -65,6 +65,7 @@ class TrainConfig:
         sync_norms: batch norms see the samples of all processes.
         single_value_norms: the two norms that see one value a sample: train, eval, or auto (eval if they would see
             one value in all).
+        frozen_norms: all batch norms keep the statistics that they start with; for fine-tuning on few frames.
         init: weights to start from: imagenet (lite only), or a file: pretrain_geodepth.pth, the ImageNet file of the
             backbone, any checkpoint; random for none.
         seed: of weights, order of samples, augmentation and dropout.
@@ -92,6 +93,7 @@ class TrainConfig:
     activation_checkpointing: bool = False
     sync_norms: bool = True
     single_value_norms: Literal["auto", "train", "eval"] = "auto"
+    frozen_norms: bool = False
     init: str = "random"
     seed: int = 7240
     deterministic: bool = False

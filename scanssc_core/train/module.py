@@ -4,6 +4,7 @@ The published run had one sample on each GPU, so its losses are those of single 
 the batch: processes, batch size and accumulation divide the same global batch without changing loss or gradient.
 """
 
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
 import lightning
@@ -15,7 +16,8 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
 from scanssc_core.data.dataset import SSCBatch, camera_of
-from scanssc_core.labels import LABEL_SETS
+from scanssc_core.head.semantic_head import grid_to_subvoxels
+from scanssc_core.labels import LABEL_SETS, UNKNOWN
 from scanssc_core.losses.cross_entropy import class_weights
 from scanssc_core.losses.total import total_loss
 from scanssc_core.metrics import SSCMetrics, SSCScores
@@ -23,7 +25,7 @@ from scanssc_core.model import ScanSSC, ScanSSCOutput
 from scanssc_core.train.activation_checkpointing import checkpoint_activations
 from scanssc_core.train.averaging import AveragedWeights
 from scanssc_core.train.config import RunConfig
-from scanssc_core.train.norms import is_single_value, single_value_norms, synchronize_norms
+from scanssc_core.train.norms import batch_norms, is_single_value, single_value_norms, synchronize_norms
 from scanssc_core.train.schedule import rate_factor
 
 
@@ -80,9 +82,12 @@ class TrainingModule(lightning.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_train_start(self) -> None:
-        """Training mode, but for norms that would see a single value."""
+        """Training mode, but for norms that are frozen or would see a single value."""
         self.model.train()
-        if is_single_value(self.config.train, self.trainer.world_size):
+        if self.config.train.frozen_norms:
+            for norm in batch_norms(self.model):
+                norm.eval()
+        elif is_single_value(self.config.train, self.trainer.world_size):
             for norm in single_value_norms(self.model):
                 norm.eval()
 
@@ -93,24 +98,39 @@ class TrainingModule(lightning.LightningModule):
 
     def training_step(self, batch: SSCBatch, batch_idx: int) -> Tensor:
         """Mean loss of the samples, each times its weight."""
-        losses = self.losses(self.model(batch["image"], batch["depth_m"], camera_of(batch)), batch)
+        labels = batch["labels"]
+        voxels = None
+        if self.config.loss.sampled_voxels:
+            labels = grid_to_subvoxels(labels, self.config.model.label_scale)
+            voxels = self.draw_voxels(labels)
+            labels = labels[:, :, voxels]
+        losses = self.losses(self.model(batch["image"], batch["depth_m"], camera_of(batch), voxels), labels, batch)
         self.num_batches += 1
         self.log_losses(losses)
         return losses["total"]
 
-    def losses(self, output: ScanSSCOutput, batch: SSCBatch) -> dict[str, Tensor]:
+    def draw_voxels(self, labels: Tensor) -> Tensor:
+        """Coarse voxels of this step, among those of which some fine voxel is known; labels (B, scale**3, N)."""
+        known = (labels != UNKNOWN).any(dim=1).any(dim=0).nonzero().squeeze(1)
+        chosen = torch.randperm(len(known), device=known.device)[: self.config.loss.sampled_voxels]
+        return known[chosen].sort().values
+
+    def losses(self, output: ScanSSCOutput, labels: Tensor, batch: SSCBatch) -> dict[str, Tensor]:
         """Every term, sample by sample, and their weighted mean."""
         num_samples = len(output.logits)
         sums: dict[str, Tensor] = {}
-        for index in range(num_samples):
-            one = slice(index, index + 1)
+        # Split, not sliced: the gradient of a slice is a whole batch of zeros.
+        parts = [() if part is None else part.split(1) for part in output]
+        for index, one in enumerate(zip_longest(*parts)):
+            row = slice(index, index + 1)
             terms = total_loss(
-                ScanSSCOutput(output.logits[one], output.depth_prob[one]),
-                batch["labels"][one],
-                batch["lidar_depth_m"][one] if "lidar_depth_m" in batch else None,
+                ScanSSCOutput(*one),
+                labels[row],
+                batch["lidar_depth_m"][row] if "lidar_depth_m" in batch else None,
                 self.config.loss,
                 self.class_weights,
                 self.config.model,
+                batch["segmentation"][row] if "segmentation" in batch else None,
             )
             for name, term in terms.items():
                 sums[name] = sums.get(name, torch.zeros_like(term)) + term * batch["weight"][index] / num_samples

@@ -57,6 +57,11 @@ def _synchronized(norm: _BatchNorm, device: torch.device) -> nn.Module:
     return synchronized
 
 
+def batch_norms(model: nn.Module) -> list[_BatchNorm]:
+    """All of them."""
+    return [module for module in model.modules() if isinstance(module, _BatchNorm)]
+
+
 def is_single_value(config: TrainConfig, num_processes: int) -> bool:
     """Whether the two norms that see one value a sample stay in evaluation mode."""
     num_values = config.batch_size * (num_processes if config.sync_norms else 1)

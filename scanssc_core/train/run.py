@@ -107,7 +107,7 @@ def _prepare_weights(
     model: ScanSSC, config: RunConfig, dataset: StreamDataset, stream: SampleStream, num_processes: int
 ) -> None:
     _logger.info("%s", initialize(model, config.train.init))
-    if is_single_value(config.train, num_processes):
+    if config.train.frozen_norms or is_single_value(config.train, num_processes):
         _logger.info(
             "the norms of camera vector and pooled ASPP branch see one value a batch: they are kept in evaluation mode"
         )

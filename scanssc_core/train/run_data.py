@@ -30,6 +30,7 @@ def open_train_sets(config: RunConfig) -> list[SSCDataset]:
             config.model.image_size,
             depth_dir=root / config.data.depth_dir,
             with_lidar=config.loss.depth > 0,
+            with_segmentation=config.loss.segmentation > 0,
             augmentation=config.augmentation,
             corrections=config.model.corrections,
             weight=weight,

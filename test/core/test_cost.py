@@ -16,7 +16,7 @@ def test_published_model_has_its_published_count_with_the_constants():
     assert learned + num_published_constants(semantic_kitti()) == 145_560_391
 
 
-@pytest.mark.parametrize("config", [TINY, replace(TINY, has_fine_points=True)])
+@pytest.mark.parametrize("config", [TINY, replace(TINY, has_fine_geometry=True, has_segmentation=True)])
 def test_parts_hold_all_parameters(config):
     costs = cost_by_part(config)
     assert sum(cost.num_parameters for cost in costs.values()) == sum(p.numel() for p in ScanSSC(config).parameters())

@@ -31,7 +31,7 @@ ALLOWED = {
     "data": {"geometry", "labels", "files", "corrections", "image", "lift", "stereo", "runtime"},
     "losses": {"labels", "lift", "model"},
     "metrics": {"labels"},
-    "train": {"labels", "files", "lift", "model", "scan", "checkpoint", "data", "losses", "metrics", "render"},
+    "train": {"labels", "files", "lift", "model", "scan", "head", "checkpoint", "data", "losses", "metrics", "render"},
     "evaluation": {"labels", "files", "geometry", "lift", "model", "occupancy", "data", "metrics"},
     "cli": {
         "evaluation",

@@ -36,7 +36,7 @@ def test_default_extrinsics_are_those_of_a_kitti_car():
 
 
 def test_precision_other_than_float32_needs_a_network():
-    assert "precision" in NodeParameters(precision="float16").problems()[0]
+    assert "precision" in NodeParameters(model="stereo", precision="float16").problems()[0]
 
 
 def test_every_parameter_has_a_description_and_a_row_in_the_table():

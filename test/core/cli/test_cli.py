@@ -81,7 +81,7 @@ def test_predict_is_reproducible_and_goes_on_where_it_stopped(sequence, tiny_che
 def test_predict_takes_given_depth_maps(sequence, tiny_checkpoint, tmp_path):
     (tmp_path / "depth").mkdir()
     np.save(tmp_path / "depth" / "000000.npy", np.full((32, 64), 7.0, np.float32))
-    options = ("--depth", tmp_path / "depth", "--frames", 1)
+    options = ("--model", "stereo", "--depth", tmp_path / "depth", "--frames", 1)
     assert scanssc("predict", sequence, tmp_path / "out", *options).returncode == 0
     labels = np.load(tmp_path / "out" / "000000.npz")["labels"]
     occupied_x = np.argwhere((labels > 0) & (labels < 255))[:, 0]
@@ -109,12 +109,33 @@ def test_predict_shows_the_ground_truth_that_lies_beside_the_images(sequence, tm
     pair = ("--left", sequence / "image_2" / "000000.png", "--right", sequence / "image_3" / "000000.png")
     options = (*pair, "--calib", sequence / "calib.txt", "--truth", own / "voxels" / "000000.label")
     for arguments in ((own, tmp_path / "found", "--frames", 1), (*options, tmp_path / "given")):
-        result = scanssc("predict", *arguments)
+        result = scanssc("predict", "--model", "stereo", *arguments)
         assert result.returncode == 0, result.stderr
     found, given = (cv2.imread(str(tmp_path / name / "000000.png")) for name in ("found", "given"))
     np.testing.assert_array_equal(found, given)
     yellow = SEMANTIC_KITTI.colors[SEMANTIC_KITTI.id_of("building")][::-1]
     assert (found == yellow).all(axis=2).sum() > 100, "the prediction is of geometry and has no building"
+
+
+def test_predict_labels_by_the_lite_model_if_nothing_else_is_asked_for(sequence, tmp_path):
+    result = scanssc("predict", sequence, tmp_path / "out", "--frames", 1)
+    assert result.returncode == 0, result.stderr
+    assert tuple(np.load(tmp_path / "out" / "000000.npz")["class_names"]) == SEMANTIC_KITTI.names
+
+
+def test_gallery_shows_labelled_frames_and_hides_what_has_no_label(sequence, tmp_path):
+    own = shutil.copytree(sequence, tmp_path / "00")
+    road = np.zeros((256, 256, 32), np.uint8)
+    road[:, :, 1] = SEMANTIC_KITTI.id_of("road")
+    write_voxel_labels(own / "voxels" / "000001.label", road)
+    result = scanssc("gallery", tmp_path / "gallery.png", own)
+    assert result.returncode == 0, result.stderr
+    assert "1 frames" in result.stdout
+    page = cv2.imread(str(tmp_path / "gallery.png"))
+    purple = SEMANTIC_KITTI.colors[SEMANTIC_KITTI.id_of("road")][::-1]
+    assert (page == purple).all(axis=2).sum() > 100  # the others are shaded
+    missing = scanssc("gallery", tmp_path / "none.png", sequence)
+    assert missing.returncode == 1 and "no voxels/NNNNNN.label in" in missing.stderr
 
 
 @pytest.mark.parametrize("options", [(), ("--left", "a.png"), ("SOURCE", "--calib", "c.txt")])
@@ -129,6 +150,7 @@ def test_predict_wants_a_source_or_a_whole_pair(tmp_path, options):
         (("--model", "semantic_kitti"), "needs weights"),
         (("--model", "semantic_kitti", "--checkpoint", "nothing.ckpt"), "no checkpoint at nothing.ckpt"),
         (("--model", "magic"), "expected one of"),
+        (("--model", "lite", "--checkpoint", "my.safetensors"), "my.safetensors was given, but model is lite"),
         (("--device", "abacus"), "expected auto, cpu or cuda"),
     ],
 )

@@ -29,7 +29,7 @@ def test_every_parameter_of_a_variant_gets_a_gradient_and_its_file_is_read(name,
     torch.manual_seed(0)
     model = ScanSSC(CONFIGS[name]).train()
     batch = collate([Street(2)[0], Street(2)[1]])
-    logits, depth_prob = model(batch["image"], batch["depth_m"], camera_of(batch))
+    logits, depth_prob, _ = model(batch["image"], batch["depth_m"], camera_of(batch))
     assert logits.shape == (2, 20, *MICRO.label_grid.shape)
     (logits.square().sum() + depth_prob.square().sum()).backward()
     assert [key for key, value in model.named_parameters() if value.grad is None] == []

@@ -105,14 +105,14 @@ def test_labels_slab_by_slab_are_the_argmax_of_the_logits(is_subvoxel, scale, le
     torch.testing.assert_close(confidence, logits.softmax(dim=1).amax(dim=1))
 
 
-@pytest.mark.parametrize("has_winograd", [True, False])
-def test_optimised_model_equals_the_published_one_at_every_stage(has_winograd):
+@pytest.mark.parametrize("is_cpu_float32", [True, False])
+def test_optimised_model_equals_the_published_one_at_every_stage(is_cpu_float32):
     data = load("small_train_step")
     model = fill_model(ScanSSC(SMALL))
     kept = {name: value.clone() for name, value in model.state_dict().items()}
-    optimized = optimized_for_inference(model, has_winograd)
+    optimized = optimized_for_inference(model, is_cpu_float32)
     assert not any("BatchNorm2d" in str(module) or "BatchNorm3d" in str(module) for module in optimized.children())
-    assert has_winograd == any(isinstance(module, WinogradConv3d) for module in optimized.modules())
+    assert is_cpu_float32 == any(isinstance(module, WinogradConv3d) for module in optimized.modules())
     stages = tapped(optimized)
     with torch.inference_mode():
         optimized(*inputs("kitti", (96, 320)), small_camera())
@@ -138,7 +138,7 @@ def test_predicted_labels_are_the_argmax_of_the_logits(config):
 
 def test_geometry_follows_the_camera():
     torch.manual_seed(0)
-    model = ScanSSC(TINY).eval()
+    model = ScanSSC(dataclasses.replace(TINY, has_fine_geometry=True)).eval()
     one = small_camera()
     moved = dataclasses.replace(one, T_grid_cam=one.T_grid_cam + torch.tensor([0.0, 0.0, 0.0, 1.5]))
     with torch.inference_mode():

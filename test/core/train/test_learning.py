@@ -1,14 +1,21 @@
 """Training learns, and what it learned is what is exported."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from core.train.small import MICRO, Street, run, run_config
 from scanssc_core.checkpoint.files import load_checkpoint, save_checkpoint
 from scanssc_core.data.dataset import camera_of, collate
+from scanssc_core.losses.segmentation import segmentation_loss
+from scanssc_core.losses.total import LossConfig
 from scanssc_core.metrics import SSCMetrics
 from scanssc_core.model import ScanSSC
+from scanssc_core.train.config import RunConfig
 from scanssc_core.train.initial_weights import initialize
+from scanssc_core.train.module import TrainingModule
+from scanssc_core.train.norms import batch_norms
 from scanssc_core.train.run import train
 from scanssc_core.train.run_log import read_log
 
@@ -46,8 +53,11 @@ def test_weight_of_a_sample_multiplies_its_loss(overfitted):
     batch = collate([Street(2)[0], Street(2)[1]])
     with torch.no_grad():
         output = module.model(batch["image"], batch["depth_m"], camera_of(batch))
-        both = module.losses(output, batch | {"weight": torch.tensor([2.0, 0.5])})["total"]
-        alone = [module.losses(output, batch | {"weight": torch.tensor(w)})["total"] for w in ([1.0, 0], [0, 1.0])]
+        both = module.losses(output, batch["labels"], batch | {"weight": torch.tensor([2.0, 0.5])})["total"]
+        alone = [
+            module.losses(output, batch["labels"], batch | {"weight": torch.tensor(w)})["total"]
+            for w in ([1.0, 0], [0, 1.0])
+        ]
     torch.testing.assert_close(both, 2 * alone[0] + 0.5 * alone[1])
 
 
@@ -72,3 +82,46 @@ def test_training_starts_from_a_checkpoint_and_says_what_was_loaded(tmp_path):
 def test_a_start_that_is_not_there_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"no .* at .*missing\.safetensors"):
         initialize(ScanSSC(MICRO), str(tmp_path / "missing.safetensors"))
+
+
+SUBVOXEL = replace(MICRO, is_subvoxel_head=True, has_segmentation=True)
+
+
+def sampling_module(num_voxels: int) -> TrainingModule:
+    loss = LossConfig(scan=0.0, depth=0.0, sampled_voxels=num_voxels)
+    torch.manual_seed(0)
+    return TrainingModule(ScanSSC(SUBVOXEL).eval(), RunConfig(model=SUBVOXEL, loss=loss), num_steps=1)
+
+
+def test_losses_of_all_known_voxels_sampled_are_those_of_the_whole_volume():
+    batch = collate([Street(2)[0], Street(2)[1]])
+    terms = []
+    for num_voxels in (0, 10_000):
+        module = sampling_module(num_voxels)
+        module.log_losses = lambda losses: terms.append(losses)
+        module.training_step(batch, 0)
+    for name in terms[0]:
+        torch.testing.assert_close(terms[1][name], terms[0][name], rtol=1e-5, atol=1e-6)
+
+
+def test_voxels_are_drawn_among_the_known_ones():
+    labels = torch.full((2, 8, 50), 255, dtype=torch.uint8)
+    labels[0, 3, 10], labels[1, 0, 20], labels[:, :, 30] = 0, 9, 15
+    assert sampling_module(10).draw_voxels(labels).tolist() == [10, 20, 30]
+    drawn = sampling_module(2).draw_voxels(labels).tolist()
+    assert len(drawn) == 2 and set(drawn) < {10, 20, 30}
+
+
+def test_segmentation_loss_is_the_cross_entropy_of_the_known_pixels():
+    torch.manual_seed(0)
+    logits, classes = torch.randn(1, 5, 4, 6), torch.full((1, 4, 6), 255, dtype=torch.uint8)
+    classes[0, 1, 2], classes[0, 3, 5] = 4, 0
+    expected = -(logits[0, :, 1, 2].log_softmax(0)[4] + logits[0, :, 3, 5].log_softmax(0)[0]) / 2
+    torch.testing.assert_close(segmentation_loss(logits, classes), expected)
+    assert segmentation_loss(logits, torch.full_like(classes, 255)) == 0
+
+
+def test_frozen_norms_keep_their_statistics(tmp_path):
+    module = run(tmp_path, steps=2, frozen_norms=True)
+    norms = batch_norms(module.model)
+    assert norms and all(norm.num_batches_tracked == 0 and not norm.training for norm in norms)

@@ -1,0 +1,65 @@
+"""The weights in the package: small, whole, and as good as their card says."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from safetensors import safe_open
+
+from core.train.small import MICRO
+from scanssc_core.checkpoint.files import halve_checkpoint, load_checkpoint, save_checkpoint
+from scanssc_core.checkpoint.shipped import LITE_WEIGHTS
+from scanssc_core.data.dataset import read_labels
+from scanssc_core.data.kitti import open_sequence
+from scanssc_core.data.layout import Layout
+from scanssc_core.labels import SEMANTIC_KITTI
+from scanssc_core.metrics import SSCMetrics
+from scanssc_core.model import ScanSSC, lite
+from scanssc_core.runtime.backends import make_occupancy_backend, make_stereo_backend
+from scanssc_core.runtime.pipeline import OccupancyPipeline
+
+
+def test_shipped_weights_are_the_lite_model_in_at_most_20_mb():
+    assert LITE_WEIGHTS.stat().st_size <= 20_000_000
+    assert load_checkpoint(LITE_WEIGHTS).config == lite()
+    for beside in ("LICENSE", "README.md"):
+        assert "NonCommercial" in (LITE_WEIGHTS.parent / beside).read_text()
+
+
+def test_halved_weights_are_those_of_the_run_to_float16(tmp_path):
+    torch.manual_seed(0)
+    model = ScanSSC(MICRO)
+    save_checkpoint(tmp_path / "run.safetensors", model.state_dict(), MICRO)
+    halve_checkpoint(tmp_path / "run.safetensors", tmp_path / "half.safetensors")
+    half = load_checkpoint(tmp_path / "half.safetensors")
+    assert half.config == MICRO
+    for name, value in model.state_dict().items():
+        torch.testing.assert_close(half.state_dict()[name], value, rtol=1e-3 if value.ndim > 1 else 0, atol=1e-7)
+    with safe_open(tmp_path / "half.safetensors", framework="pt") as file:
+        assert file.get_tensor("head.layers.0.weight").dtype == torch.float16
+
+
+def test_weights_beyond_float16_are_refused(tmp_path):
+    state = ScanSSC(MICRO).state_dict()
+    state["head.layers.0.weight"][0, 0, 0, 0, 0] = 1e6
+    save_checkpoint(tmp_path / "run.safetensors", state, MICRO)
+    with pytest.raises(ValueError, match=r"head\.layers\.0\.weight holds a weight beyond float16"):
+        halve_checkpoint(tmp_path / "run.safetensors", tmp_path / "half.safetensors")
+    assert not (tmp_path / "half.safetensors").exists()
+
+
+def test_held_out_real_frames_score_as_the_card_says(kitti_mini, tmp_path):
+    subprocess.run(
+        [sys.executable, kitti_mini / "unpack.py", tmp_path, "--only", "08"], check=True, capture_output=True
+    )
+    pipeline = OccupancyPipeline(make_stereo_backend("sgm"), make_occupancy_backend("lite"), keep_unseen=True)
+    metrics = SSCMetrics(SEMANTIC_KITTI.num_classes)
+    labelled = Layout(tmp_path, "semantic_kitti").frames(["08"])
+    for files, frame in zip(labelled, open_sequence(tmp_path / "sequences" / "08"), strict=True):
+        assert frame.left_file == files.left
+        labels = pipeline.run(frame.left_rgb, frame.right_rgb, frame.rig, frame.T_cam_velo).occupancy.labels
+        metrics.update(torch.from_numpy(labels), torch.from_numpy(read_labels(files, "semantic_kitti")))
+    scores = metrics.compute()
+    road = float(scores.class_iou[SEMANTIC_KITTI.id_of("road")])
+    assert 100 * scores.iou > 45 and 100 * scores.miou > 5.5 and 100 * road > 42
