@@ -307,7 +307,7 @@ class ScanSSC(nn.Module):
         depth_m: Tensor,
         camera: CameraInputs,
         geometry: Geometry,
-        fine: Tensor | None = None,
+        fine: Tensor | None,
     ) -> Tensor:
         """(B, X*Y*Z, C) voxels: cross-attention where a depth was measured, else an MLP of the lifted volume."""
         config = self.config

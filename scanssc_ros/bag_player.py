@@ -73,8 +73,9 @@ class BagPlayer(Node):
 
     def wait_until_received(self) -> None:
         """Wait until reliable subscribers have acknowledged everything, or for half a minute."""
+        end_s = time.monotonic() + _MAX_WAIT_FOR_SUBSCRIBERS_S
         for publisher in self._players.values():
-            publisher.wait_for_all_acked(Duration(seconds=_MAX_WAIT_FOR_SUBSCRIBERS_S))
+            publisher.wait_for_all_acked(Duration(seconds=max(0.0, end_s - time.monotonic())))
 
     def play_once(self, rate: float, is_running: Callable[[], bool]) -> None:
         """Publish all messages, `rate` times as fast as recorded, while is_running()."""
