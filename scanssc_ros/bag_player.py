@@ -1,13 +1,13 @@
 """Replays a rosbag2 (mcap or sqlite3) as raw bytes, on machines without rosbag2.
 
-ros2 run scanssc_ros bag_player BAG [--rate 1.0] [--loop] [--clock] [--ros-args -r old:=new]
+ros2 run scanssc_ros bag_player BAG [--rate 1.0] [--loop] [--clock] [--wait-for TOPIC ...] [--ros-args -r old:=new]
 """
 
 import argparse
 import importlib
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,16 +60,26 @@ class BagPlayer(Node):
         self._clock_publisher = self.create_publisher(Clock, "/clock", 10) if with_clock else None
         self.num_published = 0
 
-    def wait_for_subscribers(self, timeout_s: float) -> None:
-        """Wait until topics have subscribers and no further ones turn up, at most timeout_s."""
+    def wait_for_subscribers(self, timeout_s: float, topics: Sequence[str] = ()) -> None:
+        """Wait until topics have subscribers and no further ones turn up, at most timeout_s.
+
+        Args:
+            topics: those that must have one; by default any will do, and a second program that is discovered a second
+                after the first one misses the beginning.
+        """
         end_s = time.monotonic() + timeout_s
         settled_s, subscribed = time.monotonic(), self._subscribed_topics()
-        while time.monotonic() < end_s and not (subscribed and time.monotonic() - settled_s > _SETTLING_S):
+
+        def is_settled() -> bool:
+            return bool(subscribed) and subscribed.issuperset(topics) and time.monotonic() - settled_s > _SETTLING_S
+
+        while time.monotonic() < end_s and not is_settled():
             time.sleep(0.05)
             if (now_subscribed := self._subscribed_topics()) != subscribed:
                 settled_s, subscribed = time.monotonic(), now_subscribed
-        if not subscribed:
-            self.get_logger().warning(f"nobody subscribes to {', '.join(self._players)}")
+        if not subscribed or not subscribed.issuperset(topics):
+            missing = [topic for topic in topics or self._players if topic not in subscribed]
+            self.get_logger().warning(f"nobody subscribes to {', '.join(missing)}")
 
     def wait_until_received(self) -> None:
         """Wait until reliable subscribers have acknowledged everything, or for half a minute."""
@@ -118,6 +128,9 @@ def main(args: list[str] | None = None) -> int:
     parser.add_argument("--clock", action="store_true", help="publish /clock, for nodes with use_sim_time")
     parser.add_argument("--best-effort", action="store_true", help="publish images best effort, as cameras do")
     parser.add_argument("--wait", type=float, default=10.0, help="longest wait for subscribers, seconds (default 10)")
+    parser.add_argument(
+        "--wait-for", nargs="+", default=[], metavar="TOPIC", help="wait until these have subscribers (default: any)"
+    )
     options = parser.parse_args(remove_ros_args(arguments)[1:])
     if not options.rate > 0:
         parser.error(f"--rate: expected a number above zero, got {options.rate}")
@@ -139,7 +152,7 @@ def play(reader: AnyReader, options: argparse.Namespace) -> None:
     """Play an opened bag by the command line's options."""
     player = BagPlayer(reader, options.best_effort, options.clock)
     try:
-        player.wait_for_subscribers(options.wait)
+        player.wait_for_subscribers(options.wait, options.wait_for)
         while rclpy.ok():
             player.play_once(options.rate, rclpy.ok)
             if not options.loop:

@@ -194,7 +194,10 @@ def run_demo(bag: Path, out: Path, extra: list[str], console: Console) -> tuple[
                 f"start the node (its log: {log_file})",
             )
             console.print(f"replaying {num_pairs} stereo pairs of {bag}")
-            player = subprocess.Popen([str(_executable("bag_player")), str(bag)], env=environment)
+            # Of these topics only the node subscribes to all: this process alone must not set the player off.
+            needed = [topics.left_image, topics.right_image, topics.left_info, topics.right_info]
+            command = [str(_executable("bag_player")), str(bag), "--wait-for", *needed]
+            player = subprocess.Popen(command, env=environment)
             _spin_until(recorder, lambda: player.poll() is not None, float("inf"), node, "replay the bag")
             if player.returncode != 0:
                 raise DemoError(f"step 'replay the bag' failed with status {player.returncode}")

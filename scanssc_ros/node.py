@@ -5,6 +5,7 @@ import functools
 import sys
 import traceback
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -69,6 +70,9 @@ class ScanSSCNode(LifecycleNode):
         self._node_parameters = self._read_parameters()
         self.add_on_set_parameters_callback(self._on_set_parameters)
         self._statistics = PipelineStatistics()
+        # Models are built and run in one thread: OpenMP keeps a team of threads for each that ever called it, and with
+        # two teams on the same cores a network takes a third longer.
+        self._inference = ThreadPoolExecutor(1, "inference")
         self._device: torch.device | None = None  # known while configured
         self._pipeline: OccupancyPipeline | None = None
         self._extrinsics: Extrinsics | None = None
@@ -105,25 +109,29 @@ class ScanSSCNode(LifecycleNode):
                 problems.append(str(error))
                 return None
 
+        def build_for_inference(make: Callable[..., Built], *arguments: object) -> Built | None:
+            return build(lambda: self._inference.submit(make, *arguments).result())
+
+        if parameters.num_threads:
+            self._inference.submit(torch.set_num_threads, parameters.num_threads).result()
+            cv2.setNumThreads(parameters.num_threads)
         self._device = build(lambda: resolve_device(parameters.device))
         stereo = None
         if parameters.stereo_backend != TOPIC:
-            stereo = build(
-                lambda: make_stereo_backend(
-                    parameters.stereo_backend,
-                    Path(parameters.stereo_checkpoint) if parameters.stereo_checkpoint else None,
-                    self._device,
-                    parameters.precision,
-                )
-            )
-        occupancy = build(
-            lambda: make_occupancy_backend(
-                parameters.model,
-                Path(parameters.checkpoint) if parameters.checkpoint else None,
+            stereo = build_for_inference(
+                make_stereo_backend,
+                parameters.stereo_backend,
+                Path(parameters.stereo_checkpoint) if parameters.stereo_checkpoint else None,
                 self._device,
                 parameters.precision,
-                parameters.dummy_latency_s,
             )
+        occupancy = build_for_inference(
+            make_occupancy_backend,
+            parameters.model,
+            Path(parameters.checkpoint) if parameters.checkpoint else None,
+            self._device,
+            parameters.precision,
+            parameters.dummy_latency_s,
         )
         self._extrinsics = build(lambda: Extrinsics(self, parameters))
         # A choice that the table refuses is refused by its builder too: say it once.
@@ -134,13 +142,10 @@ class ScanSSCNode(LifecycleNode):
             self._free()
             return TransitionCallbackReturn.FAILURE
 
-        if parameters.num_threads:
-            torch.set_num_threads(parameters.num_threads)
-            cv2.setNumThreads(parameters.num_threads)
         self._statistics = PipelineStatistics()
         self._pipeline = OccupancyPipeline(stereo, occupancy, parameters.keep_unseen)
         if parameters.model not in GEOMETRIC_BACKENDS:
-            self._pipeline.warm_up()
+            self._inference.submit(self._pipeline.warm_up).result()
         self._outputs = OccupancyOutputs(self, self._statistics)
         self.get_logger().info(
             f"configured: model {parameters.model}, depth by {parameters.stereo_backend}, device {self._device}"
@@ -154,7 +159,9 @@ class ScanSSCNode(LifecycleNode):
         self._processor = PairProcessor(
             self, self._pipeline, self._extrinsics, self._outputs, self._statistics, lambda: self._node_parameters
         )
-        self._worker = NewestOnlyWorker(self._processor, lambda pair: self._statistics.drop("superseded"))
+        self._worker = NewestOnlyWorker(
+            self._inference, self._processor, lambda pair: self._statistics.drop("superseded")
+        )
         try:
             self._inputs = StereoInputs(self, self._node_parameters, self._statistics, self._worker.submit)
         except ValueError as error:
@@ -188,6 +195,7 @@ class ScanSSCNode(LifecycleNode):
         """Stop the worker before its publishers go."""
         self._stop()
         self._free()
+        self._inference.shutdown()
         self._jump_handle.unregister()
         super().destroy_node()
 

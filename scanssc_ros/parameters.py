@@ -96,7 +96,9 @@ class NodeParameters:
         "auto", "Where the model runs; auto = CUDA if there is one.", choices=("auto", "cpu", "cuda")
     )
     precision: str = _parameter(
-        "float32", "Number format of the forward pass; auto: bfloat16 on CUDA, else float32.", choices=PRECISIONS
+        "auto",
+        "Number format of the forward pass; auto: bfloat16 where the device computes in it, else float32.",
+        choices=PRECISIONS,
     )
     num_threads: int = _parameter(0, "CPU threads of torch and OpenCV; 0 leaves their default.", minimum=0, maximum=256)
     keep_unseen: bool = _parameter(

@@ -31,8 +31,8 @@ def resolve_precision(name: str, device: torch.device) -> torch.dtype:
     """Turn `auto` or the name of a number format into the format of the forward pass.
 
     Args:
-        name: `auto` takes bfloat16 on a CUDA device that has it, else float32. On a CPU bfloat16 must be asked for: see
-            docs/performance.md for what it gains and changes.
+        name: `auto` takes bfloat16 where the device computes in it, else float32; see docs/performance.md for what it
+            gains and changes.
     Raises:
         ValueError: for any other name.
     """
@@ -42,7 +42,9 @@ def resolve_precision(name: str, device: torch.device) -> torch.dtype:
         return torch.float32 if name == "float32" else getattr(torch, name)
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
-    return torch.float32
+    capabilities = torch.cpu.get_capabilities()
+    has_bfloat16 = capabilities.get("avx512_bf16") or capabilities.get("amx_bf16")
+    return torch.bfloat16 if has_bfloat16 else torch.float32
 
 
 def use_huge_pages() -> None:

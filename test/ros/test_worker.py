@@ -1,9 +1,19 @@
+import queue
 import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
 
 from scanssc_ros.worker import NewestOnlyWorker
 
 
-def test_only_the_newest_item_waits_and_the_others_are_reported():
+@pytest.fixture
+def executor():
+    with ThreadPoolExecutor(1) as made:
+        yield made
+
+
+def test_only_the_newest_item_waits_and_the_others_are_reported(executor):
     started, go_on, done, superseded = threading.Event(), threading.Event(), [], []
 
     def work(item):
@@ -11,7 +21,7 @@ def test_only_the_newest_item_waits_and_the_others_are_reported():
         go_on.wait(10)
         done.append(item)
 
-    worker = NewestOnlyWorker(work, superseded.append)
+    worker = NewestOnlyWorker(executor, work, superseded.append)
     worker.submit(0)
     assert started.wait(10)
     for item in (1, 2, 3):
@@ -25,7 +35,7 @@ def test_only_the_newest_item_waits_and_the_others_are_reported():
     assert done == [0, 3]
 
 
-def test_stop_finishes_the_item_in_work_and_drops_what_waits():
+def test_stop_finishes_the_item_in_work_and_drops_what_waits(executor):
     started, go_on, done = threading.Event(), threading.Event(), []
 
     def work(item):
@@ -33,21 +43,18 @@ def test_stop_finishes_the_item_in_work_and_drops_what_waits():
         go_on.wait(10)
         done.append(item)
 
-    worker = NewestOnlyWorker(work, lambda item: None)
+    worker = NewestOnlyWorker(executor, work, lambda item: None)
     worker.submit("in work")
     assert started.wait(10)
     worker.submit("waiting")
-    stopper = threading.Thread(target=worker.stop)
-    stopper.start()
-    go_on.set()
-    stopper.join(10)
-    assert not stopper.is_alive()
+    threading.Timer(0.2, go_on.set).start()
+    worker.stop()
     assert done == ["in work"]
 
 
-def test_clear_gives_back_what_has_not_been_started():
+def test_clear_gives_back_what_has_not_been_started(executor):
     started, go_on = threading.Event(), threading.Event()
-    worker = NewestOnlyWorker(lambda item: (started.set(), go_on.wait(10)), lambda item: None)
+    worker = NewestOnlyWorker(executor, lambda item: (started.set(), go_on.wait(10)), lambda item: None)
     worker.submit(1)
     assert started.wait(10)
     worker.submit(2)
@@ -55,3 +62,11 @@ def test_clear_gives_back_what_has_not_been_started():
     assert worker.clear() == []
     go_on.set()
     worker.stop()
+
+
+def test_all_work_is_done_in_the_thread_of_the_executor(executor):
+    seen = queue.Queue()
+    worker = NewestOnlyWorker(executor, lambda item: seen.put(threading.get_ident()), lambda item: None)
+    for item in range(5):
+        worker.submit(item)
+        assert seen.get(timeout=10) == executor.submit(threading.get_ident).result()

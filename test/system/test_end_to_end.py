@@ -87,6 +87,19 @@ def test_received_grid_equals_what_the_pipeline_computes_and_stands_where_the_wa
         assert abs(np.median(ahead[:, 0]) - wall_m) <= view.resolution_m
 
 
+def test_player_waits_for_the_subscriber_of_a_topic_that_it_is_told_to_wait_for(world, wall_bag):
+    left, right = (f"/kitti/camera_color_{side}/image_raw" for side in ("left", "right"))
+    received = {left: [], right: []}
+    world.create_subscription(Image, left, received[left].append, 10)
+    player = play(wall_bag, "--wait-for", left, right)
+    world.spin_until(lambda: world.count_publishers(left) == 1)
+    world.spin_for(2.5)  # more than the player waits for further subscribers
+    assert not received[left]
+    world.create_subscription(Image, right, received[right].append, 10)
+    world.spin_until(lambda: player.poll() is not None)
+    world.spin_until(lambda: [len(images) for images in received.values()] == [10, 10])
+
+
 def test_bag_that_loops_is_matched_completely_in_every_round(world, start_node, wall_bag):
     node = start_node(qos_reliability="reliable", qos_depth=100)
     world.spin_until(lambda: world.count_subscribers("/kitti/camera_color_left/image_raw") == 1)

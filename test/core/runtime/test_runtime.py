@@ -59,7 +59,7 @@ def test_cuda_where_there_is_none_is_an_error(monkeypatch):
 
 def test_precision_is_asked_for_by_name():
     cpu = torch.device("cpu")
-    assert resolve_precision("auto", cpu) == resolve_precision("float32", cpu) == torch.float32
+    assert resolve_precision("float32", cpu) == torch.float32
     assert resolve_precision("bfloat16", cpu) == torch.bfloat16
     with pytest.raises(ValueError, match="precision: expected one of auto, .* got 'double'"):
         resolve_precision("double", cpu)
@@ -70,3 +70,17 @@ def test_precision_auto_on_cuda_follows_the_hardware(monkeypatch, has_bfloat16):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: has_bfloat16)
     expected = torch.bfloat16 if has_bfloat16 else torch.float32
     assert resolve_precision("auto", torch.device("cuda")) == expected
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "expected"),
+    [
+        ({"avx512_bf16": True, "amx_bf16": False}, torch.bfloat16),
+        ({"avx512_bf16": False, "amx_bf16": True}, torch.bfloat16),
+        ({"avx512_bf16": False, "amx_bf16": False}, torch.float32),
+        ({"architecture": "aarch64"}, torch.float32),
+    ],
+)
+def test_precision_auto_on_a_cpu_follows_the_hardware(monkeypatch, capabilities, expected):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
+    assert resolve_precision("auto", torch.device("cpu")) == expected
