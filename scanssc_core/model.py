@@ -339,4 +339,5 @@ class ScanSSC(nn.Module):
         )
         if not config.has_fine_geometry:
             return Geometry(nodes, references, None)
-        return Geometry(nodes, references, project_voxels(camera, config.label_grid, config.image_size))
+        pixels = project_voxels(camera, config.label_grid, config.label_scale, config.image_size)
+        return Geometry(nodes, references, pixels)

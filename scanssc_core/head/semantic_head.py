@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from scanssc_core.lift.group_norm import GroupNorm
+from scanssc_core.subvoxels import subvoxels_to_grid
 
 _SLAB = 2  # coarse slices labelled at once
 
@@ -85,21 +86,12 @@ class SemanticHead(nn.Module):
 
 def _best(logits: Tensor, with_confidence: bool) -> tuple[Tensor, ...]:
     """(B, P, ...) -> class with the largest logit, uint8, and if asked for its softmax probability, (B, ...) each."""
-    best, label = logits.max(dim=1)
+    # Class by class: every operation is over a whole row, several times as fast as max(dim=1) on a CPU.
+    best = logits[:, 0].clone()
+    label = torch.zeros_like(best, dtype=torch.uint8)
+    for index in range(1, logits.shape[1]):
+        label.masked_fill_(logits[:, index] > best, index)
+        torch.maximum(best, logits[:, index], out=best)
     if not with_confidence:
-        return (label.to(torch.uint8),)
-    return label.to(torch.uint8), (logits - best[:, None]).exp_().sum(dim=1).reciprocal()
-
-
-def subvoxels_to_grid(logits: Tensor, scale: int) -> Tensor:
-    """(B, P * scale**3, X, Y, Z), channels in order (class, x, y, z) -> (B, P, scale X, scale Y, scale Z)."""
-    B, _, X, Y, Z = logits.shape
-    parts = logits.view(B, -1, scale, scale, scale, X, Y, Z)
-    return parts.permute(0, 1, 5, 2, 6, 3, 7, 4).reshape(B, -1, scale * X, scale * Y, scale * Z)
-
-
-def grid_to_subvoxels(labels: Tensor, scale: int) -> Tensor:
-    """(B, scale X, scale Y, scale Z) -> (B, scale**3, X * Y * Z): fine voxels of each coarse one, as in the head."""
-    B, X, Y, Z = labels.shape
-    parts = labels.view(B, X // scale, scale, Y // scale, scale, Z // scale, scale)
-    return parts.permute(0, 2, 4, 6, 1, 3, 5).reshape(B, scale**3, -1)
+        return (label,)
+    return label, (logits - best[:, None]).exp_().sum(dim=1).reciprocal()

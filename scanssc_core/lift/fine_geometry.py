@@ -8,11 +8,13 @@ head predicts, this branch tells how many points fall into it, how far it lies b
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from scanssc_core.geometry import VoxelGridSpec
 from scanssc_core.lift.camera_inputs import CameraInputs
 from scanssc_core.lift.proposal import points_per_voxel
+from scanssc_core.subvoxels import grid_to_subvoxels
 
 NUM_MEASURES = 3
 _REACH_M = 1.6  # distances from the surface are clipped here
@@ -20,29 +22,32 @@ _REACH_M = 1.6  # distances from the surface are clipped here
 
 @dataclass(frozen=True)
 class VoxelPixels:
-    """Where the centres of all voxels lie in the image; follows from the camera alone.
+    """Where the centres of all fine voxels lie in the image; follows from the camera alone.
 
     Attributes:
-        pixel: (B, N) int64 flat index into the image, -1 outside the image.
-        depth_m: (B, N) float32 of the centre.
+        pixel: (B, scale**3, X * Y * Z) int64 flat index into the image; the one after its last outside the image.
+        depth_m: (B, scale**3, X * Y * Z) float32 of the centre.
     """
 
     pixel: Tensor
     depth_m: Tensor
 
 
-def project_voxels(camera: CameraInputs, grid: VoxelGridSpec, image_size: tuple[int, int]) -> VoxelPixels:
-    """Project the centres of a grid to the nearest network pixel."""
+def project_voxels(
+    camera: CameraInputs, label_grid: VoxelGridSpec, scale: int, image_size: tuple[int, int]
+) -> VoxelPixels:
+    """Project the centres of the fine grid to the nearest network pixel; scale: see fine_geometry."""
     (H, W), device = image_size, camera.projection.device
     axes = [
-        low + grid.voxel_size_m * (torch.arange(size, device=device, dtype=camera.projection.dtype) + 0.5)
-        for size, low in zip(grid.shape, grid.origin_m, strict=True)
+        low + label_grid.voxel_size_m * (torch.arange(size, device=device, dtype=camera.projection.dtype) + 0.5)
+        for size, low in zip(label_grid.shape, label_grid.origin_m, strict=True)
     ]
-    centers = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).view(-1, 3)
-    pixels, depth_m = camera.points_to_pixels(centers)
+    parts = [grid_to_subvoxels(axis[None], scale) for axis in torch.meshgrid(*axes, indexing="ij")]  # (1, scale**3, N)
+    pixels, depth_m = camera.points_to_pixels(torch.stack(parts, dim=-1).view(-1, 3))
     u, v = pixels.round().unbind(dim=-1)
     is_inside = (depth_m > 0) & (u >= 0) & (u < W) & (v >= 0) & (v < H)
-    return VoxelPixels(torch.where(is_inside, v * W + u, -1).long(), depth_m)
+    pixel = torch.where(is_inside, v * W + u, H * W).long()
+    return VoxelPixels(pixel.unflatten(1, (scale**3, -1)), depth_m.unflatten(1, (scale**3, -1)))
 
 
 def fine_geometry(
@@ -60,11 +65,13 @@ def fine_geometry(
         one and the number of points; depth of the voxel's centre less the measured one, clipped to 1.6 m and divided
         by it, 0 where nothing was measured; 1 where something was.
     """
-    counts = points_per_voxel(depth_m, camera, label_grid, drop_zero_depth=True).to(depth_m.dtype)
-    surface_m = depth_m.flatten(1).gather(1, pixels.pixel.clamp(min=0))
-    is_measured = (pixels.pixel >= 0) & (surface_m > 0)
-    distance = ((pixels.depth_m - surface_m) / _REACH_M).clamp_(-1, 1).mul_(is_measured)
-    measures = torch.stack([counts.log1p(), distance, is_measured.to(depth_m.dtype)], dim=1)
-    X, Y, Z = (size // scale for size in label_grid.shape)
-    parts = measures.view(-1, NUM_MEASURES, X, scale, Y, scale, Z, scale).permute(0, 1, 3, 5, 7, 2, 4, 6)
-    return parts.reshape(-1, NUM_MEASURES * scale**3, X, Y, Z)
+    B, shape = len(depth_m), label_grid.shape
+    counts = points_per_voxel(depth_m, camera, label_grid, drop_zero_depth=True)
+    num_points = grid_to_subvoxels(counts.to(depth_m.dtype).view(B, *shape), scale)
+    padded_m = F.pad(depth_m.flatten(1), (0, 1))  # nothing is measured outside the image
+    surface_m = padded_m.gather(1, pixels.pixel.flatten(1)).view_as(pixels.depth_m)
+    is_measured = surface_m > 0
+    distance = pixels.depth_m.sub(surface_m).div_(_REACH_M).clamp_(-1, 1).mul_(is_measured)
+    measures = torch.cat([num_points.log1p_(), distance, is_measured.to(depth_m.dtype)], dim=1)
+    X, Y, Z = (size // scale for size in shape)
+    return measures.unflatten(2, (X, Y, Z))

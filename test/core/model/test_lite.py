@@ -9,10 +9,10 @@ import torch
 from core.model.test_model_golden import inputs, small_camera
 from core.model.tiny import TINY
 from scanssc_core.geometry import VoxelGridSpec
-from scanssc_core.head.semantic_head import grid_to_subvoxels, subvoxels_to_grid
 from scanssc_core.image.efficientnet import EfficientNetConfig
 from scanssc_core.lift.fine_geometry import fine_geometry, project_voxels
 from scanssc_core.model import ScanSSC
+from scanssc_core.subvoxels import grid_to_subvoxels, subvoxels_to_grid
 
 TINY_LITE = replace(
     TINY,
@@ -46,7 +46,7 @@ def test_fine_geometry_tells_points_distance_and_whether_anything_was_measured()
     _, depth_m = inputs("kitti", size)
     depth_m[..., 40:60, 100:200] = 0
     camera = small_camera()
-    measures = fine_geometry(depth_m, camera, project_voxels(camera, grid, size), grid, 2)[0].view(3, 8, 8, 4, 4)
+    measures = fine_geometry(depth_m, camera, project_voxels(camera, grid, 2, size), grid, 2)[0].view(3, 8, 8, 4, 4)
     v, u = np.indices(size)
     pixels = torch.from_numpy(np.stack([u, v, depth_m[0, 0].numpy()], axis=-1).reshape(-1, 3).astype(np.float32))
     counts, distance, is_measured = np.zeros((3, 8, 8, 4, 4))
