@@ -206,7 +206,12 @@ def test_scanssc_in_the_node_publishes_the_labels_of_the_offline_pipeline(world,
     checkpoint = tmp_path / "tiny.safetensors"
     save_checkpoint(checkpoint, ScanSSC(TINY).state_dict(), TINY)
     start_node(
-        model="semantic_kitti", checkpoint=checkpoint, extrinsics_source="tf", keep_unseen=True, publish_confidence=True
+        model="semantic_kitti",
+        checkpoint=checkpoint,
+        precision="float32",
+        extrinsics_source="tf",
+        keep_unseen=True,
+        publish_confidence=True,
     )
     world.spin_until(lambda: world.count_subscribers("/kitti/camera_color_left/image_raw") == 1)
     player = play(wall_bag, "--rate", "0.5")
