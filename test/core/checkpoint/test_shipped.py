@@ -62,4 +62,4 @@ def test_held_out_real_frames_score_as_the_card_says(kitti_mini, tmp_path):
         metrics.update(torch.from_numpy(labels), torch.from_numpy(read_labels(files, "semantic_kitti")))
     scores = metrics.compute()
     road = float(scores.class_iou[SEMANTIC_KITTI.id_of("road")])
-    assert 100 * scores.iou > 48 and 100 * scores.miou > 5.3 and 100 * road > 42
+    assert 100 * scores.iou > 48 and 100 * scores.miou > 5.5 and 100 * road > 42
