@@ -12,7 +12,7 @@ from torch import Tensor
 
 from scanssc_core.checkpoint.weights import Weights, check_state
 from scanssc_core.files import write_file
-from scanssc_core.labels import LABEL_SETS, RAW_IDS
+from scanssc_core.labels import FREE, LABEL_SETS, RAW_IDS
 from scanssc_core.model import ScanSSC, ScanSSCConfig
 
 _FORMAT = "scanssc-1"
@@ -42,6 +42,23 @@ def halve_checkpoint(source: Path, target: Path) -> None:
             state[name] = value.half()
             if not state[name].isfinite().all():
                 raise ValueError(f"{source}: {name} holds a weight beyond float16, up to {value.abs().max():.3g}")
+    save_checkpoint(target, state, model.config)
+
+
+def lower_empty(source: Path, target: Path, by: float) -> None:
+    """Copy a file of ours with a lower logit of *empty*: of more voxels the model then says that something is there.
+
+    Args:
+        by: taken from the bias of the head; positive finds more and invents more, negative the other way.
+    Raises:
+        ValueError: if the source is no file of ours or holds only parts, or if its head has no bias.
+    """
+    model = load_checkpoint(source)
+    if not model.config.is_subvoxel_head:
+        raise ValueError(f"{source}: expected a model with is_subvoxel_head; the published head has no bias to change")
+    state = dict(model.state_dict())
+    num_subvoxels = model.config.label_scale**3
+    state["head.layers.3.bias"][FREE * num_subvoxels : (FREE + 1) * num_subvoxels] -= by
     save_checkpoint(target, state, model.config)
 
 

@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
-from scanssc_core.checkpoint.files import halve_checkpoint
+from scanssc_core.checkpoint.files import halve_checkpoint, lower_empty
 from scanssc_core.checkpoint.published import convert_checkpoint
 from scanssc_core.checkpoint.stereo import convert_stereo_checkpoint, is_published_stereo
 
-checkpoint_app = typer.Typer(help="Convert and shrink weights.", no_args_is_help=True)
+checkpoint_app = typer.Typer(help="Convert, shrink and calibrate weights.", no_args_is_help=True)
 
 
 @checkpoint_app.command()
@@ -40,3 +40,16 @@ def halve(
     """Copy a model in float16: half the size, loaded by everything as before. So the shipped weights were made."""
     halve_checkpoint(source, target)
     typer.echo(f"{target}: {target.stat().st_size / 1e6:.1f} MB, was {source.stat().st_size / 1e6:.1f} MB")
+
+
+@checkpoint_app.command()
+def calibrate(
+    source: Annotated[Path, typer.Argument(help="A .safetensors file of a run.")],
+    target: Annotated[Path, typer.Argument(help="File to write (.safetensors).")],
+    lower_empty_by: Annotated[
+        float, typer.Option("--lower-empty-by", help="Taken from the logit of empty; negative raises it.")
+    ],
+) -> None:
+    """Copy a model that calls more voxels occupied, or fewer. Find the value with eval, on held-out frames."""
+    lower_empty(source, target, lower_empty_by)
+    typer.echo(f"{target}: logit of empty lowered by {lower_empty_by:g}")

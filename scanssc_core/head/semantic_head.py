@@ -35,8 +35,10 @@ class SemanticHead(nn.Module):
             nn.Conv3d(channels, hidden_channels, 3, padding=1, bias=False),
             GroupNorm(num_groups, hidden_channels),
             nn.ReLU(),
-            nn.Conv3d(hidden_channels, out_channels, 1, bias=False),
+            nn.Conv3d(hidden_channels, out_channels, 1, bias=is_subvoxel),
         )
+        if is_subvoxel:
+            nn.init.zeros_(self.get_parameter("layers.3.bias"))
 
     def forward(self, x: Tensor) -> Tensor:
         features = self.features(x)
@@ -58,8 +60,7 @@ class SemanticHead(nn.Module):
 
     def sample(self, x: Tensor, voxels: Tensor) -> Tensor:
         """Fine logits (B, P, scale**3, N) of N coarse voxels, numbered in the order of the grid; for subvoxel heads."""
-        hidden = self.features(x).flatten(2)[:, :, voxels]
-        return (self.get_parameter("layers.3.weight").flatten(1) @ hidden).unflatten(1, (self.num_classes, -1))
+        return self._subvoxels(self.features(x).flatten(2)[:, :, voxels])
 
     def label(self, x: Tensor, with_confidence: bool = True) -> tuple[Tensor, Tensor | None]:
         """(B, C, X, Y, Z) -> classes uint8 and their softmax probability float32, (B, scale X, scale Y, scale Z) each.
@@ -72,9 +73,7 @@ class SemanticHead(nn.Module):
             stop = min(start + _SLAB, features.shape[2])
             if self.is_subvoxel:  # the results are laid into the grid, a tenth of what the logits are
                 slab = features[:, :, start:stop]
-                # As a matrix product: classes then lie apart and their voxels side by side, which is fast to reduce.
-                logits = (self.get_parameter("layers.3.weight").flatten(1) @ slab.flatten(2)).float()
-                best = _best(logits.unflatten(1, (self.num_classes, -1)), with_confidence)
+                best = _best(self._subvoxels(slab.flatten(2)), with_confidence)
                 slabs.append(
                     tuple(subvoxels_to_grid(part.unflatten(2, slab.shape[2:]), self.scale)[:, 0] for part in best)
                 )
@@ -82,6 +81,13 @@ class SemanticHead(nn.Module):
                 slabs.append(_best(self.fine(features, start, stop).float(), with_confidence))
         label, *confidence = (torch.cat(parts, dim=1) for parts in zip(*slabs, strict=True))
         return label, confidence[0] if confidence else None
+
+    def _subvoxels(self, hidden: Tensor) -> Tensor:
+        """(B, hidden, N) of coarse voxels -> logits float32 (B, P, scale**3, N); the last convolution of fine()."""
+        # As a matrix product: classes then lie apart and their voxels side by side, which is fast to reduce.
+        weight, bias = self.get_parameter("layers.3.weight"), self.get_parameter("layers.3.bias")
+        logits = torch.baddbmm(bias[:, None], weight.flatten(1).expand(len(hidden), -1, -1), hidden)
+        return logits.float().unflatten(1, (self.num_classes, -1))
 
 
 def _best(logits: Tensor, with_confidence: bool) -> tuple[Tensor, ...]:
