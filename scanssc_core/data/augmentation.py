@@ -1,8 +1,8 @@
 """Random changes of a frame for training, each with the camera that belongs to the changed picture or volume.
 
 The published training changes colours only (its flip, rotation and scale of the volume are configured but never run).
-Three groups: the picture (crop, blur), the volume (flip, rotation, scale, tilt, shift), the depth map (noise, holes).
-A labelled voxel's centre still projects to the pixel that shows it.
+Four groups: two frames become one (join), the picture (crop, blur), the volume (flip, rotation, scale, tilt, shift),
+the depth map (noise, holes). A labelled voxel's centre still projects to the pixel that shows it.
 """
 
 from dataclasses import dataclass, replace
@@ -18,6 +18,7 @@ from scanssc_core.labels import UNKNOWN
 
 _HOLE_PX = 32  # edge of the squares that depth is dropped from
 _NOISE_CELL_PX = 16  # neighbours closer than that have similar errors of disparity
+_SEAMS = (0.3, 0.7)  # where two frames are joined, as shares of the width: what is ahead may be of either
 _MIRROR_X, _MIRROR_Y = np.diag([-1.0, 1, 1, 1]), np.diag([1.0, -1, 1, 1])
 _ENHANCERS = (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color)
 
@@ -28,6 +29,8 @@ class AugmentationConfig:
 
     Attributes:
         color_jitter: brightness, contrast and saturation are multiplied by 1 - this to 1 + this.
+        grey_probability: share of the pictures that lose their colours.
+        join_probability: share of the frames that show another frame of the data set from some column on.
         flip_probability: share of the frames that are mirrored, picture and volume.
         zoom: the picture is magnified by 1 / (1 + this) to 1 + this around a random place; what was cut off is gone,
             what was not there is black and without depth.
@@ -41,6 +44,8 @@ class AugmentationConfig:
     """
 
     color_jitter: float = 0.4
+    grey_probability: float = 0.0
+    join_probability: float = 0.0
     flip_probability: float = 0.0
     zoom: float = 0.0
     blur_px: float = 0.0
@@ -55,17 +60,22 @@ class AugmentationConfig:
         for name, value in vars(self).items():
             if not value >= 0:
                 raise ValueError(f"{name}: expected 0 or more, got {value}")
-        for name in ("color_jitter", "flip_probability", "depth_holes"):
+        for name in ("color_jitter", "grey_probability", "join_probability", "flip_probability", "depth_holes"):
             if getattr(self, name) > 1:
                 raise ValueError(f"{name}: expected at most 1, got {getattr(self, name)}")
         if self.scale >= 1:
             raise ValueError(f"scale: expected less than 1, got {self.scale}")
 
 
-def augment_frame(frame: Frame, config: AugmentationConfig, random: np.random.Generator) -> Frame:
+def augment_frame(
+    frame: Frame, config: AugmentationConfig, random: np.random.Generator, partner: Frame | None = None
+) -> Frame:
     """A frame changed at random in all ways but colour, which is jittered in the network's image.
 
     Every number is drawn whether it is used or not: one setting does not change what another one draws.
+
+    Args:
+        partner: the frame to join it with, if it is to be joined; mirrored as often as the frame, each for itself.
     """
     is_mirrored = random.uniform() < config.flip_probability
     zoom = (1 + config.zoom) ** random.uniform(-1, 1)
@@ -77,13 +87,17 @@ def augment_frame(frame: Frame, config: AugmentationConfig, random: np.random.Ge
     shift_m = random.uniform(-1, 1, 3) * config.shift_m
     hole_share = random.uniform(0, config.depth_holes)
     depth_random = random.spawn(1)[0]
+    is_partner_mirrored = random.uniform() < config.flip_probability
+    seam = random.uniform(*_SEAMS)
 
+    if is_mirrored:
+        frame = mirror(frame)
+    if partner is not None:
+        frame = join(frame, mirror(partner) if is_partner_mirrored else partner, seam * frame.size[1])
     if config.depth_noise_px:
         frame = add_disparity_noise(frame, config.depth_noise_px, depth_random)
     if hole_share:
         frame = drop_depth(frame, hole_share, depth_random)
-    if is_mirrored:
-        frame = mirror(frame)
     if zoom != 1:
         height, width = (max(1, round(size / zoom)) for size in frame.size)
         left, top = (
@@ -111,6 +125,68 @@ def mirror(frame: Frame) -> Frame:
         points=None if frame.points is None else frame.points * np.array([1, -1, 1], np.float32),
         segmentation=None if frame.segmentation is None else np.ascontiguousarray(frame.segmentation[:, ::-1]),
     )
+
+
+def join(left: Frame, right: Frame, column: float) -> Frame:
+    """One frame of two: what is seen left of a column of the picture, and the voxels there, are of the one frame, the
+    rest is of the other.
+
+    The seam is the plane through the optical centre that the column shows: no ray crosses it, so each side hides and
+    shows what it did before. The right frame is laid into the camera and grid of the left one.
+
+    Args:
+        left, right: camera axes of both taken for parallel; a map that one of them lacks the joined frame lacks too.
+        column: of the left frame's picture.
+    """
+    right = _seen_by(right, left)
+    is_left = np.arange(left.size[1]) < column
+    # Less than 0 left of the seam, also behind the camera.
+    across = (left.projection[0] - column * left.projection[2]) @ np.linalg.inv(left.T_grid_cam)
+
+    labels = points = segmentation = None
+    if left.labels is not None and right.labels is not None:
+        x, y, z = _voxel_centers(left.labels.shape)
+        labels = np.where(across[0] * x + across[1] * y + across[2] * z + across[3] < 0, left.labels, right.labels)
+    if left.points is not None and right.points is not None:
+        is_left_point, is_right_point = (p @ across[:3] + across[3] < 0 for p in (left.points, right.points))
+        points = np.concatenate([left.points[is_left_point], right.points[~is_right_point]])
+    if left.segmentation is not None and right.segmentation is not None:
+        segmentation = np.where(is_left, left.segmentation, right.segmentation)
+    return replace(
+        left,
+        left_rgb=np.where(is_left[:, None], left.left_rgb, right.left_rgb),
+        depth_m=np.where(is_left, left.depth_m, right.depth_m),
+        labels=labels,
+        points=points,
+        segmentation=segmentation,
+    )
+
+
+def _seen_by(frame: Frame, camera: Frame) -> Frame:
+    """A frame as the camera of another one would have taken it, in the other's grid."""
+    (height, width), K, K_new = camera.size, frame.projection[:, :3], camera.projection[:, :3]
+    warp = (K_new @ np.linalg.inv(K))[:2]
+
+    def warped(image: NDArray, interpolation: int, border: int) -> NDArray:
+        return cv2.warpAffine(image, warp, (width, height), flags=interpolation, borderValue=(border,) * 3)
+
+    moved = transform_volume(frame, _left_to_grid(camera) @ np.linalg.inv(_left_to_grid(frame)))
+    return replace(
+        moved,
+        left_rgb=warped(frame.left_rgb, cv2.INTER_LINEAR, 0),
+        depth_m=warped(frame.depth_m, cv2.INTER_NEAREST, 0),
+        projection=camera.projection,
+        T_grid_cam=camera.T_grid_cam,
+        segmentation=None if frame.segmentation is None else warped(frame.segmentation, cv2.INTER_NEAREST, UNKNOWN),
+    )
+
+
+def _left_to_grid(frame: Frame) -> NDArray:
+    """(4, 4) left camera -> grid frame; the frame's own matrices are of camera 0."""
+    center = -np.linalg.solve(frame.projection[:, :3], frame.projection[:, 3])  # of the left camera, in camera 0
+    T_grid_left = frame.T_grid_cam.copy()
+    T_grid_left[:3, 3] += T_grid_left[:3, :3] @ center
+    return T_grid_left
 
 
 def crop(frame: Frame, left: int, top: int, width: int, height: int) -> Frame:
@@ -170,15 +246,16 @@ def drop_depth(frame: Frame, share: float, random: np.random.Generator) -> Frame
 
 
 def jitter_colors(rgb: NDArray, config: AugmentationConfig, random: np.random.Generator) -> NDArray:
-    """Brightness, contrast and saturation in random order, on (H, W, 3) uint8, as published."""
+    """Brightness, contrast and saturation in random order, on (H, W, 3) uint8, as published; then perhaps grey."""
     factors = 1 + random.uniform(-1, 1, len(_ENHANCERS)) * config.color_jitter
     order = random.permutation(len(_ENHANCERS))
-    if not config.color_jitter:
-        return rgb
-    image = Image.fromarray(rgb)
-    for index in order:
-        image = _ENHANCERS[index](image).enhance(factors[index])
-    return np.asarray(image)
+    is_grey = random.uniform() < config.grey_probability
+    if config.color_jitter:
+        image = Image.fromarray(rgb)
+        for index in order:
+            image = _ENHANCERS[index](image).enhance(factors[index])
+        rgb = np.asarray(image)
+    return cv2.cvtColor(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB) if is_grey else rgb
 
 
 def _volume_transform(yaw_rad: float, pitch_rad: float, roll_rad: float, scale: float, shift_m: NDArray) -> NDArray:
@@ -192,14 +269,19 @@ def _volume_transform(yaw_rad: float, pitch_rad: float, roll_rad: float, scale: 
     return transform
 
 
+def _voxel_centers(shape: tuple[int, ...]) -> tuple[NDArray, NDArray, NDArray]:
+    """Coordinates of the centres along each axis, float32, shaped to be broadcast over the grid."""
+    x, y, z = (
+        ((np.arange(size) + 0.5) * VOXEL_GRID.voxel_size_m + low).astype(np.float32)
+        for size, low in zip(shape, VOXEL_GRID.origin_m, strict=True)
+    )
+    return x[:, None, None], y[None, :, None], z[None, None, :]
+
+
 def _resample(labels: NDArray, T_old_new: NDArray) -> NDArray:
     """Labels of the old voxels that the new voxels' centres lie in."""
     grid = VOXEL_GRID
-    axes = [
-        ((np.arange(size) + 0.5) * grid.voxel_size_m + low).astype(np.float32)
-        for size, low in zip(labels.shape, grid.origin_m, strict=True)
-    ]
-    x, y, z = axes[0][:, None, None], axes[1][None, :, None], axes[2][None, None, :]
+    x, y, z = _voxel_centers(labels.shape)
     index = np.zeros(labels.shape, np.int32)
     is_inside = np.ones(labels.shape, bool)
     for row, size, low in zip(T_old_new[:3].astype(np.float32), labels.shape, grid.origin_m, strict=True):

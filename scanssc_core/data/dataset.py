@@ -114,7 +114,8 @@ class SSCDataset(Dataset[SSCSample]):
         """
         files, frame = self.files[index], self.read(index)
         if self.augmentation is not None:
-            frame = augment_frame(frame, self.augmentation, random)
+            is_joined, partner = random.uniform() < self.augmentation.join_probability, random.integers(len(self))
+            frame = augment_frame(frame, self.augmentation, random, self.read(int(partner)) if is_joined else None)
         view = NetworkView(frame.size, self.image_size, self.corrections)
         laid_rgb = view.laid_image(frame.left_rgb)
         if self.augmentation is not None:

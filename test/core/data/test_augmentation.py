@@ -16,6 +16,7 @@ from scanssc_core.data.augmentation import (
     crop,
     drop_depth,
     jitter_colors,
+    join,
     mirror,
     transform_volume,
 )
@@ -30,9 +31,15 @@ P = np.array([[359.4, 0, 303.6, 22.7], [0, 359.4, 92.6, -0.06], [0, 0, 1, 0.0038
 T_CAM_GRID = np.array(
     [[4e-4, -0.99997, -8e-3, -0.012], [-7e-3, 8e-3, -0.99994, -0.054], [0.99997, 4.9e-4, -7e-3, -0.292], [0, 0, 0, 1]]
 )
+OTHER_CAMERA = {
+    "P": np.array([[370.2, 0, 310.1, 20.1], [0, 370.2, 88.4, -0.1], [0, 0, 1, 0.002]]),
+    "T_cam_grid": T_CAM_GRID + [[0, 0, 0, 0.05], [0, 0, 0, -0.03], [0, 0, 0, 0.04], [0, 0, 0, 0]],
+    "size": (185, 613),
+}
 CLASS = 7
 BLOB_RADIUS_PX = 6
 ALL = AugmentationConfig(
+    join_probability=0.5,
     flip_probability=0.5,
     zoom=0.3,
     blur_px=1.0,
@@ -50,16 +57,16 @@ def project(T_grid_cam, projection, point):
     return u_depth / depth_m, v_depth / depth_m, depth_m
 
 
-def frame_of_block(corner) -> Frame:
+def frame_of_block(corner, P=P, T_cam_grid=T_CAM_GRID, size=SIZE) -> Frame:
     """A block of 5 x 5 x 5 voxels; its middle is marked in the segmentation, in the scan and by its depth."""
     labels = np.zeros(GRID.shape, np.uint8)
     x, y, z = corner
     labels[x : x + 5, y : y + 5, z : z + 5] = CLASS
     center = GRID.indices_to_points(np.array(corner) + 2)
-    T_grid_cam = np.linalg.inv(T_CAM_GRID)
+    T_grid_cam = np.linalg.inv(T_cam_grid)
     u, v, depth_m = project(T_grid_cam, P, center)
-    assert BLOB_RADIUS_PX < u < SIZE[1] - BLOB_RADIUS_PX and BLOB_RADIUS_PX < v < SIZE[0] - BLOB_RADIUS_PX
-    rows, columns = np.indices(SIZE)
+    assert BLOB_RADIUS_PX < u < size[1] - BLOB_RADIUS_PX and BLOB_RADIUS_PX < v < size[0] - BLOB_RADIUS_PX
+    rows, columns = np.indices(size)
     is_blob = (columns - u) ** 2 + (rows - v) ** 2 < BLOB_RADIUS_PX**2
     rgb = np.where(is_blob[..., None], np.uint8(200), np.uint8(0)).repeat(3, axis=2)
     depth = np.where(is_blob, depth_m, 0).astype(np.float32)
@@ -108,6 +115,54 @@ def test_mirrored_voxel_is_seen_in_the_mirrored_pixel_exactly():
     u, v, depth_m = project(frame.T_grid_cam, frame.projection, point)
     expected = (SIZE[1] - 1 - u, v, depth_m)
     assert project(mirrored.T_grid_cam, mirrored.projection, point * (1, -1, 1)) == pytest.approx(expected)
+
+
+left_corners = st.tuples(st.integers(75, 140), st.integers(145, 175), st.integers(4, 18))
+right_corners = st.tuples(st.integers(75, 140), st.integers(80, 105), st.integers(4, 18))
+
+
+@settings(max_examples=15, deadline=None)
+@given(left_corner=left_corners, right_corner=right_corners)
+def test_joined_frame_has_each_side_of_its_own_frame_where_the_first_camera_sees_it(left_corner, right_corner):
+    left, right = frame_of_block(left_corner), frame_of_block(right_corner, **OTHER_CAMERA)
+    joined = join(left, right, SIZE[1] / 2)
+    assert joined.size == SIZE and (joined.projection == P).all() and (joined.T_grid_cam == left.T_grid_cam).all()
+    voxels = np.argwhere(joined.labels == CLASS)
+    for side, is_there in (("left", voxels[:, 1] > 128), ("right", voxels[:, 1] < 128)):
+        assert len(voxels[is_there]) == pytest.approx(125, abs=30), side
+        center = GRID.indices_to_points(voxels[is_there]).mean(axis=0)
+        u, v, depth_m = project(joined.T_grid_cam, P, center)
+        row, column = round(v), round(u)
+        assert joined.segmentation[row, column] == CLASS and joined.left_rgb[row, column, 0] > 150, side
+        assert joined.depth_m[row, column] == pytest.approx(depth_m, abs=0.2), side
+        assert np.linalg.norm(joined.points - center, axis=1).min() < 0.2, side
+    assert len(joined.points) == 2
+
+
+def test_joined_frame_has_nothing_of_the_sides_that_were_cut_off():
+    joined = join(frame_of_block((90, 90, 8)), frame_of_block((90, 160, 8), **OTHER_CAMERA), SIZE[1] / 2)
+    assert not (joined.labels == CLASS).any() and not (joined.segmentation == CLASS).any()
+    assert not joined.depth_m.any() and not joined.left_rgb.any() and not len(joined.points)
+
+
+def test_frame_joined_with_itself_is_the_frame_itself():
+    frame = frame_of_block((90, 100, 8))
+    joined = join(frame, frame, 250)
+    for name, values in vars(frame).items():
+        assert np.allclose(getattr(joined, name), values, atol=1e-4), name
+
+
+def test_joined_samples_show_two_frames_of_the_data_set(tmp_path):
+    write_small_kitti(tmp_path)
+    dataset = open_small(tmp_path, augmentation=AugmentationConfig(color_jitter=0, join_probability=1))
+    plain = open_small(tmp_path)
+    partners = set()
+    for seed in range(8):
+        depth_m = dataset.sample(0, np.random.default_rng(seed))["depth_m"]
+        assert torch.equal(depth_m[..., :40], plain[0]["depth_m"][..., :40])
+        is_partner = [torch.equal(depth_m[..., 120:], sample["depth_m"][..., 120:]) for sample in plain]
+        partners.add(is_partner.index(True))
+    assert partners == {0, 1}
 
 
 def test_window_beyond_the_picture_is_black_without_depth_or_class():
@@ -186,6 +241,14 @@ def test_colour_jitter_stays_within_its_factors():
     values = {int(jitter_colors(rgb, AugmentationConfig(), np.random.default_rng(seed))[0, 0, 0]) for seed in range(60)}
     assert 59 <= min(values) < 75 and 125 < max(values) <= 141
     assert (jitter_colors(rgb, AugmentationConfig(color_jitter=0), np.random.default_rng(0)) == rgb).all()
+
+
+def test_share_of_the_pictures_becomes_grey():
+    rgb = np.random.default_rng(0).integers(0, 256, (4, 4, 3)).astype(np.uint8)
+    pictures = [
+        jitter_colors(rgb, AugmentationConfig(grey_probability=0.25), np.random.default_rng(n)) for n in range(200)
+    ]
+    assert sum((picture == picture[..., :1]).all() for picture in pictures) == pytest.approx(50, abs=25)
 
 
 @pytest.mark.parametrize(
