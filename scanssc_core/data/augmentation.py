@@ -128,8 +128,7 @@ def mirror(frame: Frame) -> Frame:
 
 
 def join(left: Frame, right: Frame, column: float) -> Frame:
-    """One frame of two: what is seen left of a column of the picture, and the voxels there, are of the one frame, the
-    rest is of the other.
+    """One frame of two: of the one what is seen left of a column of the picture, of the other the rest.
 
     The seam is the plane through the optical centre that the column shows: no ray crosses it, so each side hides and
     shows what it did before. The right frame is laid into the camera and grid of the left one.
@@ -140,16 +139,17 @@ def join(left: Frame, right: Frame, column: float) -> Frame:
     """
     right = _seen_by(right, left)
     is_left = np.arange(left.size[1]) < column
-    # Less than 0 left of the seam, also behind the camera.
-    across = (left.projection[0] - column * left.projection[2]) @ np.linalg.inv(left.T_grid_cam)
+    seam = (left.projection[0] - column * left.projection[2]) @ np.linalg.inv(left.T_grid_cam)
+
+    def is_left_of_seam(x: NDArray, y: NDArray, z: NDArray) -> NDArray:
+        return seam[0] * x + seam[1] * y + seam[2] * z + seam[3] < 0  # also behind the camera
 
     labels = points = segmentation = None
     if left.labels is not None and right.labels is not None:
-        x, y, z = _voxel_centers(left.labels.shape)
-        labels = np.where(across[0] * x + across[1] * y + across[2] * z + across[3] < 0, left.labels, right.labels)
+        labels = np.where(is_left_of_seam(*_voxel_centers(left.labels.shape)), left.labels, right.labels)
     if left.points is not None and right.points is not None:
-        is_left_point, is_right_point = (p @ across[:3] + across[3] < 0 for p in (left.points, right.points))
-        points = np.concatenate([left.points[is_left_point], right.points[~is_right_point]])
+        kept = left.points[is_left_of_seam(*left.points.T)], right.points[~is_left_of_seam(*right.points.T)]
+        points = np.concatenate(kept)
     if left.segmentation is not None and right.segmentation is not None:
         segmentation = np.where(is_left, left.segmentation, right.segmentation)
     return replace(
