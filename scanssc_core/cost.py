@@ -77,7 +77,8 @@ def cost_by_part(config: ScanSSCConfig) -> dict[str, PartCost]:
                 fused = count.run("fusion", model.fusion, *scanned.values())
             if config.has_fine_geometry:
                 fused = torch.cat([fused, told["head"]], dim=1)
-            count.run("head", model.head, fused)
+            bins = torch.empty(1, config.label_scale**3, config.num_voxels, dtype=torch.uint8)
+            count.run("head", model.head, fused, bins)
     return count.costs
 
 

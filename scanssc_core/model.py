@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from scanssc_core.corrections import Corrections
@@ -17,11 +18,13 @@ from scanssc_core.geometry import VoxelGridSpec
 from scanssc_core.head.semantic_head import SemanticHead
 from scanssc_core.image.efficientnet import EfficientNet, EfficientNetConfig
 from scanssc_core.image.neck import FeatureNeck
+from scanssc_core.labels import GROUND_SURFACES, LABEL_SETS
 from scanssc_core.lift.attention import in_parts
 from scanssc_core.lift.camera_inputs import CameraInputs
 from scanssc_core.lift.cross_attention import CrossAttention, VoxelReferences, project_references
 from scanssc_core.lift.depth_net import DepthNet
 from scanssc_core.lift.fine_geometry import NUM_MEASURES, VoxelPixels, fine_geometry, project_voxels
+from scanssc_core.lift.ground_elevation import NUM_HEIGHT_BINS, ground_elevation, height_bins
 from scanssc_core.lift.lift_splat import SortedNodes, lift_splat, sort_nodes
 from scanssc_core.lift.proposal import propose_voxels
 from scanssc_core.lift.self_attention import SelfAttention
@@ -59,6 +62,8 @@ class ScanSSCConfig:
         has_fine_geometry: tell volume and head where in coarse voxels the measured surface lies (published: False).
         has_segmentation: also predict the classes of the image, for a loss in training (published: False).
         is_subvoxel_head: the head predicts each fine voxel instead of interpolating (published: False).
+        has_ground_elevation: tell the head how high each fine voxel lies over the ground that is measured where the
+            image shows some; needs the two before it (published: False).
         corrections: of slips of the published code (default: none).
         scan: axes, directions and margins of the scan blocks.
         has_mixing: spatial mixing after each scan block (published: True).
@@ -90,6 +95,7 @@ class ScanSSCConfig:
     has_fine_geometry: bool = False
     has_segmentation: bool = False
     is_subvoxel_head: bool = False
+    has_ground_elevation: bool = False
     corrections: Corrections = field(default_factory=Corrections)
     scan: ScanRules = field(default_factory=ScanRules)
     has_mixing: bool = True
@@ -100,6 +106,8 @@ class ScanSSCConfig:
             raise ValueError(f"expected image_size divisible by {4 * self.stride}, got {self.image_size}")
         if self.num_bins % 4:
             raise ValueError(f"expected a number of depth bins divisible by 4, got {self.num_bins}")
+        if self.has_ground_elevation and not (self.has_segmentation and self.is_subvoxel_head):
+            raise ValueError("has_ground_elevation needs has_segmentation and is_subvoxel_head")
 
     @property
     def num_bins(self) -> int:
@@ -154,6 +162,7 @@ def lite() -> ScanSSCConfig:
         has_fine_geometry=True,
         has_segmentation=True,
         is_subvoxel_head=True,
+        has_ground_elevation=True,
         corrections=Corrections(
             consistent_bins=True,
             consistent_pixels=True,
@@ -238,7 +247,10 @@ class ScanSSC(nn.Module):
             config.label_scale,
             config.num_groups,
             config.is_subvoxel_head,
+            NUM_HEIGHT_BINS if config.has_ground_elevation else 0,
         )
+        names = LABEL_SETS[config.dataset].names
+        self._ground_classes = [index for index, name in enumerate(names) if name in GROUND_SURFACES]
         depths_m = near_m + correction_m + config.depth_step_m * torch.arange(config.num_bins)
         self.register_buffer("depths_m", depths_m, persistent=False)
         centers = torch.from_numpy(config.grid.centers().reshape(-1, 3)).float()
@@ -260,7 +272,8 @@ class ScanSSC(nn.Module):
         features = self.neck(self.backbone(image))  # (B, 640, H/8, W/8)
         fused, depth_prob = self.fuse(features, depth_m, camera)
         segmentation = self.segmentation(features) if self.config.has_segmentation else None
-        logits = self.head(fused) if voxels is None else self.head.sample(fused, voxels)
+        bins = self.height_bins(segmentation, depth_m, camera)
+        logits = self.head(fused, bins) if voxels is None else self.head.sample(fused, voxels, bins)
         return ScanSSCOutput(logits, depth_prob, segmentation)
 
     def predict_labels(
@@ -272,8 +285,21 @@ class ScanSSC(nn.Module):
         Returns:
             (B, X', Y', Z') uint8 and float32, of the grid that labels have; None if no confidence is asked for.
         """
-        fused, _ = self.fuse(self.neck(self.backbone(image)), depth_m, camera)
-        return self.head.label(fused, with_confidence)
+        features = self.neck(self.backbone(image))
+        fused, _ = self.fuse(features, depth_m, camera)
+        segmentation = self.segmentation(features) if self.config.has_ground_elevation else None
+        return self.head.label(fused, with_confidence, self.height_bins(segmentation, depth_m, camera))
+
+    def height_bins(self, segmentation: Tensor | None, depth_m: Tensor, camera: CameraInputs) -> Tensor | None:
+        """Heights of the fine voxels over the ground, for the head; no gradient flows back. None: it needs none."""
+        config = self.config
+        if segmentation is None or not config.has_ground_elevation:
+            return None
+        classes = segmentation.detach().float().softmax(dim=1)
+        is_ground = classes[:, self._ground_classes].sum(dim=1, keepdim=True)
+        is_ground = F.interpolate(is_ground, config.image_size, mode="bilinear", align_corners=False)
+        ground = ground_elevation(depth_m, is_ground, camera, config.label_grid)
+        return height_bins(ground, config.label_grid, config.label_scale)
 
     def fuse(self, features: Tensor, depth_m: Tensor, camera: CameraInputs) -> tuple[Tensor, Tensor]:
         """(B, 640, H/8, W/8) image features -> (B, C', X, Y, Z) that the head reads, (B, D, H/8, W/8) distribution."""

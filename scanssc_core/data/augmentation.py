@@ -38,7 +38,7 @@ class AugmentationConfig:
         rotation_rad: of the volume about the vertical through the LiDAR.
         scale: size of the volume's content is multiplied by 1 - this to 1 + this.
         tilt_rad: pitch and roll of the volume.
-        shift_m: shift of the volume along each axis.
+        shift_m: shift of the volume along each axis; upwards and downwards by whole voxels.
         depth_noise_px: standard deviation of an error of the disparity.
         depth_holes: share of the depth map that is dropped, in squares; in each frame 0 to this.
     """
@@ -107,6 +107,8 @@ def augment_frame(
     if sigma_px > 0.3:  # less changes nothing: all of the kernel is in its middle
         frame = replace(frame, left_rgb=cv2.GaussianBlur(frame.left_rgb, (0, 0), sigma_px))
     if config.rotation_rad or config.scale or config.tilt_rad or config.shift_m:
+        # The ground is one voxel thick: moved by a part of a voxel, its label would no more be where it is measured.
+        shift_m[2] = VOXEL_GRID.voxel_size_m * round(shift_m[2] / VOXEL_GRID.voxel_size_m)
         frame = transform_volume(frame, _volume_transform(yaw_rad, pitch_rad, roll_rad, scale, shift_m))
     return frame
 

@@ -17,14 +17,12 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
 from scanssc_core.data.sequence import StereoFrame, StereoSequence
-from scanssc_core.geometry import invert_transform, matrix_to_quaternion
+from scanssc_core.geometry import LIDAR_HEIGHT_M, invert_transform, matrix_to_quaternion
 
 NAMESPACES = {"left": "/kitti/camera_color_left", "right": "/kitti/camera_color_right"}
 _FRAMES = {"left": "camera_color_left", "right": "camera_color_right"}
 _GRID_FRAME = "velodyne"
 _BASE_FRAME = "base_link"
-#: The LiDAR's height over the ground on KITTI's car, metres.
-_LIDAR_HEIGHT_M = 1.73
 #: Sequences whose times start at zero are moved to the day KITTI was recorded: stamp 0 means "no time" in ROS.
 _RECORDING_DAY_NS = 1_317_384_000_000_000_000
 _DEFINITION_VERSION: Literal[8, 9] = 8  # rosbag2 metadata that Humble to Kilted read
@@ -216,7 +214,7 @@ def _camera_info(header: Any, frame: StereoFrame, side: str) -> Any:
 def _static_transforms(frame: StereoFrame, stamp_ns: int) -> Any:
     """base_link -> velodyne -> left camera -> right camera."""
     T_base_velo, T_left_right = np.eye(4), np.eye(4)
-    T_base_velo[2, 3] = _LIDAR_HEIGHT_M
+    T_base_velo[2, 3] = LIDAR_HEIGHT_M
     T_left_right[0, 3] = frame.rig.baseline_m
     chain = (
         (_BASE_FRAME, _GRID_FRAME, T_base_velo),

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+#: Height over the ground of KITTI's LiDAR, the origin of the grid frame, metres.
+LIDAR_HEIGHT_M = 1.73
+
 
 @dataclass(frozen=True)
 class VoxelGridSpec:

@@ -12,6 +12,7 @@ from scanssc_core.lift.group_norm import GroupNorm
 from scanssc_core.subvoxels import subvoxels_to_grid
 
 _SLAB = 2  # coarse slices labelled at once
+_TABLE_GAIN = 10.0  # AdamW moves a parameter by about the rate in a step; a logit of the table has further to go
 
 
 class SemanticHead(nn.Module):
@@ -23,10 +24,19 @@ class SemanticHead(nn.Module):
         scale: fine voxels along the edge of a coarse one.
         num_groups: of the norm.
         is_subvoxel: predict each fine voxel; else interpolate coarse logits (published).
+        num_bins: of a table of logits that are added to those of a fine voxel, by the bin that it lies in; for subvoxel
+            heads. 0: no table.
     """
 
     def __init__(
-        self, channels: int, hidden_channels: int, num_classes: int, scale: int, num_groups: int, is_subvoxel: bool
+        self,
+        channels: int,
+        hidden_channels: int,
+        num_classes: int,
+        scale: int,
+        num_groups: int,
+        is_subvoxel: bool,
+        num_bins: int = 0,
     ) -> None:
         super().__init__()
         self.num_classes, self.scale, self.is_subvoxel = num_classes, scale, is_subvoxel
@@ -39,30 +49,35 @@ class SemanticHead(nn.Module):
         )
         if is_subvoxel:
             nn.init.zeros_(self.get_parameter("layers.3.bias"))
+        self.bin_logits = nn.Parameter(torch.zeros(num_classes, num_bins)) if num_bins else None
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, bins: Tensor | None = None) -> Tensor:
+        """Fine logits of the grid; bins: (B, scale**3, X * Y * Z) uint8, of heads with a table."""
         features = self.features(x)
-        return self.fine(features, 0, features.shape[2])
+        if self.is_subvoxel:
+            return self._grid(self._subvoxels(features.flatten(2), bins), features.shape[2:])
+        return self._interpolated(features, 0, features.shape[2])
 
     def features(self, x: Tensor) -> Tensor:
         """What the fine logits are made of: coarse logits, or for subvoxels what comes before the last convolution."""
         hidden = self.layers[:-1](x)
         return hidden if self.is_subvoxel else self.layers[-1](hidden)
 
-    def fine(self, features: Tensor, start: int, stop: int) -> Tensor:
+    def _interpolated(self, features: Tensor, start: int, stop: int) -> Tensor:
         """Fine logits (B, P, scale * (stop - start), ...) of some coarse slices along x, from the features of all."""
-        if self.is_subvoxel:
-            return subvoxels_to_grid(self.layers[-1](features[:, :, start:stop]), self.scale)
         # Interpolation reaches one slice beyond; at the ends of the volume there is none, as without slabs.
         low, high = max(start - 1, 0), min(stop + 1, features.shape[2])
         slab = F.interpolate(features[:, :, low:high], scale_factor=self.scale, mode="trilinear", align_corners=False)
         return slab[:, :, self.scale * (start - low) : self.scale * (stop - low)]
 
-    def sample(self, x: Tensor, voxels: Tensor) -> Tensor:
+    def sample(self, x: Tensor, voxels: Tensor, bins: Tensor | None = None) -> Tensor:
         """Fine logits (B, P, scale**3, N) of N coarse voxels, numbered in the order of the grid; for subvoxel heads."""
-        return self._subvoxels(self.features(x).flatten(2)[:, :, voxels])
+        chosen = None if bins is None else bins[:, :, voxels]
+        return self._subvoxels(self.features(x).flatten(2)[:, :, voxels], chosen)
 
-    def label(self, x: Tensor, with_confidence: bool = True) -> tuple[Tensor, Tensor | None]:
+    def label(
+        self, x: Tensor, with_confidence: bool = True, bins: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
         """(B, C, X, Y, Z) -> classes uint8 and their softmax probability float32, (B, scale X, scale Y, scale Z) each.
 
         Slab by slab: the logits of the whole fine grid are never there.
@@ -73,21 +88,32 @@ class SemanticHead(nn.Module):
             stop = min(start + _SLAB, features.shape[2])
             if self.is_subvoxel:  # the results are laid into the grid, a tenth of what the logits are
                 slab = features[:, :, start:stop]
-                best = _best(self._subvoxels(slab.flatten(2)), with_confidence)
-                slabs.append(
-                    tuple(subvoxels_to_grid(part.unflatten(2, slab.shape[2:]), self.scale)[:, 0] for part in best)
-                )
+                per_slice = slab.shape[3] * slab.shape[4]
+                of_slab = None if bins is None else bins[:, :, start * per_slice : stop * per_slice]
+                best = _best(self._subvoxels(slab.flatten(2), of_slab), with_confidence)
+                slabs.append(tuple(self._grid(part, slab.shape[2:])[:, 0] for part in best))
             else:
-                slabs.append(_best(self.fine(features, start, stop).float(), with_confidence))
+                slabs.append(_best(self._interpolated(features, start, stop).float(), with_confidence))
         label, *confidence = (torch.cat(parts, dim=1) for parts in zip(*slabs, strict=True))
         return label, confidence[0] if confidence else None
 
-    def _subvoxels(self, hidden: Tensor) -> Tensor:
-        """(B, hidden, N) of coarse voxels -> logits float32 (B, P, scale**3, N); the last convolution of fine()."""
+    def _subvoxels(self, hidden: Tensor, bins: Tensor | None) -> Tensor:
+        """(B, hidden, N) and (B, scale**3, N) bins of coarse voxels -> logits float32 (B, P, scale**3, N)."""
         # As a matrix product: classes then lie apart and their voxels side by side, which is fast to reduce.
         weight, bias = self.get_parameter("layers.3.weight"), self.get_parameter("layers.3.bias")
         logits = torch.baddbmm(bias[:, None], weight.flatten(1).expand(len(hidden), -1, -1), hidden)
-        return logits.float().unflatten(1, (self.num_classes, -1))
+        logits = logits.float().unflatten(1, (self.num_classes, -1))
+        if self.bin_logits is None or bins is None:
+            return logits
+        B, P, _, _ = logits.shape
+        # gather: of the ways to look up on a CPU the fastest, forward and backward
+        table = (_TABLE_GAIN * self.bin_logits).expand(B, -1, -1)
+        added = table.gather(2, bins.flatten(1)[:, None].long().expand(-1, P, -1))
+        return logits + added.view_as(logits)
+
+    def _grid(self, parts: Tensor, shape: torch.Size) -> Tensor:
+        """(B, [P,] scale**3, X * Y * Z) -> (B, P or 1, scale X, scale Y, scale Z)."""
+        return subvoxels_to_grid(parts.flatten(1, -2).unflatten(2, shape), self.scale)
 
 
 def _best(logits: Tensor, with_confidence: bool) -> tuple[Tensor, ...]:

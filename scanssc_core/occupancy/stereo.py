@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scanssc_core.geometry import (
+    LIDAR_HEIGHT_M,
     PinholeCamera,
     VoxelGridSpec,
     invert_transform,
@@ -46,7 +47,7 @@ class StereoOccupancyConfig:
     min_points: int = 4
     free_margin_m: float = 0.3
     free_margin_per_m2: float = 0.002
-    ground_height_m: float = -1.73
+    ground_height_m: float = -LIDAR_HEIGHT_M
     ground_band_m: float = 0.25
     overhead_height_m: float = 2.5
 

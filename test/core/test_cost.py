@@ -1,10 +1,9 @@
 """Counted costs against the published ones and against formulas."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 
+from core.model.test_lite import TINY_LITE
 from core.model.tiny import TINY
 from scanssc_core.cost import cost_by_part, num_published_constants
 from scanssc_core.model import ScanSSC, semantic_kitti
@@ -16,7 +15,7 @@ def test_published_model_has_its_published_count_with_the_constants():
     assert learned + num_published_constants(semantic_kitti()) == 145_560_391
 
 
-@pytest.mark.parametrize("config", [TINY, replace(TINY, has_fine_geometry=True, has_segmentation=True)])
+@pytest.mark.parametrize("config", [TINY, TINY_LITE])
 def test_parts_hold_all_parameters(config):
     costs = cost_by_part(config)
     assert sum(cost.num_parameters for cost in costs.values()) == sum(p.numel() for p in ScanSSC(config).parameters())

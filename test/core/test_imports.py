@@ -22,7 +22,7 @@ ALLOWED = {
     "lift": {"geometry", "corrections", "subvoxels"},
     "scan": {"lift"},
     "head": {"lift", "subvoxels"},
-    "model": {"geometry", "corrections", "image", "lift", "scan", "head"},
+    "model": {"geometry", "corrections", "labels", "image", "lift", "scan", "head"},
     "cost": {"lift", "scan", "model"},
     "optimize": {"folding", "model", "scan"},
     "checkpoint": {"geometry", "corrections", "labels", "files", "image", "model", "stereo"},

@@ -7,8 +7,6 @@ from numpy.typing import NDArray
 
 from scanssc_core.geometry import PinholeCamera, StereoRig
 
-LIDAR_HEIGHT_M = 1.73
-
 #: LiDAR axes (x forward, y left, z up) -> camera axes (x right, y down, z forward).
 _AXES = np.array([[0.0, -1.0, 0.0], [0.0, 0.0, -1.0], [1.0, 0.0, 0.0]])
 

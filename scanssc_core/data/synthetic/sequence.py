@@ -19,14 +19,13 @@ from scanssc_core.data.synthetic.rigs import (
     KITTI_RIG,
     KITTI_RIGS,
     LEVEL_MOUNT,
-    LIDAR_HEIGHT_M,
     Mount,
     calibration_text,
 )
 from scanssc_core.data.synthetic.scene import Scene
 from scanssc_core.data.synthetic.street import make_street
 from scanssc_core.files import write_file
-from scanssc_core.geometry import StereoRig, VoxelGridSpec, invert_transform
+from scanssc_core.geometry import LIDAR_HEIGHT_M, StereoRig, VoxelGridSpec, invert_transform
 from scanssc_core.labels import FREE
 
 #: How far ahead of a frame the poses lie whose sweeps count for its labels: to the far end of the grid.

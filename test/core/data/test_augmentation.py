@@ -184,6 +184,21 @@ def test_what_comes_into_the_grid_from_outside_is_unknown():
     assert (moved.labels[2:] == frame.labels[:-2]).all()
 
 
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 2**32 - 1))
+def test_ground_is_moved_by_whole_voxels_up_and_down(seed):
+    """Its label is one voxel thick: shifted by half of one, it would lie beside what the depth map measures."""
+    frame = frame_of_block(np.array([60, 100, 8]))
+    frame.labels[:, :, 3] = 9  # the voxels that hold z = -1.3
+    config = AugmentationConfig(flip_probability=0.5, rotation_rad=0.1, shift_m=0.5)
+    augmented = augment_frame(frame, config, np.random.default_rng(seed))
+    moved_m = augmented.T_grid_cam[2, 3] - frame.T_grid_cam[2, 3]
+    layer = 3 + round(moved_m / 0.2)
+    assert moved_m == pytest.approx(0.2 * (layer - 3), abs=1e-6)
+    ground = augmented.labels == 9
+    assert ground[:, :, layer].mean() > 0.5 and not np.delete(ground, layer, axis=2).any()
+
+
 def test_resampled_labels_equal_those_found_voxel_by_voxel():
     labels = np.random.default_rng(0).integers(0, 20, GRID.shape).astype(np.uint8)
     angle_rad = 0.3

@@ -96,13 +96,16 @@ def test_lift_in_bags_is_the_sum_over_the_nodes(truncated_to):
 @pytest.mark.parametrize("length", [3, 8, 19])
 def test_labels_slab_by_slab_are_the_argmax_of_the_logits(is_subvoxel, scale, length):
     torch.manual_seed(0)
-    head = SemanticHead(8, 8, 5, scale, 4, is_subvoxel)
+    head = SemanticHead(8, 8, 5, scale, 4, is_subvoxel, num_bins=9 if is_subvoxel else 0)
+    bins = None
     if is_subvoxel:
         torch.nn.init.normal_(head.get_parameter("layers.3.bias"))
+        torch.nn.init.normal_(head.get_parameter("bin_logits"), std=0.1)
+        bins = torch.randint(0, 9, (2, scale**3, length * 4 * 6), dtype=torch.uint8)
     x = torch.randn(2, 8, length, 4, 6)
     with torch.inference_mode():
-        logits = head(x)
-        labels, confidence = head.label(x)
+        logits = head(x, bins)
+        labels, confidence = head.label(x, bins=bins)
     assert torch.equal(labels.long(), logits.argmax(dim=1))
     torch.testing.assert_close(confidence, logits.softmax(dim=1).amax(dim=1))
 

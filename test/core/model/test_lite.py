@@ -9,6 +9,7 @@ import torch
 from core.model.test_model_golden import inputs, small_camera
 from core.model.tiny import TINY
 from scanssc_core.geometry import VoxelGridSpec
+from scanssc_core.head.semantic_head import SemanticHead
 from scanssc_core.image.efficientnet import EfficientNetConfig
 from scanssc_core.lift.fine_geometry import fine_geometry, project_voxels
 from scanssc_core.model import ScanSSC
@@ -20,6 +21,7 @@ TINY_LITE = replace(
     has_fine_geometry=True,
     has_segmentation=True,
     is_subvoxel_head=True,
+    has_ground_elevation=True,
     num_groups=8,
 )
 
@@ -71,12 +73,28 @@ def test_fine_geometry_tells_points_distance_and_whether_anything_was_measured()
 def test_sampled_logits_are_those_of_the_whole_grid():
     torch.manual_seed(0)
     model = ScanSSC(TINY_LITE).eval()
+    torch.nn.init.normal_(model.head.bin_logits)
     arguments = (*inputs("kitti", (96, 320)), small_camera())
     voxels = torch.tensor([3, 40, 999])
     with torch.no_grad():
         whole, some = model(*arguments).logits, model(*arguments, voxels).logits
     parts = [grid_to_subvoxels(whole[:, label], TINY_LITE.label_scale)[:, :, voxels] for label in range(20)]
     torch.testing.assert_close(some, torch.stack(parts, dim=1), rtol=1e-4, atol=1e-5)
+
+
+def test_logits_of_the_bin_of_a_voxel_are_added_to_its_own():
+    torch.manual_seed(0)
+    with_table = SemanticHead(8, 8, 5, scale=2, num_groups=4, is_subvoxel=True, num_bins=7)
+    plain = SemanticHead(8, 8, 5, scale=2, num_groups=4, is_subvoxel=True)
+    plain.load_state_dict({key: value for key, value in with_table.state_dict().items() if key != "bin_logits"})
+    x, bins = torch.randn(2, 8, 3, 4, 5), torch.randint(0, 7, (2, 8, 3 * 4 * 5), dtype=torch.uint8)
+    with torch.no_grad():
+        torch.testing.assert_close(with_table(x, bins), plain(x))
+        with_table.bin_logits.normal_(std=0.1)
+        added = with_table(x, bins) - plain(x)
+    fine_bins = subvoxels_to_grid(bins.unflatten(2, (3, 4, 5)), 2)[:, 0].long()
+    expected = 10 * with_table.bin_logits.detach()[:, fine_bins].movedim(0, 1)
+    torch.testing.assert_close(added, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_every_parameter_of_the_lite_parts_receives_a_gradient():

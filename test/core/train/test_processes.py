@@ -25,6 +25,7 @@ def free_port() -> int:
 def run_process(rank: int, num_processes: int, port: int, folder: Path, **train: object) -> None:
     """What torchrun sets, and the run; gradients of the first step go to a file."""
     torch.set_num_threads(1)
+    torch.backends.mkldnn.enabled = False  # its kernels round a sample differently in batches of two and of four
     os.environ |= {
         "RANK": str(rank),
         "LOCAL_RANK": str(rank),
