@@ -103,8 +103,10 @@ class SemanticHead(nn.Module):
         weight, bias = self.get_parameter("layers.3.weight"), self.get_parameter("layers.3.bias")
         logits = torch.baddbmm(bias[:, None], weight.flatten(1).expand(len(hidden), -1, -1), hidden)
         logits = logits.float().unflatten(1, (self.num_classes, -1))
-        if self.bin_logits is None or bins is None:
+        if self.bin_logits is None:
             return logits
+        if bins is None:
+            raise ValueError("this head has a table of logits: expected the bins of its voxels, got none")
         B, P, _, _ = logits.shape
         # gather: of the ways to look up on a CPU the fastest, forward and backward
         table = (_TABLE_GAIN * self.bin_logits).expand(B, -1, -1)

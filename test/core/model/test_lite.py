@@ -4,6 +4,7 @@ import math
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 
 from core.model.test_model_golden import inputs, small_camera
@@ -95,6 +96,8 @@ def test_logits_of_the_bin_of_a_voxel_are_added_to_its_own():
     fine_bins = subvoxels_to_grid(bins.unflatten(2, (3, 4, 5)), 2)[:, 0].long()
     expected = 10 * with_table.bin_logits.detach()[:, fine_bins].movedim(0, 1)
     torch.testing.assert_close(added, expected, rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match="expected the bins"):
+        with_table(x)
 
 
 def test_every_parameter_of_the_lite_parts_receives_a_gradient():
