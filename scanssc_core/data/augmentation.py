@@ -30,7 +30,7 @@ class AugmentationConfig:
     Attributes:
         color_jitter: brightness, contrast and saturation are multiplied by 1 - this to 1 + this.
         grey_probability: share of the pictures that lose their colours.
-        join_probability: share of the frames that show another frame of the data set from some column on.
+        join_probability: share of the frames that show another frame of the same camera from some column on.
         flip_probability: share of the frames that are mirrored, picture and volume.
         zoom: the picture is magnified by 1 / (1 + this) to 1 + this around a random place; what was cut off is gone,
             what was not there is black and without depth.
@@ -38,7 +38,7 @@ class AugmentationConfig:
         rotation_rad: of the volume about the vertical through the LiDAR.
         scale: size of the volume's content is multiplied by 1 - this to 1 + this.
         tilt_rad: pitch and roll of the volume.
-        shift_m: shift of the volume along each axis; upwards and downwards by whole voxels.
+        shift_m: shift of the volume along each axis, by whole voxels.
         depth_noise_px: standard deviation of an error of the disparity.
         depth_holes: share of the depth map that is dropped, in squares; in each frame 0 to this.
     """
@@ -75,7 +75,7 @@ def augment_frame(
     Every number is drawn whether it is used or not: one setting does not change what another one draws.
 
     Args:
-        partner: the frame to join it with, if it is to be joined; mirrored as often as the frame, each for itself.
+        partner: the frame to join it with, if it is to be joined; of the same camera.
     """
     is_mirrored = random.uniform() < config.flip_probability
     zoom = (1 + config.zoom) ** random.uniform(-1, 1)
@@ -87,13 +87,12 @@ def augment_frame(
     shift_m = random.uniform(-1, 1, 3) * config.shift_m
     hole_share = random.uniform(0, config.depth_holes)
     depth_random = random.spawn(1)[0]
-    is_partner_mirrored = random.uniform() < config.flip_probability
     seam = random.uniform(*_SEAMS)
 
+    if partner is not None:
+        frame = join(frame, partner, seam * frame.size[1])
     if is_mirrored:
         frame = mirror(frame)
-    if partner is not None:
-        frame = join(frame, mirror(partner) if is_partner_mirrored else partner, seam * frame.size[1])
     if config.depth_noise_px:
         frame = add_disparity_noise(frame, config.depth_noise_px, depth_random)
     if hole_share:
@@ -107,8 +106,8 @@ def augment_frame(
     if sigma_px > 0.3:  # less changes nothing: all of the kernel is in its middle
         frame = replace(frame, left_rgb=cv2.GaussianBlur(frame.left_rgb, (0, 0), sigma_px))
     if config.rotation_rad or config.scale or config.tilt_rad or config.shift_m:
-        # The ground is one voxel thick: moved by a part of a voxel, its label would no more be where it is measured.
-        shift_m[2] = VOXEL_GRID.voxel_size_m * round(shift_m[2] / VOXEL_GRID.voxel_size_m)
+        # What is one voxel thick, moved by a part of a voxel, would no more have its label where it is measured.
+        shift_m = VOXEL_GRID.voxel_size_m * np.rint(shift_m / VOXEL_GRID.voxel_size_m)
         frame = transform_volume(frame, _volume_transform(yaw_rad, pitch_rad, roll_rad, scale, shift_m))
     return frame
 
@@ -133,13 +132,17 @@ def join(left: Frame, right: Frame, column: float) -> Frame:
     """One frame of two: of the one what is seen left of a column of the picture, of the other the rest.
 
     The seam is the plane through the optical centre that the column shows: no ray crosses it, so each side hides and
-    shows what it did before. The right frame is laid into the camera and grid of the left one.
+    shows what it did before.
 
     Args:
-        left, right: camera axes of both taken for parallel; a map that one of them lacks the joined frame lacks too.
-        column: of the left frame's picture.
+        left, right: of the same camera; a map that one of them lacks the joined frame lacks too.
+        column: of the picture.
+    Raises:
+        ValueError: if the frames are of two cameras. KITTI's are pitched and rolled differently, by up to a degree:
+            resampled in the other one's grid, labels would no longer be where the depth map measures their voxels.
     """
-    right = _seen_by(right, left)
+    if not _is_same_camera(left, right):
+        raise ValueError("join: expected two frames of the same camera, got two cameras")
     is_left = np.arange(left.size[1]) < column
     seam = (left.projection[0] - column * left.projection[2]) @ np.linalg.inv(left.T_grid_cam)
 
@@ -164,31 +167,12 @@ def join(left: Frame, right: Frame, column: float) -> Frame:
     )
 
 
-def _seen_by(frame: Frame, camera: Frame) -> Frame:
-    """A frame as the camera of another one would have taken it, in the other's grid."""
-    (height, width), K, K_new = camera.size, frame.projection[:, :3], camera.projection[:, :3]
-    warp = (K_new @ np.linalg.inv(K))[:2]
-
-    def warped(image: NDArray, interpolation: int, border: int) -> NDArray:
-        return cv2.warpAffine(image, warp, (width, height), flags=interpolation, borderValue=(border,) * 3)
-
-    moved = transform_volume(frame, _left_to_grid(camera) @ np.linalg.inv(_left_to_grid(frame)))
-    return replace(
-        moved,
-        left_rgb=warped(frame.left_rgb, cv2.INTER_LINEAR, 0),
-        depth_m=warped(frame.depth_m, cv2.INTER_NEAREST, 0),
-        projection=camera.projection,
-        T_grid_cam=camera.T_grid_cam,
-        segmentation=None if frame.segmentation is None else warped(frame.segmentation, cv2.INTER_NEAREST, UNKNOWN),
+def _is_same_camera(frame: Frame, other: Frame) -> bool:
+    return (
+        frame.size == other.size
+        and np.array_equal(frame.projection, other.projection)
+        and np.array_equal(frame.T_grid_cam, other.T_grid_cam)
     )
-
-
-def _left_to_grid(frame: Frame) -> NDArray:
-    """(4, 4) left camera -> grid frame; the frame's own matrices are of camera 0."""
-    center = -np.linalg.solve(frame.projection[:, :3], frame.projection[:, 3])  # of the left camera, in camera 0
-    T_grid_left = frame.T_grid_cam.copy()
-    T_grid_left[:3, 3] += T_grid_left[:3, :3] @ center
-    return T_grid_left
 
 
 def crop(frame: Frame, left: int, top: int, width: int, height: int) -> Frame:

@@ -1,5 +1,6 @@
 """SemanticKITTI and SSCBench-KITTI-360, read from their official layouts, as a torch data set."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NotRequired, TypedDict, cast
@@ -16,7 +17,7 @@ from scanssc_core.data.augmentation import AugmentationConfig, augment_frame, ji
 from scanssc_core.data.depth_maps import read_depth_map
 from scanssc_core.data.frame import Frame, lidar_depth_image
 from scanssc_core.data.kitti import read_image
-from scanssc_core.data.layout import FrameFiles, Layout
+from scanssc_core.data.layout import Calibration, FrameFiles, Layout
 from scanssc_core.data.semantic_kitti import read_preprocessed_labels, read_voxel_labels
 from scanssc_core.image.preprocess import NetworkView, normalise
 from scanssc_core.labels import UNKNOWN
@@ -97,6 +98,9 @@ class SSCDataset(Dataset[SSCSample]):
         self.corrections = corrections or Corrections()
         self.weight = weight
         self._calibrations = {name: layout.calibration(name) for name in {files.sequence for files in self.files}}
+        self._frames_of_camera = defaultdict[bytes, list[int]](list)
+        for index, frame_files in enumerate(self.files):
+            self._frames_of_camera[_camera_key(self._calibrations[frame_files.sequence])].append(index)
 
     def __len__(self) -> int:
         return len(self.files)
@@ -114,7 +118,8 @@ class SSCDataset(Dataset[SSCSample]):
         """
         files, frame = self.files[index], self.read(index)
         if self.augmentation is not None:
-            is_joined, partner = random.uniform() < self.augmentation.join_probability, random.integers(len(self))
+            is_joined = random.uniform() < self.augmentation.join_probability
+            partner = random.choice(self._frames_of_camera[_camera_key(self._calibrations[files.sequence])])
             frame = augment_frame(frame, self.augmentation, random, self.read(int(partner)) if is_joined else None)
         view = NetworkView(frame.size, self.image_size, self.corrections)
         laid_rgb = view.laid_image(frame.left_rgb)
@@ -160,6 +165,11 @@ class SSCDataset(Dataset[SSCSample]):
             read_points(files.velodyne) if self.with_lidar else None,
             _read_segmentation(files, left_rgb.shape[:2]) if self.with_segmentation else None,
         )
+
+
+def _camera_key(calibration: Calibration) -> bytes:
+    """Equal for sequences that the same camera took."""
+    return calibration.P_left.tobytes() + calibration.T_velo_cam0.tobytes()
 
 
 def open_dataset(
