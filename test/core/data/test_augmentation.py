@@ -32,6 +32,7 @@ P = np.array([[359.4, 0, 303.6, 22.7], [0, 359.4, 92.6, -0.06], [0, 0, 1, 0.0038
 T_CAM_GRID = np.array(
     [[4e-4, -0.99997, -8e-3, -0.012], [-7e-3, 8e-3, -0.99994, -0.054], [0.99997, 4.9e-4, -7e-3, -0.292], [0, 0, 0, 1]]
 )
+ANOTHER = np.diag([1.01, 1, 1, 1])  # times a matrix of the camera: another camera
 CLASS = 7
 BLOB_RADIUS_PX = 6
 ALL = AugmentationConfig(
@@ -148,9 +149,6 @@ def test_frame_joined_with_itself_is_the_frame_itself():
         assert np.allclose(getattr(joined, name), values, atol=1e-4), name
 
 
-ANOTHER = np.diag([1.01, 1, 1, 1])
-
-
 @pytest.mark.parametrize("changed", [{"P": P @ ANOTHER}, {"T_cam_grid": T_CAM_GRID @ ANOTHER}, {"size": (180, 620)}])
 def test_frames_of_two_cameras_are_not_joined(changed):
     with pytest.raises(ValueError, match="same camera"):
@@ -194,6 +192,16 @@ def test_what_comes_into_the_grid_from_outside_is_unknown():
     moved = transform_volume(frame, shift)
     assert (moved.labels[:2] == 255).all()
     assert (moved.labels[2:] == frame.labels[:-2]).all()
+
+
+@settings(deadline=None, max_examples=20)
+@given(corner=corners, seed=st.integers(0, 2**32 - 1))
+def test_volume_is_shifted_by_whole_voxels_along_each_axis(corner, seed):
+    frame = frame_of_block(corner)
+    shifted = augment_frame(frame, AugmentationConfig(shift_m=0.5), np.random.default_rng(seed))
+    steps = (shifted.T_grid_cam - frame.T_grid_cam)[:3, 3] / GRID.voxel_size_m
+    assert steps == pytest.approx(np.rint(steps), abs=1e-6) and np.abs(steps).max() < 3.5
+    assert (np.argwhere(shifted.labels == CLASS) == np.argwhere(frame.labels == CLASS) + np.rint(steps)).all()
 
 
 @settings(deadline=None, max_examples=30)
