@@ -23,8 +23,9 @@ from rosgraph_msgs.msg import Clock
 
 from scanssc_core.data.bag import open_bag
 
-# Subscribers are discovered one after the other, and each is ready a little later than it is seen.
-_SETTLING_S = 1.0
+# Subscribers are discovered one after the other, and each may know us later than we know it: Fast DDS repeats a lost
+# packet of discovery after a second.
+_SETTLING_S = 1.5
 # Between two rounds of a loop: no camera gives its last and its first frame at once.
 _LOOP_GAP_S = 0.1
 # For messages still on their way when the last one is sent; reliable subscribers that are busy are waited for.

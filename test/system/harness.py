@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from ament_index_python.packages import get_package_prefix, get_package_share_di
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 
@@ -99,17 +100,24 @@ class World(Node):
         while time.monotonic() < end_s:
             self.executor_.spin_once(timeout_sec=0.02)
 
-    def wait_for_node(self, node: NodeProcess) -> None:
-        """Wait until the node takes images and calibration and we take its output."""
+    def wait_for_node(self, node: NodeProcess, publishers: Sequence[Publisher] | None = None) -> None:
+        """Wait until both sides know of each other: our publishers and its inputs, its output and our subscription.
+
+        A publisher that counts the reader is not enough: a reader that does not know it yet drops what it sends.
+
+        Args:
+            publishers: of the node's inputs; None: our images and calibration.
+        """
+        publishers = publishers or [*self.images, *self.infos]
+        topics = {publisher.topic_name for publisher in publishers}
 
         def is_ready() -> bool:
             assert node.is_alive(), f"the node ended: {node.log}"
-            publishers = [*self.images, *self.infos]
-            has_readers = all(publisher.get_subscription_count() >= 1 for publisher in publishers)
-            return has_readers and self.count_publishers("/scanssc/occupancy") > 0 and bool(self.statuses)
+            has_readers = all(publisher.get_subscription_count() for publisher in publishers)
+            heard = {self.value(name, "topic") for name in self.statuses if int(self.value(name, "publishers"))}
+            return has_readers and topics <= heard and self.count_publishers("/scanssc/occupancy") > 0
 
         self.spin_until(is_ready)
-        self.spin_for(0.3)  # discovery of a reader and readiness to be read are not the same moment
 
     def value(self, status: str, key: str, default: str = "0") -> str:
         """A value of the newest diagnostics."""

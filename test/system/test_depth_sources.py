@@ -45,11 +45,8 @@ class DepthWorld(World):
         self.depths[stamp_ns] = np.frombuffer(message.data, "<f4").reshape(message.height, message.width)
 
     def wait_for_depth_node(self, node):
-        publishers = [self.images[0], self.infos[0], self.partner]
-        self.spin_until(lambda: all(entry.get_subscription_count() for entry in publishers) and bool(self.statuses))
-        assert node.is_alive()
+        self.wait_for_node(node, [self.images[0], self.infos[0], self.partner])
         assert self.images[1].get_subscription_count() == 0, "nothing is wanted of the right camera"
-        self.spin_for(0.3)
 
     def publish_with(self, partner):
         """Publish a left image with its depth; returns the stamp."""

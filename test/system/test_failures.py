@@ -171,10 +171,9 @@ def test_two_publishers_on_one_topic_are_reported_and_the_node_goes_on(world, st
     intruder = world.create_publisher(Image, f"{CAMERA_NAMESPACES[0]}/image_raw", 10)
     stamp_ns = world.publish_pair()
     repeated = make_image()
-    set_stamp(repeated, stamp_ns)
     world.wait_for_grid(stamp_ns)
+    world.spin_until(lambda: world.value("left image", "publishers") == "2" and intruder.get_subscription_count() == 1)
     for _ in range(2):
-        world.spin_until(lambda: intruder.get_subscription_count() == 1)
         set_stamp(repeated, stamp_ns + 10**8)
         intruder.publish(repeated)
     world.spin_until(lambda: world.value("synchronization", "dropped.left.duplicate_stamp") == "1")
@@ -187,8 +186,7 @@ def test_broken_compressed_image_is_dropped_by_name(world, start_node):
     node = start_node(image_transport="compressed", input_timeout_s=30.0)
     topics = [f"{name}/image_raw/compressed" for name in CAMERA_NAMESPACES]
     publishers = [world.create_publisher(CompressedImage, topic, 10) for topic in topics]
-    world.spin_until(lambda: all(publisher.get_subscription_count() for publisher in publishers))
-    world.spin_for(0.3)
+    world.wait_for_node(node, [*publishers, *world.infos])
     world.publish_infos()
     for publisher in publishers:
         message = CompressedImage(format="jpeg", data=b"not a picture")
