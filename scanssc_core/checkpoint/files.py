@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -60,6 +60,21 @@ def lower_empty(source: Path, target: Path, by: float) -> None:
     num_subvoxels = model.config.label_scale**3
     state["head.layers.3.bias"][FREE * num_subvoxels : (FREE + 1) * num_subvoxels] -= by
     save_checkpoint(target, state, model.config)
+
+
+def extract_parts(source: Path, target: Path, parts: Sequence[str]) -> None:
+    """Copy some parts of a model from a file of ours, for training to start from.
+
+    Args:
+        parts: names of the model's parts: backbone, neck, depth_net, ...
+    Raises:
+        ValueError: if the source is no file of ours or lacks a part.
+    """
+    weights = read_checkpoint(source)
+    if missing := sorted(set(parts) - set(weights.parts)):
+        raise ValueError(f"{source}: no part {', '.join(missing)} in it; there are {', '.join(weights.parts)}")
+    state = {name: value for name, value in weights.state.items() if name.partition(".")[0] in parts}
+    save_partial(target, Weights(state, None))
 
 
 def save_partial(path: Path, weights: Weights) -> None:

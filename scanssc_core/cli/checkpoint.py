@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
-from scanssc_core.checkpoint.files import halve_checkpoint, lower_empty
+from scanssc_core.checkpoint.files import extract_parts, halve_checkpoint, lower_empty
 from scanssc_core.checkpoint.published import convert_checkpoint
 from scanssc_core.checkpoint.stereo import convert_stereo_checkpoint, is_published_stereo
 
-checkpoint_app = typer.Typer(help="Convert, shrink and calibrate weights.", no_args_is_help=True)
+checkpoint_app = typer.Typer(help="Convert, shrink, calibrate and take apart weights.", no_args_is_help=True)
 
 
 @checkpoint_app.command()
@@ -53,3 +53,14 @@ def calibrate(
     """Copy a model that calls more voxels occupied, or fewer. Find the value with eval, on held-out frames."""
     lower_empty(source, target, lower_empty_by)
     typer.echo(f"{target}: logit of empty lowered by {lower_empty_by:g}")
+
+
+@checkpoint_app.command()
+def extract(
+    source: Annotated[Path, typer.Argument(help="A .safetensors file of a run.")],
+    target: Annotated[Path, typer.Argument(help="File to write (.safetensors).")],
+    parts: Annotated[list[str], typer.Argument(help="Parts of the model: backbone, neck, depth_net, ...")],
+) -> None:
+    """Copy some parts of a model, for train --init: the others then start at random."""
+    extract_parts(source, target, parts)
+    typer.echo(f"{target}: only {', '.join(parts)}, {target.stat().st_size / 1e6:.1f} MB")

@@ -10,7 +10,7 @@ from safetensors import safe_open
 from typer.testing import CliRunner
 
 from core.train.small import MICRO
-from scanssc_core.checkpoint.files import halve_checkpoint, load_checkpoint, lower_empty, save_checkpoint
+from scanssc_core.checkpoint.files import extract_parts, halve_checkpoint, load_checkpoint, lower_empty, save_checkpoint
 from scanssc_core.checkpoint.shipped import LITE_WEIGHTS
 from scanssc_core.cli import app
 from scanssc_core.data.dataset import read_labels
@@ -21,6 +21,7 @@ from scanssc_core.metrics import SSCMetrics
 from scanssc_core.model import ScanSSC, lite
 from scanssc_core.runtime.backends import make_occupancy_backend, make_stereo_backend
 from scanssc_core.runtime.pipeline import OccupancyPipeline
+from scanssc_core.train.initial_weights import initialize
 
 
 def test_shipped_weights_are_the_lite_model_in_at_most_20_mb():
@@ -71,6 +72,27 @@ def test_a_head_without_bias_cannot_be_calibrated(tmp_path):
     with pytest.raises(ValueError, match=r"run\.safetensors: expected a model with is_subvoxel_head"):
         lower_empty(tmp_path / "run.safetensors", tmp_path / "target.safetensors", 0.75)
     assert not (tmp_path / "target.safetensors").exists()
+
+
+def test_extracted_parts_are_those_that_training_starts_from_and_the_rest_is_random(tmp_path):
+    torch.manual_seed(0)
+    source, model = ScanSSC(MICRO), ScanSSC(MICRO)
+    save_checkpoint(tmp_path / "run.safetensors", source.state_dict(), MICRO)
+    files = [str(tmp_path / name) for name in ("run.safetensors", "parts.safetensors")]
+    result = CliRunner().invoke(app, ["checkpoint", "extract", *files, "neck", "depth_net"])
+    assert result.exit_code == 0 and "only neck, depth_net" in result.output
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    assert "neck" in initialize(model, files[1])
+    for name, value in model.state_dict().items():
+        is_extracted = name.startswith(("neck.", "depth_net."))
+        assert torch.equal(value, (source.state_dict() if is_extracted else before)[name]), name
+
+
+def test_a_part_that_is_not_there_cannot_be_extracted(tmp_path):
+    save_checkpoint(tmp_path / "run.safetensors", ScanSSC(MICRO).state_dict(), MICRO)
+    with pytest.raises(ValueError, match=r"run\.safetensors: no part nose in it; there are backbone, .*head"):
+        extract_parts(tmp_path / "run.safetensors", tmp_path / "parts.safetensors", ["neck", "nose"])
+    assert not (tmp_path / "parts.safetensors").exists()
 
 
 def card_scores() -> list[float]:
