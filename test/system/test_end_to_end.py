@@ -66,7 +66,7 @@ def test_real_bag_is_matched_completely_and_every_processed_pair_gives_one_grid(
 
 
 def test_received_grid_equals_what_the_pipeline_computes_and_stands_where_the_wall_is(world, start_node, wall_bag):
-    start_node(model="stereo", extrinsics_source="tf")
+    start_node(model="stereo", extrinsics_source="tf", max_age_s=60.0)
     world.spin_until(lambda: world.count_subscribers("/kitti/camera_color_left/image_raw") == 1)
     player = play(wall_bag, "--rate", "0.5")
     world.spin_until(lambda: player.poll() is not None)
@@ -214,6 +214,7 @@ def test_scanssc_in_the_node_publishes_the_labels_of_the_offline_pipeline(world,
         precision="float32",
         extrinsics_source="tf",
         keep_unseen=True,
+        max_age_s=60.0,
         publish_confidence=True,
     )
     world.spin_until(lambda: world.count_subscribers("/kitti/camera_color_left/image_raw") == 1)
