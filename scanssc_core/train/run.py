@@ -93,6 +93,7 @@ def train(
     )
     warnings.filterwarnings("ignore", ".*is not resumable.*")  # ours is: the sampler starts where the run is
     warnings.filterwarnings("ignore", ".*module\\(s\\) in eval mode.*")  # the average of the weights
+    warnings.filterwarnings("ignore", ".*sync_dist=True.*")  # the scores are those of all processes already
     trainer.fit(module, datamodule=data, ckpt_path=last if is_continued else None, weights_only=True)
     files.export(trainer, module, "last.safetensors")
     return module
