@@ -4,6 +4,7 @@ The published run had one sample on each GPU, so its losses are those of single 
 the batch: processes, batch size and accumulation divide the same global batch without changing loss or gradient.
 """
 
+from contextlib import AbstractContextManager, nullcontext
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ import numpy as np
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -69,6 +71,11 @@ class TrainingModule(lightning.LightningModule):
         """What is validated and exported: the average, if there is one."""
         return self.model if self.averaged is None else self.averaged.model
 
+    def attention_kernels(self) -> AbstractContextManager[None]:
+        """The plain kernel where the fused one is slow: in bfloat16 on a CPU, where its gradient takes far longer."""
+        is_slow = self.device.type == "cpu" and self.config.train.precision == "bfloat16"
+        return sdpa_kernel(SDPBackend.MATH) if is_slow else nullcontext()
+
     def configure_model(self) -> None:
         """Norms over all processes."""
         if self.config.train.sync_norms and self.trainer.world_size > 1:
@@ -104,7 +111,9 @@ class TrainingModule(lightning.LightningModule):
             labels = grid_to_subvoxels(labels, self.config.model.label_scale)
             voxels = self.draw_voxels(labels)
             labels = labels[:, :, voxels]
-        losses = self.losses(self.model(batch["image"], batch["depth_m"], camera_of(batch), voxels), labels, batch)
+        with self.attention_kernels():
+            output = self.model(batch["image"], batch["depth_m"], camera_of(batch), voxels)
+        losses = self.losses(output, labels, batch)
         self.num_batches += 1
         self.log_losses(losses)
         return losses["total"]

@@ -125,3 +125,19 @@ def test_frozen_norms_keep_their_statistics(tmp_path):
     module = run(tmp_path, steps=2, frozen_norms=True)
     norms = batch_norms(module.model)
     assert norms and all(norm.num_batches_tracked == 0 and not norm.training for norm in norms)
+
+
+@pytest.mark.parametrize(("precision", "is_fused"), [("bfloat16", False), ("float32", True)])
+def test_the_fused_attention_is_left_out_where_its_gradient_is_slow(precision, is_fused):
+    batch = collate([Street(1)[0]])
+    module = sampling_module(10)
+    module.config = replace(module.config, train=replace(module.config.train, precision=precision))
+    module.log_losses = lambda losses: None
+    with (
+        torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"),
+        torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile,
+    ):
+        module.training_step(batch, 0)
+    names = {event.name for event in profile.events()}
+    assert any("scaled_dot_product" in name for name in names)
+    assert any("flash_attention" in name for name in names) == is_fused
