@@ -54,7 +54,7 @@ def cost_by_part(config: ScanSSCConfig) -> dict[str, PartCost]:
             camera = torch.empty(1, _CAMERA_NUMBERS)
             context, prob = count.run("depth_net", model.depth_net, features, camera, torch.empty(1, 1, height, width))
             if config.has_fine_geometry:
-                measures = torch.empty(1, NUM_MEASURES * config.label_scale**3, *config.grid.shape)
+                measures = torch.empty(1, config.num_voxels, NUM_MEASURES * config.label_scale**3)
                 told = {
                     name: count.run(f"fine_geometry.{name}", part, measures)
                     for name, part in model.fine_geometry.items()
@@ -76,7 +76,7 @@ def cost_by_part(config: ScanSSCConfig) -> dict[str, PartCost]:
                     scanned[axis] = count.run(f"mixing.{axis}", mixing, scanned[axis])
                 fused = count.run("fusion", model.fusion, *scanned.values())
             if config.has_fine_geometry:
-                fused = torch.cat([fused, told["head"]], dim=1)
+                fused = torch.cat([fused, told["head"].mT.unflatten(2, config.grid.shape)], dim=1)
             bins = torch.empty(1, config.label_scale**3, config.num_voxels, dtype=torch.uint8)
             count.run("head", model.head, fused, bins)
     return count.costs

@@ -228,7 +228,7 @@ class ScanSSC(nn.Module):
             self.segmentation = nn.Conv2d(_NECK_LEVELS * config.neck_channels, config.num_classes, 1)
         if config.has_fine_geometry:
             num_measures = NUM_MEASURES * config.label_scale**3
-            self.fine_geometry = nn.ModuleDict({name: nn.Conv3d(num_measures, C, 1) for name in ("volume", "head")})
+            self.fine_geometry = nn.ModuleDict({name: nn.Linear(num_measures, C) for name in ("volume", "head")})
         self.volume_embedding = nn.Embedding(config.num_voxels, C)
         self.prior_mlp = nn.Sequential(nn.Linear(C, C // 2), nn.LayerNorm(C // 2), nn.LeakyReLU(), nn.Linear(C // 2, C))
         attention = (C, config.num_heads, config.num_points, config.hidden_channels, config.dropout)
@@ -277,18 +277,23 @@ class ScanSSC(nn.Module):
         return ScanSSCOutput(logits, depth_prob, segmentation)
 
     def predict_labels(
-        self, image: Tensor, depth_m: Tensor, camera: CameraInputs, with_confidence: bool = True
+        self,
+        image: Tensor,
+        depth_m: Tensor,
+        camera: CameraInputs,
+        with_confidence: bool = True,
+        voxels: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """The argmax of the logits and its softmax probability, without building the logits.
 
-        Args: see forward.
+        Args: see forward. Voxels that are not asked for get class and probability 0.
         Returns:
             (B, X', Y', Z') uint8 and float32, of the grid that labels have; None if no confidence is asked for.
         """
         features = self.neck(self.backbone(image))
         fused, _ = self.fuse(features, depth_m, camera)
         segmentation = self.segmentation(features) if self.config.has_ground_elevation else None
-        return self.head.label(fused, with_confidence, self.height_bins(segmentation, depth_m, camera))
+        return self.head.label(fused, with_confidence, self.height_bins(segmentation, depth_m, camera), voxels)
 
     def height_bins(self, segmentation: Tensor | None, depth_m: Tensor, camera: CameraInputs) -> Tensor | None:
         """Heights of the fine voxels over the ground, for the head; no gradient flows back. None: it needs none."""
@@ -308,13 +313,14 @@ class ScanSSC(nn.Module):
         geometry = self.geometry(camera)
         fine = None
         if geometry.pixels is not None:
-            fine = fine_geometry(depth_m, camera, geometry.pixels, config.label_grid, config.label_scale)
-            fine = fine.to(features.dtype)
+            grid, scale = config.label_grid, config.label_scale
+            fine = fine_geometry(depth_m, camera, geometry.pixels, grid, scale, features.dtype)
         voxels = self.lift(context, depth_prob, depth_m, camera, geometry, fine)  # (B, X*Y*Z, C)
         volume = self.self_attention(voxels).unflatten(1, config.grid.shape)  # (B, X, Y, Z, C)
         fused = self.complete(volume)
         if fine is not None:
-            fused = torch.cat([fused, self.fine_geometry["head"](fine).to(fused.dtype)], dim=1)
+            measured = self.fine_geometry["head"](fine).mT.unflatten(2, config.grid.shape)
+            fused = torch.cat([fused, measured.to(fused.dtype)], dim=1)
         return fused, depth_prob
 
     def complete(self, volume: Tensor) -> Tensor:
@@ -337,10 +343,10 @@ class ScanSSC(nn.Module):
     ) -> Tensor:
         """(B, X*Y*Z, C) voxels: cross-attention where a depth was measured, else an MLP of the lifted volume."""
         config = self.config
-        volume = lift_splat(context, depth_prob, geometry.nodes, config.grid)
+        lifted = lift_splat(context, depth_prob, geometry.nodes, config.grid).flatten(2).mT  # (B, X*Y*Z, C)
         if fine is not None:
-            volume = volume + self.fine_geometry["volume"](fine)
-        lifted = volume.flatten(2).mT.flatten(0, 1)  # (B*X*Y*Z, C)
+            lifted = lifted + self.fine_geometry["volume"](fine)
+        lifted = lifted.flatten(0, 1)
         proposals = propose_voxels(depth_m, camera, config.grid, config.corrections.drop_zero_depth)
         chosen = torch.nonzero(proposals.flatten()).squeeze(1)
         query = self.volume_embedding(chosen % config.num_voxels) + lifted[chosen]

@@ -16,6 +16,7 @@ from scanssc_core.evaluation.baselines import constant_prior
 from scanssc_core.evaluation.report import write_report
 from scanssc_core.evaluation.run import Evaluation
 from scanssc_core.labels import LABEL_SETS
+from scanssc_core.optimize import optimized_for_inference
 from scanssc_core.runtime.device import PRECISIONS, resolve_device, resolve_precision
 
 
@@ -39,7 +40,7 @@ def evaluate(
     torch_device = resolve_device(device)
     dtype = resolve_precision(precision, torch_device)
     checkpoint = checkpoint or LITE_WEIGHTS
-    model = load_model(checkpoint).eval().to(torch_device)
+    model = optimized_for_inference(load_model(checkpoint), torch_device, dtype).to(torch_device)
     config = model.config
     if save_predictions and config.dataset != "semantic_kitti":
         raise ValueError(f"save_predictions: the official tree is SemanticKITTI's; this model labels {config.dataset}")

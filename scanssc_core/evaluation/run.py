@@ -89,8 +89,9 @@ class Evaluation:
             torch.autocast(device.type, self.precision if is_reduced else torch.bfloat16, enabled=is_reduced),
         ):
             image, depth_m = batch["image"].to(device), batch["depth_m"].to(device)
-            logits = self.model(image, depth_m, CameraInputs(*(field.to(device) for field in fields))).logits
-        return logits.argmax(dim=1).to(torch.uint8).cpu()
+            inputs = CameraInputs(*(field.to(device) for field in fields))
+            labels, _ = self.model.predict_labels(image, depth_m, inputs, with_confidence=False)
+        return labels.cpu()
 
     def _count(self, predicted: Tensor, labels: Tensor, dataset: SSCDataset, index: int) -> None:
         self.counts[MODEL].update(predicted, labels)

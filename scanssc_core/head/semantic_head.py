@@ -8,10 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from scanssc_core.labels import UNKNOWN
 from scanssc_core.lift.group_norm import GroupNorm
 from scanssc_core.subvoxels import subvoxels_to_grid
 
-_SLAB = 2  # coarse slices labelled at once
+_SLAB = 2  # coarse slices labelled at once ...
+_PART = 1024  # ... or coarse voxels, of subvoxel heads
 _TABLE_GAIN = 10.0  # AdamW moves a parameter by about the rate in a step; a logit of the table has further to go
 
 
@@ -66,6 +68,7 @@ class SemanticHead(nn.Module):
     def _interpolated(self, features: Tensor, start: int, stop: int) -> Tensor:
         """Fine logits (B, P, scale * (stop - start), ...) of some coarse slices along x, from the features of all."""
         # Interpolation reaches one slice beyond; at the ends of the volume there is none, as without slabs.
+        stop = min(stop, features.shape[2])
         low, high = max(start - 1, 0), min(stop + 1, features.shape[2])
         slab = F.interpolate(features[:, :, low:high], scale_factor=self.scale, mode="trilinear", align_corners=False)
         return slab[:, :, self.scale * (start - low) : self.scale * (stop - low)]
@@ -76,26 +79,41 @@ class SemanticHead(nn.Module):
         return self._subvoxels(self.features(x).flatten(2)[:, :, voxels], chosen)
 
     def label(
-        self, x: Tensor, with_confidence: bool = True, bins: Tensor | None = None
+        self, x: Tensor, with_confidence: bool = True, bins: Tensor | None = None, voxels: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
         """(B, C, X, Y, Z) -> classes uint8 and their softmax probability float32, (B, scale X, scale Y, scale Z) each.
 
-        Slab by slab: the logits of the whole fine grid are never there.
+        Part by part: the logits of the whole fine grid are never there.
+
+        Args:
+            bins: see forward.
+            voxels: (N,) coarse voxels to label, the others get class and probability 0; for subvoxel heads.
         """
         features = self.features(x)
-        slabs: list[tuple[Tensor, ...]] = []
-        for start in range(0, features.shape[2], _SLAB):
-            stop = min(start + _SLAB, features.shape[2])
-            if self.is_subvoxel:  # the results are laid into the grid, a tenth of what the logits are
-                slab = features[:, :, start:stop]
-                per_slice = slab.shape[3] * slab.shape[4]
-                of_slab = None if bins is None else bins[:, :, start * per_slice : stop * per_slice]
-                best = _best(self._subvoxels(slab.flatten(2), of_slab), with_confidence)
-                slabs.append(tuple(self._grid(part, slab.shape[2:])[:, 0] for part in best))
-            else:
-                slabs.append(_best(self._interpolated(features, start, stop).float(), with_confidence))
-        label, *confidence = (torch.cat(parts, dim=1) for parts in zip(*slabs, strict=True))
+        if self.is_subvoxel:
+            label, *confidence = self._label_subvoxels(features, with_confidence, bins, voxels)
+        else:
+            slabs = [
+                _best(self._interpolated(features, start, start + _SLAB).float(), with_confidence)
+                for start in range(0, features.shape[2], _SLAB)
+            ]
+            label, *confidence = (torch.cat(parts, dim=1) for parts in zip(*slabs, strict=True))
         return label, confidence[0] if confidence else None
+
+    def _label_subvoxels(
+        self, features: Tensor, with_confidence: bool, bins: Tensor | None, voxels: Tensor | None
+    ) -> list[Tensor]:
+        B, _, X, Y, Z = features.shape
+        rows = features.flatten(2).mT  # (B, X * Y * Z, hidden)
+        if voxels is None:
+            voxels = torch.arange(X * Y * Z, device=features.device)
+        dtypes = (torch.uint8, torch.float32) if with_confidence else (torch.uint8,)
+        results = [features.new_zeros(B, self.scale**3, X * Y * Z, dtype=dtype) for dtype in dtypes]
+        for part in voxels.split(_PART):
+            logits = self._subvoxels(rows[:, part].mT, None if bins is None else bins[:, :, part])
+            for result, of_part in zip(results, _best(logits, with_confidence), strict=True):
+                result.index_copy_(2, part, of_part)
+        return [self._grid(result, features.shape[2:])[:, 0] for result in results]
 
     def _subvoxels(self, hidden: Tensor, bins: Tensor | None) -> Tensor:
         """(B, hidden, N) and (B, scale**3, N) bins of coarse voxels -> logits float32 (B, P, scale**3, N)."""
@@ -111,7 +129,7 @@ class SemanticHead(nn.Module):
         # gather: of the ways to look up on a CPU the fastest, forward and backward
         table = (_TABLE_GAIN * self.bin_logits).expand(B, -1, -1)
         added = table.gather(2, bins.flatten(1)[:, None].long().expand(-1, P, -1))
-        return logits + added.view_as(logits)
+        return added.view_as(logits).add_(logits)
 
     def _grid(self, parts: Tensor, shape: torch.Size) -> Tensor:
         """(B, [P,] scale**3, X * Y * Z) -> (B, P or 1, scale X, scale Y, scale Z)."""
@@ -119,13 +137,13 @@ class SemanticHead(nn.Module):
 
 
 def _best(logits: Tensor, with_confidence: bool) -> tuple[Tensor, ...]:
-    """(B, P, ...) -> class with the largest logit, uint8, and if asked for its softmax probability, (B, ...) each."""
-    # Class by class: every operation is over a whole row, several times as fast as max(dim=1) on a CPU.
-    best = logits[:, 0].clone()
-    label = torch.zeros_like(best, dtype=torch.uint8)
-    for index in range(1, logits.shape[1]):
-        label.masked_fill_(logits[:, index] > best, index)
-        torch.maximum(best, logits[:, index], out=best)
-    if not with_confidence:
-        return (label,)
-    return label, (logits - best[:, None]).exp_().sum(dim=1).reciprocal()
+    """(B, P, ...) -> class with the largest logit, uint8, and if asked for its softmax probability, (B, ...) each.
+
+    A voxel whose logits are not numbers is UNKNOWN. The logits are overwritten.
+    """
+    # The first class that has the largest logit, as argmax(dim=1), which takes several times as long on a CPU.
+    best = logits.amax(dim=1, keepdim=True)
+    is_worse = logits.sub_(best).bool()
+    ids = torch.arange(logits.shape[1], dtype=torch.uint8, device=logits.device).view(-1, *[1] * (logits.ndim - 2))
+    label = is_worse.view(torch.uint8).mul_(UNKNOWN).bitwise_or_(ids).amin(dim=1)
+    return (label, logits.exp_().sum(dim=1).reciprocal_()) if with_confidence else (label,)

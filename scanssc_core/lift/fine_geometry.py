@@ -25,8 +25,8 @@ class VoxelPixels:
     """Where the centres of all fine voxels lie in the image; follows from the camera alone.
 
     Attributes:
-        pixel: (B, scale**3, X * Y * Z) int64 flat index into the image; the one after its last outside the image.
-        depth_m: (B, scale**3, X * Y * Z) float32 of the centre.
+        pixel: (B, X * Y * Z, scale**3) int64 flat index into the image; the one after its last outside the image.
+        depth_m: (B, X * Y * Z, scale**3) float32 of the centre.
     """
 
     pixel: Tensor
@@ -42,16 +42,21 @@ def project_voxels(
         low + label_grid.voxel_size_m * (torch.arange(size, device=device, dtype=camera.projection.dtype) + 0.5)
         for size, low in zip(label_grid.shape, label_grid.origin_m, strict=True)
     ]
-    parts = [grid_to_subvoxels(axis[None], scale) for axis in torch.meshgrid(*axes, indexing="ij")]  # (1, scale**3, N)
-    pixels, depth_m = camera.points_to_pixels(torch.stack(parts, dim=-1).view(-1, 3))
+    centers = [grid_to_subvoxels(axis[None], scale).mT for axis in torch.meshgrid(*axes, indexing="ij")]
+    pixels, depth_m = camera.points_to_pixels(torch.stack(centers, dim=-1).view(-1, 3))
     u, v = pixels.round().unbind(dim=-1)
     is_inside = (depth_m > 0) & (u >= 0) & (u < W) & (v >= 0) & (v < H)
     pixel = torch.where(is_inside, v * W + u, H * W).long()
-    return VoxelPixels(pixel.unflatten(1, (scale**3, -1)), depth_m.unflatten(1, (scale**3, -1)))
+    return VoxelPixels(pixel.unflatten(1, (-1, scale**3)), depth_m.unflatten(1, (-1, scale**3)))
 
 
 def fine_geometry(
-    depth_m: Tensor, camera: CameraInputs, pixels: VoxelPixels, label_grid: VoxelGridSpec, scale: int
+    depth_m: Tensor,
+    camera: CameraInputs,
+    pixels: VoxelPixels,
+    label_grid: VoxelGridSpec,
+    scale: int,
+    dtype: torch.dtype = torch.float32,
 ) -> Tensor:
     """Measures of the scale**3 fine voxels of each coarse one.
 
@@ -60,18 +65,20 @@ def fine_geometry(
         pixels: of the fine grid.
         label_grid: the fine grid.
         scale: fine voxels along the edge of a coarse one.
+        dtype: of the result.
     Returns:
-        (B, 3 * scale**3, X, Y, Z) float32 of the coarse grid, channels in order (measure, x, y, z). Measures: log of
-        one and the number of points; depth of the voxel's centre less the measured one, clipped to 1.6 m and divided
-        by it, 0 where nothing was measured; 1 where something was.
+        (B, X * Y * Z, 3 * scale**3) of the coarse voxels, in order (measure, x, y, z). Measures: log of one and the
+        number of points; depth of the voxel's centre less the measured one, clipped to 1.6 m and divided by it, 0 where
+        nothing was measured; 1 where something was.
     """
     B, shape = len(depth_m), label_grid.shape
     counts = points_per_voxel(depth_m, camera, label_grid, drop_zero_depth=True)
-    num_points = grid_to_subvoxels(counts.to(depth_m.dtype).view(B, *shape), scale)
+    num_points = grid_to_subvoxels(counts.to(depth_m.dtype).view(B, *shape), scale).mT
     padded_m = F.pad(depth_m.flatten(1), (0, 1))  # nothing is measured outside the image
     surface_m = padded_m.gather(1, pixels.pixel.flatten(1)).view_as(pixels.depth_m)
     is_measured = surface_m > 0
     distance = pixels.depth_m.sub(surface_m).div_(_REACH_M).clamp_(-1, 1).mul_(is_measured)
-    measures = torch.cat([num_points.log1p_(), distance, is_measured.to(depth_m.dtype)], dim=1)
-    X, Y, Z = (size // scale for size in shape)
-    return measures.unflatten(2, (X, Y, Z))
+    measures = depth_m.new_empty(B, distance.shape[1], NUM_MEASURES, scale**3, dtype=dtype)
+    for index, measure in enumerate((num_points.log1p_(), distance, is_measured)):
+        measures[:, :, index] = measure
+    return measures.flatten(2)

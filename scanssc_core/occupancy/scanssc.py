@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from scanssc_core.checkpoint.published import load_model
 from scanssc_core.geometry import PinholeCamera
@@ -13,6 +14,7 @@ from scanssc_core.labels import LABEL_SETS
 from scanssc_core.lift.camera_inputs import CameraInputs, camera_fields
 from scanssc_core.occupancy.interface import Occupancy
 from scanssc_core.optimize import optimized_for_inference
+from scanssc_core.subvoxels import grid_to_subvoxels
 
 # The published models were trained with KITTI's projection matrices, which are relative to camera 0. The depth net
 # reads these numbers, so the left camera is described the same way: metres from camera 0, KITTI's rig.
@@ -32,13 +34,13 @@ class ScanSSCBackend:
     """
 
     def __init__(self, checkpoint: Path, device: torch.device, precision: torch.dtype = torch.float32) -> None:
-        is_cpu_float32 = device.type == "cpu" and precision == torch.float32
-        self._model = optimized_for_inference(load_model(checkpoint), is_cpu_float32).to(device)
+        self._model = optimized_for_inference(load_model(checkpoint), device, precision).to(device)
         self._device = device
         self._precision = precision
         config = self._model.config
         self.grid = config.label_grid
         self.label_set = LABEL_SETS[config.dataset]
+        self._last_wanted: tuple[NDArray, Tensor] | None = None
 
     def predict(
         self,
@@ -47,6 +49,7 @@ class ScanSSCBackend:
         camera: PinholeCamera,
         T_cam_grid: NDArray,
         with_confidence: bool = True,
+        wanted: NDArray | None = None,
     ) -> Occupancy:
         """See OccupancyBackend.predict; the confidence is the softmax probability of the class."""
         config = self._model.config
@@ -59,10 +62,23 @@ class ScanSSCBackend:
             torch.autocast(self._device.type, self._precision if is_reduced else torch.bfloat16, enabled=is_reduced),
         ):
             inputs = self._camera_inputs(camera, T_cam_grid, view)
-            labels, confidence = self._model.predict_labels(image, depth, inputs, with_confidence)
+            voxels = self._coarse_voxels(wanted)
+            labels, confidence = self._model.predict_labels(image, depth, inputs, with_confidence, voxels)
         if confidence is None:
             return Occupancy(labels[0].cpu().numpy())
         return Occupancy(labels[0].cpu().numpy(), confidence[0].mul(255).round().to(torch.uint8).cpu().numpy())
+
+    def _coarse_voxels(self, wanted: NDArray | None) -> Tensor | None:
+        """(N,) the coarse voxels that hold a wanted one, for heads that label each for itself; None: all."""
+        config = self._model.config
+        if wanted is None or not config.is_subvoxel_head:
+            return None
+        if self._last_wanted is None or self._last_wanted[0] is not wanted:  # the same table until the camera moves
+            is_wanted = torch.zeros(1, *self.grid.shape, dtype=torch.bool)
+            is_wanted.view(-1)[torch.from_numpy(wanted)] = True
+            has_wanted = grid_to_subvoxels(is_wanted, config.label_scale).any(dim=1)[0]
+            self._last_wanted = (wanted, torch.nonzero(has_wanted)[:, 0].to(self._device))
+        return self._last_wanted[1]
 
     def _camera_inputs(self, camera: PinholeCamera, T_cam_grid: NDArray, view: NetworkView) -> CameraInputs:
         offset_m = np.array(_LEFT_FROM_CAM0_M[self._model.config.dataset])

@@ -67,6 +67,7 @@ class StereoOccupancyBackend:
         camera: PinholeCamera,
         T_cam_grid: NDArray,
         with_confidence: bool = True,
+        wanted: NDArray | None = None,
     ) -> Occupancy:
         """See OccupancyBackend.predict; the image's colours are not used."""
         config = self._config

@@ -43,6 +43,7 @@ class DummyOccupancyBackend:
         camera: PinholeCamera,
         T_cam_grid: NDArray,
         with_confidence: bool = True,
+        wanted: NDArray | None = None,
     ) -> Occupancy:
         """See OccupancyBackend.predict."""
         time.sleep(self._latency_s)

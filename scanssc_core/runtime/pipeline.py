@@ -98,13 +98,10 @@ class OccupancyPipeline:
             with_confidence: see run.
         """
         start = time.perf_counter()
-        occupancy = self.occupancy.predict(left_rgb, depth_m, camera, T_cam_grid, with_confidence)
-        if not self.keep_unseen:
-            occupancy = self._mask_unseen(occupancy, camera, T_cam_grid)
+        wanted = None if self.keep_unseen else visible_voxels(self.occupancy.grid, camera, T_cam_grid).voxel_index
+        occupancy = self.occupancy.predict(left_rgb, depth_m, camera, T_cam_grid, with_confidence, wanted)
+        if wanted is not None:
+            labels = np.full(occupancy.labels.size, UNKNOWN, np.uint8)
+            labels[wanted] = occupancy.labels.reshape(-1)[wanted]
+            occupancy = Occupancy(labels.reshape(occupancy.labels.shape), occupancy.confidence)
         return PipelineResult(depth_m, occupancy, {"occupancy": time.perf_counter() - start})
-
-    def _mask_unseen(self, occupancy: Occupancy, camera: PinholeCamera, T_cam_grid: NDArray) -> Occupancy:
-        visible = visible_voxels(self.occupancy.grid, camera, T_cam_grid).voxel_index
-        labels = np.full(occupancy.labels.size, UNKNOWN, np.uint8)
-        labels[visible] = occupancy.labels.reshape(-1)[visible]
-        return Occupancy(labels.reshape(occupancy.labels.shape), occupancy.confidence)

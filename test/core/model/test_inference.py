@@ -8,10 +8,12 @@ import torch.nn.functional as F
 from torch import nn
 
 from core.model.golden import camera, check_sampled, fill_model, load
+from core.model.test_lite import TINY_LITE
 from core.model.test_model_golden import SMALL, SMALL_NOISE, inputs, repeat, small_camera, tapped
 from core.model.tiny import TINY
 from scanssc_core.corrections import Corrections
 from scanssc_core.head.semantic_head import SemanticHead
+from scanssc_core.labels import UNKNOWN
 from scanssc_core.lift.camera_inputs import CameraInputs
 from scanssc_core.lift.group_norm import GroupNorm
 from scanssc_core.lift.lift_splat import frustum, lift_splat, sort_nodes, voxel_index
@@ -19,6 +21,7 @@ from scanssc_core.model import ScanSSC, lite
 from scanssc_core.optimize import optimized_for_inference
 from scanssc_core.scan.scan_block import LineAttention
 from scanssc_core.scan.winograd import WinogradConv3d
+from scanssc_core.subvoxels import grid_to_subvoxels
 
 
 @pytest.mark.parametrize("shape", [(2, 2, 2), (8, 10, 4), (5, 7, 3), (1, 1, 1), (4, 40, 16)])
@@ -110,14 +113,48 @@ def test_labels_slab_by_slab_are_the_argmax_of_the_logits(is_subvoxel, scale, le
     torch.testing.assert_close(confidence, logits.softmax(dim=1).amax(dim=1))
 
 
-@pytest.mark.parametrize("is_cpu_float32", [True, False])
-def test_optimised_model_equals_the_published_one_at_every_stage(is_cpu_float32):
+def test_of_classes_with_the_same_logit_the_first_is_taken():
+    head = SemanticHead(8, 8, 5, scale=2, num_groups=4, is_subvoxel=True)
+    with torch.no_grad():
+        head.get_parameter("layers.3.weight").zero_()
+        head.get_parameter("layers.3.bias").unflatten(0, (5, 8)).copy_(torch.tensor([0.0, 1, 3, 3, 2])[:, None])
+        labels, confidence = head.label(torch.randn(1, 8, 3, 4, 6))
+    assert (labels == 2).all()
+    torch.testing.assert_close(confidence, torch.tensor([0.0, 1, 3, 3, 2]).softmax(0).max().expand_as(confidence))
+
+
+def test_where_the_logits_are_not_numbers_the_class_is_unknown():
+    head = SemanticHead(8, 8, 5, scale=2, num_groups=4, is_subvoxel=True)
+    with torch.no_grad():
+        head.get_parameter("layers.3.bias")[8:16] = torch.nan  # of class 1
+        labels, _ = head.label(torch.randn(1, 8, 3, 4, 6))
+    assert (labels == UNKNOWN).all()
+
+
+def test_chosen_voxels_get_the_labels_that_they_have_in_the_whole(monkeypatch):
+    monkeypatch.setattr("scanssc_core.head.semantic_head._PART", 7)
+    torch.manual_seed(0)
+    head = SemanticHead(8, 8, 5, scale=2, num_groups=4, is_subvoxel=True, num_bins=9)
+    torch.nn.init.normal_(head.get_parameter("bin_logits"), std=0.1)
+    x, bins = torch.randn(2, 8, 3, 4, 6), torch.randint(0, 9, (2, 8, 3 * 4 * 6), dtype=torch.uint8)
+    voxels = torch.randperm(3 * 4 * 6)[:25].sort().values
+    is_chosen = torch.zeros(1, 1, 3 * 4 * 6, dtype=torch.bool).index_fill(2, voxels, value=True).expand(2, 8, -1)
+    with torch.inference_mode():
+        of_all, of_chosen = head.label(x, bins=bins), head.label(x, bins=bins, voxels=voxels)
+    for expected, result in zip(of_all, of_chosen, strict=True):
+        expected, result = grid_to_subvoxels(expected, 2), grid_to_subvoxels(result, 2)
+        torch.testing.assert_close(result[is_chosen], expected[is_chosen])
+        assert not result[~is_chosen].any()
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_optimised_model_equals_the_published_one_at_every_stage(device):
     data = load("small_train_step")
     model = fill_model(ScanSSC(SMALL))
     kept = {name: value.clone() for name, value in model.state_dict().items()}
-    optimized = optimized_for_inference(model, is_cpu_float32)
+    optimized = optimized_for_inference(model, torch.device(device))
     assert not any("BatchNorm2d" in str(module) or "BatchNorm3d" in str(module) for module in optimized.children())
-    assert is_cpu_float32 == any(isinstance(module, WinogradConv3d) for module in optimized.modules())
+    assert (device == "cpu") == any(isinstance(module, WinogradConv3d) for module in optimized.modules())
     stages = tapped(optimized)
     with torch.inference_mode():
         optimized(*inputs("kitti", (96, 320)), small_camera())
@@ -125,6 +162,22 @@ def test_optimised_model_equals_the_published_one_at_every_stage(is_cpu_float32)
         check_sampled(stages[stage], data, stage, 20 * noise, 10 * rms)
     for name, value in model.state_dict().items():
         assert torch.equal(value, kept[name]), f"{name} of the model itself was changed"
+
+
+def test_weights_rounded_once_are_as_exact_as_weights_rounded_by_autocast():
+    torch.manual_seed(0)
+    model = ScanSSC(TINY_LITE).eval()
+    arguments = (*inputs("kitti", (96, 320)), small_camera())
+    rounded = optimized_for_inference(model, torch.device("cpu"), torch.bfloat16)
+    dtypes = {type(module): module.weight.dtype for module in rounded.modules() if hasattr(module, "weight")}
+    assert dtypes[nn.Conv2d] == dtypes[nn.Conv3d] == dtypes[nn.Linear] == torch.bfloat16
+    assert dtypes[nn.LayerNorm] == dtypes[GroupNorm] == torch.float32
+    with torch.inference_mode():
+        exact = model(*arguments).logits
+        with torch.autocast("cpu", torch.bfloat16):
+            error, error_rounded = (run(*arguments).logits - exact for run in (model, rounded))
+    assert 0 < error_rounded.square().mean() < 1.5 * error.square().mean()
+    assert all(value.dtype == torch.float32 for value in model.state_dict().values() if value.is_floating_point())
 
 
 @pytest.mark.parametrize("config", [TINY, lite()])

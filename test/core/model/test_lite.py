@@ -49,7 +49,7 @@ def test_fine_geometry_tells_points_distance_and_whether_anything_was_measured()
     _, depth_m = inputs("kitti", size)
     depth_m[..., 40:60, 100:200] = 0
     camera = small_camera()
-    measures = fine_geometry(depth_m, camera, project_voxels(camera, grid, 2, size), grid, 2)[0].view(3, 8, 8, 4, 4)
+    measures = fine_geometry(depth_m, camera, project_voxels(camera, grid, 2, size), grid, 2)[0].T.view(3, 8, 8, 4, 4)
     v, u = np.indices(size)
     pixels = torch.from_numpy(np.stack([u, v, depth_m[0, 0].numpy()], axis=-1).reshape(-1, 3).astype(np.float32))
     counts, distance, is_measured = np.zeros((3, 8, 8, 4, 4))

@@ -16,14 +16,15 @@ def frame():
     return SyntheticSequence(wall_scene(10.0), num_frames=1).frame(0)[0]
 
 
-def run(frame, **options):
-    pipeline = OccupancyPipeline(make_stereo_backend("sgm"), make_occupancy_backend("dummy"), **options)
+def run(frame, model="dummy", **options):
+    pipeline = OccupancyPipeline(make_stereo_backend("sgm"), make_occupancy_backend(model), **options)
     return pipeline, pipeline.run(frame.left_rgb, frame.right_rgb, frame.rig, frame.T_cam_velo)
 
 
-def test_voxels_out_of_view_are_unknown_unless_kept(frame):
-    pipeline, masked = run(frame)
-    _, kept = run(frame, keep_unseen=True)
+@pytest.mark.parametrize("model", ["dummy", "lite"])
+def test_voxels_out_of_view_are_unknown_unless_kept(frame, model):
+    pipeline, masked = run(frame, model)
+    _, kept = run(frame, model, keep_unseen=True)
     is_visible = np.zeros(masked.occupancy.labels.size, bool)
     is_visible[visible_voxels(pipeline.occupancy.grid, frame.rig.left, frame.T_cam_velo).voxel_index] = True
     labels, all_labels = masked.occupancy.labels.reshape(-1), kept.occupancy.labels.reshape(-1)
