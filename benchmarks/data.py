@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from scanssc_core.data.augmentation import AugmentationConfig
-from scanssc_core.data.dataset import SSCDataset, collate, open_dataset, read_labels
-from scanssc_core.data.depth_maps import read_depth_map
-from scanssc_core.data.kitti import read_image
+from scanssc_core.datasets.augmentation import AugmentationConfig
+from scanssc_core.datasets.dataset import SSCDataset, collate, open_dataset, read_labels
+from scanssc_core.datasets.depth_maps import read_depth_map
+from scanssc_core.sources.kitti import read_image
 
 _TABLE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks" / "data.md"
 _NUM_SAMPLES = 24

@@ -13,10 +13,10 @@ from torch import Tensor
 from torch.optim import AdamW
 
 from scanssc_core.labels import LABEL_SETS
-from scanssc_core.lift.camera_inputs import CameraInputs
 from scanssc_core.losses.cross_entropy import class_weights
 from scanssc_core.losses.total import total_loss
-from scanssc_core.model import ScanSSC
+from scanssc_core.network.camera_inputs import CameraInputs
+from scanssc_core.network.scanssc import ScanSSC
 from scanssc_core.train.activation_checkpointing import checkpoint_activations
 from scanssc_core.train.config import RUN_CONFIGS
 from scanssc_core.train.norms import single_value_norms

@@ -18,7 +18,7 @@ from scanssc_core.labels import SEMANTIC_KITTI
 from scanssc_core.occupancy.interface import Occupancy
 from scanssc_ros.conversions import occupancy_to_message
 from scanssc_ros.msg import VoxelGrid
-from scanssc_ros.visualization import occupancy_cloud, occupancy_marker, surface_voxels
+from scanssc_ros.output.visualization import occupancy_cloud, occupancy_marker, surface_voxels
 
 _TABLE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks" / "messages.md"
 _NUM_RUNS = 30

@@ -23,11 +23,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
-from scanssc_core.lift.camera_inputs import CameraInputs
-from scanssc_core.model import ScanSSC, lite, semantic_kitti
-from scanssc_core.optimize import optimized_for_inference
-from scanssc_core.scan.scan_block import LineAttention
-from scanssc_core.scan.winograd import WinogradConv3d
+from scanssc_core.inference.optimize import optimized_for_inference
+from scanssc_core.inference.winograd import WinogradConv3d
+from scanssc_core.network.camera_inputs import CameraInputs
+from scanssc_core.network.config import lite, semantic_kitti
+from scanssc_core.network.scan.scan_block import LineAttention
+from scanssc_core.network.scanssc import ScanSSC
 
 CONFIGS = {"full": semantic_kitti, "lite": lite}
 STAGES = ("backbone", "neck", "depth_net", "cross_attention", "self_attention", "scan", "mixing.depth", "mixing.height")

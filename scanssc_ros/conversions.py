@@ -11,11 +11,11 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 from stereo_msgs.msg import DisparityImage
 
-from scanssc_core.data.depth_images import decode_depth, decode_disparity
-from scanssc_core.data.images import ENCODINGS, decode_compressed_image, decode_image
 from scanssc_core.geometry import VoxelGridSpec, make_transform
 from scanssc_core.labels import LabelSet
 from scanssc_core.occupancy.interface import Occupancy
+from scanssc_core.sources.depth_images import decode_depth, decode_disparity
+from scanssc_core.sources.images import ENCODINGS, decode_compressed_image, decode_image
 from scanssc_ros.msg import VoxelGrid
 
 _HAS_CV_BRIDGE = find_spec("cv_bridge") is not None

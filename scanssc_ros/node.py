@@ -24,20 +24,20 @@ from rclpy.parameter import Parameter
 from scanssc_core.runtime.backends import GEOMETRIC_BACKENDS, make_occupancy_backend, make_stereo_backend
 from scanssc_core.runtime.device import resolve_device, use_huge_pages
 from scanssc_core.runtime.pipeline import OccupancyPipeline
-from scanssc_ros.diagnostics import (
+from scanssc_ros.input.extrinsics import Extrinsics
+from scanssc_ros.input.inputs import StereoInputs, StereoMessages
+from scanssc_ros.output.diagnostics import (
     input_status,
     pipeline_status,
     row_alignment_status,
     silence_message,
     synchronization_status,
 )
-from scanssc_ros.extrinsics import Extrinsics
-from scanssc_ros.inputs import StereoInputs, StereoMessages
-from scanssc_ros.outputs import OccupancyOutputs
+from scanssc_ros.output.outputs import OccupancyOutputs
 from scanssc_ros.parameters import DYNAMIC_PARAMETERS, TOPIC, NodeParameters
-from scanssc_ros.processing import PairProcessor
 from scanssc_ros.statistics import PipelineStatistics
-from scanssc_ros.worker import NewestOnlyWorker
+from scanssc_ros.work.processing import PairProcessor
+from scanssc_ros.work.worker import NewestOnlyWorker
 
 _DIAGNOSTICS_PERIOD_S = 1.0
 _SILENCE_WARNING_PERIOD_S = 10.0

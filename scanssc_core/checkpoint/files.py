@@ -13,7 +13,8 @@ from torch import Tensor
 from scanssc_core.checkpoint.weights import Weights, check_state
 from scanssc_core.files import write_file
 from scanssc_core.labels import FREE, LABEL_SETS, RAW_IDS
-from scanssc_core.model import ScanSSC, ScanSSCConfig
+from scanssc_core.network.config import ScanSSCConfig
+from scanssc_core.network.scanssc import ScanSSC
 
 _FORMAT = "scanssc-1"
 

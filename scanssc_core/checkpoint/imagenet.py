@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from scanssc_core.image.efficientnet import EfficientNet
-from scanssc_core.image.preprocess import IMAGE_MEAN, IMAGE_STD
+from scanssc_core.network.image.efficientnet import EfficientNet
+from scanssc_core.network.image.preprocess import IMAGE_MEAN, IMAGE_STD
 
 # First of the flat block numbers of each stage.
 _FIRST_BLOCKS = (0, 1, 3, 5, 11)

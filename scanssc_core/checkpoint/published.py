@@ -14,7 +14,8 @@ from scanssc_core.checkpoint.files import build_model, read_checkpoint, save_che
 from scanssc_core.checkpoint.published_names import canonical_name, is_counter, is_unused, to_our_name
 from scanssc_core.checkpoint.torch_file import is_torch_file, read_state_dict
 from scanssc_core.checkpoint.weights import Weights, check_state, parts_of, refuse, wrong_shapes
-from scanssc_core.model import ScanSSC, ScanSSCConfig, kitti360, semantic_kitti
+from scanssc_core.network.config import ScanSSCConfig, kitti360, semantic_kitti
+from scanssc_core.network.scanssc import ScanSSC
 
 _HEAD = "pts_bbox_head.occ_convs.0.3.weight"
 _CONFIGS = {config().num_classes: config for config in (semantic_kitti, kitti360)}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from scanssc_core.model import ScanSSCConfig
+from scanssc_core.network.config import ScanSSCConfig
 
 _MAX_LISTED = 20
 

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 from rich.progress import track
 
-from scanssc_core.data.bag import write_stereo_bag
-from scanssc_core.data.kitti import open_sequence
-from scanssc_core.data.sequence import StereoFrame, StereoSequence
+from scanssc_core.sources.bag import write_stereo_bag
+from scanssc_core.sources.kitti import open_sequence
+from scanssc_core.sources.sequence import StereoFrame, StereoSequence
 
 bag_app = typer.Typer(help="Write rosbag2 files.", no_args_is_help=True)
 

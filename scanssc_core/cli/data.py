@@ -18,9 +18,9 @@ from rich.progress import (
 from rich.table import Table
 
 from scanssc_core.cli.data_synth import synth
-from scanssc_core.data.check import KINDS, check_sequence
-from scanssc_core.data.depth_maps import DepthSpec, write_depth_maps
-from scanssc_core.data.layout import SPLITS, Layout
+from scanssc_core.datasets.check import KINDS, check_sequence
+from scanssc_core.datasets.depth_maps import DepthSpec, write_depth_maps
+from scanssc_core.datasets.layout import SPLITS, Layout
 from scanssc_core.runtime.backends import STEREO_BACKENDS
 
 data_app = typer.Typer(help="Check data sets and write what they lack.", no_args_is_help=True)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from scanssc_core.data.synthetic.writer import SynthSpec, write_dataset
+from scanssc_core.synthetic.writer import SynthSpec, write_dataset
 
 
 def synth(

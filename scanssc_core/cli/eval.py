@@ -10,13 +10,13 @@ from rich.progress import Progress, track
 
 from scanssc_core.checkpoint.published import load_model
 from scanssc_core.checkpoint.shipped import LITE_WEIGHTS
-from scanssc_core.data.dataset import open_dataset, read_labels
-from scanssc_core.data.layout import SPLITS, Layout
+from scanssc_core.datasets.dataset import open_dataset, read_labels
+from scanssc_core.datasets.layout import SPLITS, Layout
 from scanssc_core.evaluation.baselines import constant_prior
 from scanssc_core.evaluation.report import write_report
 from scanssc_core.evaluation.run import Evaluation
+from scanssc_core.inference.optimize import optimized_for_inference
 from scanssc_core.labels import LABEL_SETS
-from scanssc_core.optimize import optimized_for_inference
 from scanssc_core.runtime.device import PRECISIONS, resolve_device, resolve_precision
 
 

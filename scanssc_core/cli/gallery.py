@@ -7,13 +7,13 @@ import typer
 from rich.progress import track
 
 from scanssc_core.cli.sources import read_truth
-from scanssc_core.data.kitti import open_pair
 from scanssc_core.files import write_file
 from scanssc_core.labels import SEMANTIC_KITTI, UNKNOWN
 from scanssc_core.render.gallery import GalleryRow, render_gallery
 from scanssc_core.runtime.backends import AUTO, make_occupancy_backend, make_stereo_backend
 from scanssc_core.runtime.device import resolve_device
 from scanssc_core.runtime.pipeline import OccupancyPipeline
+from scanssc_core.sources.kitti import open_pair
 
 
 def gallery(

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 from scanssc_core.checkpoint.published import read_weights
-from scanssc_core.cost import PartCost, cost_by_part, num_published_constants
-from scanssc_core.model import ScanSSCConfig, semantic_kitti
+from scanssc_core.inference.cost import PartCost, cost_by_part, num_published_constants
+from scanssc_core.network.config import ScanSSCConfig, semantic_kitti
 
 
 def info(

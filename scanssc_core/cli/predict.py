@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from scanssc_core.cli.sources import open_stereo, read_truth
-from scanssc_core.data.depth_maps import read_depth_file
-from scanssc_core.data.kitti import open_pair
-from scanssc_core.data.semantic_kitti import write_voxel_labels
-from scanssc_core.data.sequence import StereoFrame, StereoSequence
+from scanssc_core.datasets.depth_maps import read_depth_file
+from scanssc_core.datasets.semantic_kitti import write_voxel_labels
 from scanssc_core.files import write_file
 from scanssc_core.labels import SEMANTIC_KITTI, UNKNOWN
 from scanssc_core.render.report import render_report
 from scanssc_core.runtime.backends import AUTO, LITE, make_occupancy_backend, make_stereo_backend
 from scanssc_core.runtime.device import resolve_device
 from scanssc_core.runtime.pipeline import OccupancyPipeline
+from scanssc_core.sources.kitti import open_pair
+from scanssc_core.sources.sequence import StereoFrame, StereoSequence
 
 
 def predict(

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from numpy.typing import NDArray
 
-from scanssc_core.data.bag_reader import BagSequence
-from scanssc_core.data.kitti import open_sequence
-from scanssc_core.data.semantic_kitti import read_voxel_labels
-from scanssc_core.data.sequence import StereoSequence
+from scanssc_core.datasets.semantic_kitti import read_voxel_labels
+from scanssc_core.sources.bag_reader import BagSequence
+from scanssc_core.sources.kitti import open_sequence
+from scanssc_core.sources.sequence import StereoSequence
 
 
 def open_stereo(path: Path) -> StereoSequence:

@@ -12,11 +12,11 @@ import numpy as np
 import typer
 from rich.progress import track
 
-from scanssc_core.data.kitti import KittiSequence, open_sequence
 from scanssc_core.files import write_file
 from scanssc_core.render.stereo_plot import render_scores
 from scanssc_core.runtime.backends import STEREO_BACKENDS, make_stereo_backend
 from scanssc_core.runtime.device import resolve_device
+from scanssc_core.sources.kitti import KittiSequence, open_sequence
 from scanssc_core.stereo.interface import StereoBackend
 from scanssc_core.stereo.scores import DISTANCE_BANDS_M, DepthSamples, DepthScores, sample_depth, score
 

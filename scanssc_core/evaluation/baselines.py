@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from scanssc_core.data.frame import Frame
+from scanssc_core.datasets.frame import Frame
 from scanssc_core.geometry import PinholeCamera
 from scanssc_core.labels import FREE, UNKNOWN
 from scanssc_core.occupancy.stereo import StereoOccupancyBackend

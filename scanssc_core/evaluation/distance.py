@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from scanssc_core.evaluation.metrics import SSCScores, check_classes, scores
 from scanssc_core.labels import CLASS_GROUPS, GROUP_TOTALS, UNKNOWN, LabelSet
-from scanssc_core.metrics import SSCScores, check_classes, scores
 
 AXES = ("depth", "width", "height")  # x, y, z of the grid
 

@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 
-from scanssc_core.data.dataset import SSCBatch, SSCDataset, camera_of, collate
-from scanssc_core.data.semantic_kitti import write_voxel_labels
+from scanssc_core.datasets.dataset import SSCBatch, SSCDataset, camera_of, collate
+from scanssc_core.datasets.semantic_kitti import write_voxel_labels
 from scanssc_core.evaluation.baselines import stereo_occupied
 from scanssc_core.evaluation.distance import SliceMetrics
 from scanssc_core.labels import FREE, UNKNOWN
-from scanssc_core.lift.camera_inputs import CameraInputs
-from scanssc_core.model import ScanSSC
+from scanssc_core.network.camera_inputs import CameraInputs
+from scanssc_core.network.scanssc import ScanSSC
 from scanssc_core.occupancy.stereo import StereoOccupancyBackend
 
 MODEL, STEREO, PRIOR = "model", "stereo", "prior"

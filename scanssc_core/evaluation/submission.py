@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from scanssc_core.data.layout import SPLITS
-from scanssc_core.data.semantic_kitti import LABEL_BYTES
+from scanssc_core.datasets.layout import SPLITS
+from scanssc_core.datasets.semantic_kitti import LABEL_BYTES
 from scanssc_core.files import whole_file
 from scanssc_core.labels import SEMANTIC_KITTI_RAW_IDS
 

@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from scanssc_core.lift.stereo_depth import nearest_depth
+from scanssc_core.network.depth.stereo_depth import nearest_depth
 
 DepthTarget = Literal["published", "metric"]
 _EPS = 1e-4

@@ -11,7 +11,8 @@ from scanssc_core.losses.distance_weighted import distance_weighted_cross_entrop
 from scanssc_core.losses.scan_loss import SCAN_AXES, scan_loss
 from scanssc_core.losses.segmentation import segmentation_loss
 from scanssc_core.losses.voxel_statistics import voxel_statistics
-from scanssc_core.model import ScanSSCConfig, ScanSSCOutput
+from scanssc_core.network.config import ScanSSCConfig
+from scanssc_core.network.scanssc import ScanSSCOutput
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,12 @@ from torch import Tensor
 
 from scanssc_core.checkpoint.published import load_model
 from scanssc_core.geometry import PinholeCamera
-from scanssc_core.image.preprocess import NetworkView
+from scanssc_core.inference.optimize import optimized_for_inference
 from scanssc_core.labels import LABEL_SETS
-from scanssc_core.lift.camera_inputs import CameraInputs, camera_fields
+from scanssc_core.network.camera_inputs import CameraInputs, camera_fields
+from scanssc_core.network.image.preprocess import NetworkView
+from scanssc_core.network.layers.subvoxels import grid_to_subvoxels
 from scanssc_core.occupancy.interface import Occupancy
-from scanssc_core.optimize import optimized_for_inference
-from scanssc_core.subvoxels import grid_to_subvoxels
 
 # The published models were trained with KITTI's projection matrices, which are relative to camera 0. The depth net
 # reads these numbers, so the left camera is described the same way: metres from camera 0, KITTI's rig.

@@ -9,7 +9,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from scanssc_core.files import write_file
-from scanssc_core.scan.scan_module import AXES, ScanRules
+from scanssc_core.network.scan.scan_module import AXES, ScanRules
 from scanssc_core.train.config import RunConfig
 from scanssc_core.train.run_log import read_log
 

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
-from scanssc_core.model import ScanSSC
+from scanssc_core.network.scanssc import ScanSSC
 
 
 def checkpoint_activations(model: ScanSSC) -> None:

@@ -4,7 +4,7 @@ from copy import deepcopy
 
 import torch
 
-from scanssc_core.model import ScanSSC
+from scanssc_core.network.scanssc import ScanSSC
 
 
 class AveragedWeights(torch.nn.Module):

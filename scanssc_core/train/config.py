@@ -4,9 +4,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from scanssc_core.data.augmentation import AugmentationConfig
+from scanssc_core.datasets.augmentation import AugmentationConfig
 from scanssc_core.losses.total import LossConfig
-from scanssc_core.model import ScanSSCConfig, kitti360, lite, semantic_kitti
+from scanssc_core.network.config import ScanSSCConfig, kitti360, lite, semantic_kitti
 
 
 @dataclass(frozen=True)

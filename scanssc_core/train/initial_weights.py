@@ -4,7 +4,7 @@ from pathlib import Path
 
 from scanssc_core.checkpoint.imagenet import load_lite0_imagenet
 from scanssc_core.checkpoint.published import load_initial_weights
-from scanssc_core.model import ScanSSC
+from scanssc_core.network.scanssc import ScanSSC
 
 RANDOM, IMAGENET = "random", "imagenet"
 

@@ -17,13 +17,13 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
-from scanssc_core.data.dataset import SSCBatch, camera_of
+from scanssc_core.datasets.dataset import SSCBatch, camera_of
+from scanssc_core.evaluation.metrics import SSCMetrics, SSCScores
 from scanssc_core.labels import LABEL_SETS, UNKNOWN
 from scanssc_core.losses.cross_entropy import class_weights
 from scanssc_core.losses.total import total_loss
-from scanssc_core.metrics import SSCMetrics, SSCScores
-from scanssc_core.model import ScanSSC, ScanSSCOutput
-from scanssc_core.subvoxels import grid_to_subvoxels
+from scanssc_core.network.layers.subvoxels import grid_to_subvoxels
+from scanssc_core.network.scanssc import ScanSSC, ScanSSCOutput
 from scanssc_core.train.activation_checkpointing import checkpoint_activations
 from scanssc_core.train.averaging import AveragedWeights
 from scanssc_core.train.config import RunConfig

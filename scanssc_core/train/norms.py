@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from scanssc_core.lift.camera_inputs import CameraInputs
-from scanssc_core.model import ScanSSC
+from scanssc_core.network.camera_inputs import CameraInputs
+from scanssc_core.network.scanssc import ScanSSC
 from scanssc_core.train.config import TrainConfig
 
 

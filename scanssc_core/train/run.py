@@ -16,9 +16,9 @@ from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
 
-from scanssc_core.data.dataset import SSCDataset, camera_of, collate
+from scanssc_core.datasets.dataset import SSCDataset, camera_of, collate
 from scanssc_core.files import write_file
-from scanssc_core.model import ScanSSC
+from scanssc_core.network.scanssc import ScanSSC
 from scanssc_core.train.checkpoints import LAST, RunFiles, WholeFileIO, remove_unfinished
 from scanssc_core.train.config import RunConfig
 from scanssc_core.train.initial_weights import initialize

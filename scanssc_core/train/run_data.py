@@ -8,8 +8,8 @@ import lightning
 import torch
 from torch.utils.data import DataLoader, Dataset, Subset
 
-from scanssc_core.data.dataset import SSCDataset, SSCSample, collate, open_dataset
-from scanssc_core.data.layout import SPLITS, Layout
+from scanssc_core.datasets.dataset import SSCDataset, SSCSample, collate, open_dataset
+from scanssc_core.datasets.layout import SPLITS, Layout
 from scanssc_core.train.config import RunConfig
 from scanssc_core.train.module import TrainingModule
 from scanssc_core.train.stream import SampleStream, StreamDataset, StreamSampler

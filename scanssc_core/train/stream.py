@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Dataset, Sampler
 
-from scanssc_core.data.dataset import SSCDataset, SSCSample
+from scanssc_core.datasets.dataset import SSCDataset, SSCSample
 
 
 class Draw(NamedTuple):

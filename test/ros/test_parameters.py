@@ -2,7 +2,7 @@ import dataclasses
 
 import numpy as np
 
-from scanssc_core.data.synthetic.rigs import T_CAM_VELO
+from scanssc_core.synthetic.rigs import T_CAM_VELO
 from scanssc_ros.parameters import DYNAMIC_PARAMETERS, NodeParameters, markdown_table
 
 

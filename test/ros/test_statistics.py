@@ -1,6 +1,6 @@
 import pytest
 
-from scanssc_ros.diagnostics import input_status, silence_message
+from scanssc_ros.output.diagnostics import input_status, silence_message
 from scanssc_ros.statistics import InputStatistics, PipelineStatistics
 
 

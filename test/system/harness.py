@@ -18,7 +18,7 @@ from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 
-from scanssc_ros.inputs import CAMERA_NAMESPACES
+from scanssc_ros.input.inputs import CAMERA_NAMESPACES
 from scanssc_ros.msg import VoxelGrid
 
 WIDTH, HEIGHT = 320, 96

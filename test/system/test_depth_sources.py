@@ -10,7 +10,7 @@ from sensor_msgs.msg import Image
 from stereo_msgs.msg import DisparityImage
 
 from core.checkpoint.test_stereo_checkpoint import write_published
-from scanssc_ros.inputs import CAMERA_NAMESPACES
+from scanssc_ros.input.inputs import CAMERA_NAMESPACES
 from system.harness import (
     BASELINE_M,
     FOCAL_PX,

@@ -13,20 +13,20 @@ from sensor_msgs.msg import Image, PointCloud2
 from std_msgs.msg import Float32
 from visualization_msgs.msg import Marker
 
-from core.model.tiny import TINY
+from core.network.tiny import TINY
 from scanssc_core.checkpoint.files import save_checkpoint
-from scanssc_core.data.bag import write_stereo_bag
-from scanssc_core.data.bag_reader import BagSequence
-from scanssc_core.data.synthetic.scene import wall_scene
-from scanssc_core.data.synthetic.sequence import SyntheticSequence
 from scanssc_core.geometry import PinholeCamera, StereoRig
 from scanssc_core.labels import SEMANTIC_KITTI, STEREO_GEOMETRY
-from scanssc_core.model import ScanSSC
+from scanssc_core.network.scanssc import ScanSSC
 from scanssc_core.occupancy.visibility import visible_voxels
 from scanssc_core.runtime.backends import make_occupancy_backend, make_stereo_backend
 from scanssc_core.runtime.pipeline import OccupancyPipeline
+from scanssc_core.sources.bag import write_stereo_bag
+from scanssc_core.sources.bag_reader import BagSequence
+from scanssc_core.synthetic.scene import wall_scene
+from scanssc_core.synthetic.sequence import SyntheticSequence
+from scanssc_ros.client.voxel_grid import UNKNOWN, VoxelGridView
 from scanssc_ros.parameters import NodeParameters
-from scanssc_ros.voxel_grid import UNKNOWN, VoxelGridView
 from system.harness import SECOND_NS, executable, grid_stamp_ns, scene
 
 pytestmark = pytest.mark.system

@@ -7,7 +7,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.qos import ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 
-from scanssc_ros.inputs import CAMERA_NAMESPACES
+from scanssc_ros.input.inputs import CAMERA_NAMESPACES
 from system.harness import World, camera_info, make_image, set_stamp
 
 pytestmark = pytest.mark.system

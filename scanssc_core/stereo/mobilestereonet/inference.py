@@ -11,7 +11,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from scanssc_core.folding import fold_batch_norms
+from scanssc_core.inference.folding import fold_batch_norms
 from scanssc_core.stereo.mobilestereonet import tiles
 from scanssc_core.stereo.mobilestereonet.blocks import Hourglass, InvertedResidual
 from scanssc_core.stereo.mobilestereonet.cost_volume import InterlacedVolume, groupwise_volume, interlaced_volume

@@ -2,7 +2,7 @@
 
 An expanded map of MSNet3D takes 0.6 GB at 384x1280, and moving it costs more than computing it. Volumes here are
 (D, h, w, C): one sample, channels last, which 1x1 convolutions read as a matrix and depthwise ones at full speed.
-Batch norms must be folded into the convolutions (scanssc_core.folding).
+Batch norms must be folded into the convolutions (scanssc_core.inference.folding).
 """
 
 from collections.abc import Iterator

@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from scanssc_core.checkpoint.imagenet import fold_normalization, lite0_file, lite0_name, load_lite0_imagenet
-from scanssc_core.image.efficientnet import EfficientNet
-from scanssc_core.image.preprocess import IMAGE_MEAN, IMAGE_STD
-from scanssc_core.model import ScanSSC, lite, semantic_kitti
+from scanssc_core.network.config import lite, semantic_kitti
+from scanssc_core.network.image.efficientnet import EfficientNet
+from scanssc_core.network.image.preprocess import IMAGE_MEAN, IMAGE_STD
+from scanssc_core.network.scanssc import ScanSSC
 
 # An input by formula and the first logits that the weights' publishers' network gives for it.
 _C, _Y, _X = np.indices((3, 224, 224))

@@ -8,15 +8,16 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from core.model.golden import published_state, state_rows
-from core.model.tiny import TINY
+from core.network.golden import published_state, state_rows
+from core.network.tiny import TINY
 from scanssc_core.checkpoint import published as published_module
 from scanssc_core.checkpoint.files import load_checkpoint, save_checkpoint
 from scanssc_core.checkpoint.published import convert_checkpoint, load_initial_weights, load_model, read_published
 from scanssc_core.checkpoint.published_names import is_unused
 from scanssc_core.geometry import VoxelGridSpec
 from scanssc_core.labels import LABEL_SETS
-from scanssc_core.model import ScanSSC, semantic_kitti
+from scanssc_core.network.config import semantic_kitti
+from scanssc_core.network.scanssc import ScanSSC
 
 # The published image side on a coarse grid: the parts that files of parts hold, in their true shapes.
 COARSE = replace(semantic_kitti(), grid=VoxelGridSpec((16, 16, 4), 3.2, (0.0, -25.6, -2.0)))

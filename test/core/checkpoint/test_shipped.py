@@ -13,14 +13,15 @@ from core.train.small import MICRO
 from scanssc_core.checkpoint.files import extract_parts, halve_checkpoint, load_checkpoint, lower_empty, save_checkpoint
 from scanssc_core.checkpoint.shipped import LITE_WEIGHTS
 from scanssc_core.cli import app
-from scanssc_core.data.dataset import read_labels
-from scanssc_core.data.kitti import open_sequence
-from scanssc_core.data.layout import Layout
+from scanssc_core.datasets.dataset import read_labels
+from scanssc_core.datasets.layout import Layout
+from scanssc_core.evaluation.metrics import SSCMetrics
 from scanssc_core.labels import SEMANTIC_KITTI
-from scanssc_core.metrics import SSCMetrics
-from scanssc_core.model import ScanSSC, lite
+from scanssc_core.network.config import lite
+from scanssc_core.network.scanssc import ScanSSC
 from scanssc_core.runtime.backends import make_occupancy_backend, make_stereo_backend
 from scanssc_core.runtime.pipeline import OccupancyPipeline
+from scanssc_core.sources.kitti import open_sequence
 from scanssc_core.train.initial_weights import initialize
 
 

@@ -8,15 +8,15 @@ import pytest
 import torch
 
 import scanssc_core
-from core.model.tiny import TINY
+from core.network.tiny import TINY
 from scanssc_core.checkpoint.files import save_checkpoint
-from scanssc_core.data.bag_reader import BagSequence
-from scanssc_core.data.semantic_kitti import write_voxel_labels
-from scanssc_core.data.synthetic.scene import wall_scene
-from scanssc_core.data.synthetic.sequence import SyntheticSequence
+from scanssc_core.datasets.semantic_kitti import write_voxel_labels
 from scanssc_core.geometry import PinholeCamera, StereoRig
 from scanssc_core.labels import SEMANTIC_KITTI
-from scanssc_core.model import ScanSSC
+from scanssc_core.network.scanssc import ScanSSC
+from scanssc_core.sources.bag_reader import BagSequence
+from scanssc_core.synthetic.scene import wall_scene
+from scanssc_core.synthetic.sequence import SyntheticSequence
 
 RIG = StereoRig(PinholeCamera(60.0, 60.0, 31.5, 15.0, width=64, height=32), 0.5, 31.5)
 

@@ -12,10 +12,10 @@ from typer.testing import CliRunner
 from core.train.small import MICRO
 from scanssc_core.checkpoint.files import save_checkpoint
 from scanssc_core.cli import app
-from scanssc_core.data.semantic_kitti import write_voxel_labels
+from scanssc_core.datasets.semantic_kitti import write_voxel_labels
 from scanssc_core.geometry import VoxelGridSpec
 from scanssc_core.labels import COMPLETION_TABLES
-from scanssc_core.model import ScanSSC
+from scanssc_core.network.scanssc import ScanSSC
 
 CONFIG = replace(MICRO, grid=VoxelGridSpec((64, 64, 8), 0.8, (0.0, -25.6, -2.0)), label_scale=4, table_size=(128, 256))
 CALIBRATION = """P2: 50 0 48 5 0 50 16 0 0 0 1 0

@@ -5,7 +5,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from core.data.small_kitti import write_small_kitti
+from core.datasets.small_kitti import write_small_kitti
 from scanssc_core.checkpoint.files import load_checkpoint
 from scanssc_core.cli import app
 from scanssc_core.train.run_log import read_log

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from reference import evaluation as naive
-from scanssc_core.data.frame import Frame
+from scanssc_core.datasets.frame import Frame
 from scanssc_core.evaluation.baselines import constant_prior, stereo_occupied
 from scanssc_core.geometry import VoxelGridSpec
 from scanssc_core.occupancy.stereo import StereoOccupancyBackend

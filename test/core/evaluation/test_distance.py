@@ -13,8 +13,8 @@ from scanssc_core.evaluation.distance import (
     quarter_scores,
     slice_scores,
 )
+from scanssc_core.evaluation.metrics import SSCMetrics
 from scanssc_core.labels import KITTI_360, SEMANTIC_KITTI
-from scanssc_core.metrics import SSCMetrics
 
 SHAPE = (8, 4, 4)
 

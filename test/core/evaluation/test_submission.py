@@ -5,7 +5,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from scanssc_core.data.semantic_kitti import LABEL_BYTES, write_voxel_labels
+from scanssc_core.datasets.semantic_kitti import LABEL_BYTES, write_voxel_labels
 from scanssc_core.evaluation.submission import TEST_SEQUENCES, check_archive, description, write_submission
 from scanssc_core.labels import SEMANTIC_KITTI_RAW_IDS
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from core.model.golden import load
+from core.network.golden import load
 from reference import losses as naive
 from scanssc_core.labels import KITTI_360, SEMANTIC_KITTI
 from scanssc_core.losses.affinity import geometric_affinity, semantic_affinity
@@ -13,7 +13,8 @@ from scanssc_core.losses.depth_loss import depth_loss, depth_target
 from scanssc_core.losses.scan_loss import SCAN_AXES, scan_loss
 from scanssc_core.losses.total import LossConfig, total_loss
 from scanssc_core.losses.voxel_statistics import voxel_statistics
-from scanssc_core.model import ScanSSCOutput, semantic_kitti
+from scanssc_core.network.config import semantic_kitti
+from scanssc_core.network.scanssc import ScanSSCOutput
 
 TOLERANCE = 2e-6  # of the loss; of the gradient's largest value
 

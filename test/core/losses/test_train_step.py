@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 import torch
 
-from core.model.golden import fill_model, load
-from core.model.test_model_golden import SMALL, inputs, small_camera
+from core.network.golden import fill_model, load
+from core.network.test_model_golden import SMALL, inputs, small_camera
 from golden.formula import positions, uniform
 from scanssc_core.checkpoint.published_names import to_our_name
 from scanssc_core.labels import SEMANTIC_KITTI
-from scanssc_core.lift.camera_inputs import CameraInputs
 from scanssc_core.losses.cross_entropy import class_weights
 from scanssc_core.losses.total import LossConfig, total_loss
-from scanssc_core.model import ScanSSC
+from scanssc_core.network.camera_inputs import CameraInputs
+from scanssc_core.network.scanssc import ScanSSC
 
 OUR_TERMS = {
     "loss_depth": ("depth",),

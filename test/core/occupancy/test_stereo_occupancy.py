@@ -2,14 +2,14 @@ import numpy as np
 import pytest
 
 from reference.occupancy import seen_through
-from scanssc_core.data.synthetic.rigs import T_CAM_VELO
-from scanssc_core.data.synthetic.scene import wall_scene
-from scanssc_core.data.synthetic.sequence import SyntheticSequence
 from scanssc_core.geometry import PinholeCamera, VoxelGridSpec
 from scanssc_core.labels import FREE, SEMANTIC_KITTI, STEREO_GEOMETRY, UNKNOWN
 from scanssc_core.occupancy.ground import fit_ground_plane
 from scanssc_core.occupancy.stereo import StereoOccupancyBackend, StereoOccupancyConfig, densify_rows
 from scanssc_core.stereo.sgm import SgmBackend
+from scanssc_core.synthetic.rigs import T_CAM_VELO
+from scanssc_core.synthetic.scene import wall_scene
+from scanssc_core.synthetic.sequence import SyntheticSequence
 
 CAMERA = PinholeCamera(40.0, 40.0, 31.5, 15.5, width=64, height=32)
 SMALL_GRID = VoxelGridSpec(shape=(20, 14, 6), voxel_size_m=0.5, origin_m=(0.0, -3.5, -1.5))

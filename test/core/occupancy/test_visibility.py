@@ -1,8 +1,8 @@
 import numpy as np
 
-from scanssc_core.data.synthetic.rigs import T_CAM_VELO
 from scanssc_core.geometry import PinholeCamera, VoxelGridSpec
 from scanssc_core.occupancy.visibility import visible_voxels
+from scanssc_core.synthetic.rigs import T_CAM_VELO
 
 CAMERA = PinholeCamera(40.0, 40.0, 31.5, 15.5, width=64, height=32)
 GRID = VoxelGridSpec(shape=(20, 14, 6), voxel_size_m=0.5, origin_m=(-2.0, -3.5, -1.5))

@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 import torch
 
-from scanssc_core.data.synthetic.scene import wall_scene
-from scanssc_core.data.synthetic.sequence import SyntheticSequence
 from scanssc_core.labels import UNKNOWN
 from scanssc_core.occupancy.visibility import visible_voxels
 from scanssc_core.runtime.backends import make_occupancy_backend, make_stereo_backend
 from scanssc_core.runtime.device import resolve_device, resolve_precision
 from scanssc_core.runtime.pipeline import OccupancyPipeline
+from scanssc_core.synthetic.scene import wall_scene
+from scanssc_core.synthetic.sequence import SyntheticSequence
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from core.stereo.msnet_golden import check_disparity, golden_network, image_pair, load, network_input
 from reference.stereo import disparity_distribution
 from reference.stereo import groupwise_correlation as naive_correlation
-from scanssc_core.folding import fold_batch_norms
+from scanssc_core.inference.folding import fold_batch_norms
 from scanssc_core.stereo.mobilestereonet import disparity, tiles
 from scanssc_core.stereo.mobilestereonet.cost_volume import (
     groupwise_correlation,

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from scanssc_core.data.kitti import open_sequence
+from scanssc_core.sources.kitti import open_sequence
 from scanssc_core.stereo.row_alignment import RowAlignmentMonitor, measure_row_offset
 
 

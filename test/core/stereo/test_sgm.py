@@ -3,12 +3,12 @@ import sys
 import numpy as np
 import pytest
 
-from scanssc_core.data.kitti import open_sequence
-from scanssc_core.data.synthetic.scene import wall_scene
-from scanssc_core.data.synthetic.sequence import SyntheticSequence
 from scanssc_core.geometry import points_to_pixels, transform_points
+from scanssc_core.sources.kitti import open_sequence
 from scanssc_core.stereo.sgm import SgmBackend, SgmConfig, left_right_disagreement
 from scanssc_core.stereo.subpixel import refine_disparity
+from scanssc_core.synthetic.scene import wall_scene
+from scanssc_core.synthetic.sequence import SyntheticSequence
 
 MAX_DEPTH_M = 50.0
 

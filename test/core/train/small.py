@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from core.model.tiny import TINY
-from scanssc_core.data.dataset import SSCDataset, SSCSample
+from core.network.tiny import TINY
+from scanssc_core.datasets.dataset import SSCDataset, SSCSample
 from scanssc_core.geometry import VoxelGridSpec
-from scanssc_core.image.efficientnet import EfficientNetConfig
+from scanssc_core.network.image.efficientnet import EfficientNetConfig
 from scanssc_core.train.config import RunConfig, TrainConfig
 from scanssc_core.train.module import TrainingModule
 from scanssc_core.train.run import train as train_run

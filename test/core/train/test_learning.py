@@ -7,11 +7,11 @@ import torch
 
 from core.train.small import MICRO, Street, run, run_config
 from scanssc_core.checkpoint.files import load_checkpoint, save_checkpoint
-from scanssc_core.data.dataset import camera_of, collate
+from scanssc_core.datasets.dataset import camera_of, collate
+from scanssc_core.evaluation.metrics import SSCMetrics
 from scanssc_core.losses.segmentation import segmentation_loss
 from scanssc_core.losses.total import LossConfig
-from scanssc_core.metrics import SSCMetrics
-from scanssc_core.model import ScanSSC
+from scanssc_core.network.scanssc import ScanSSC
 from scanssc_core.train.config import RunConfig
 from scanssc_core.train.initial_weights import initialize
 from scanssc_core.train.module import TrainingModule

@@ -3,8 +3,8 @@ from copy import deepcopy
 import torch
 
 from core.train.small import MICRO, Street
-from scanssc_core.data.dataset import camera_of, collate
-from scanssc_core.model import ScanSSC
+from scanssc_core.datasets.dataset import camera_of, collate
+from scanssc_core.network.scanssc import ScanSSC
 from scanssc_core.train.activation_checkpointing import checkpoint_activations
 
 

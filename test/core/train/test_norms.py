@@ -3,8 +3,8 @@ import torch
 from torch import nn
 
 from core.train.small import MICRO, Street, run
-from scanssc_core.data.dataset import camera_of, collate
-from scanssc_core.model import ScanSSC
+from scanssc_core.datasets.dataset import camera_of, collate
+from scanssc_core.network.scanssc import ScanSSC
 from scanssc_core.train.config import TrainConfig
 from scanssc_core.train.norms import fill_camera_statistics, is_single_value, single_value_norms, synchronize_norms
 

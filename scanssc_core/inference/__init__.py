@@ -1,0 +1,1 @@
+"""A network made fast for inference, and what a network costs."""

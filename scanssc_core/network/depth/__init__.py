@@ -1,0 +1,1 @@
+"""Context features and a depth distribution for each pixel of the image features."""

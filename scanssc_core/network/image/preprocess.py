@@ -1,0 +1,82 @@
+"""Raw image and depth map to what the network takes: resized to its width, aligned at the bottom, normalised.
+
+As published: Pillow's bicubic filter for both, also for depth; the resized size is truncated (1241 pixels become 1279
+of 1280, the last column stays black); the camera ignores that a resize moves pixel centres; rows that lack are added on
+top. Corrections has switches for the first three.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from scanssc_core.network.corrections import Corrections
+
+IMAGE_MEAN = np.array((0.485, 0.456, 0.406), np.float32)
+IMAGE_STD = np.array((0.229, 0.224, 0.225), np.float32)
+
+
+@dataclass(frozen=True)
+class NetworkView:
+    """How a raw image is laid into the network's image: network pixel = scale * raw pixel + translation.
+
+    Attributes:
+        raw_size, network_size: (height, width).
+        corrections: nearest_depth, rounded_size and half_pixel matter.
+    """
+
+    raw_size: tuple[int, int]
+    network_size: tuple[int, int]
+    corrections: Corrections = field(default_factory=Corrections)
+
+    @property
+    def scale(self) -> float:
+        return self.network_size[1] / self.raw_size[1]
+
+    @property
+    def resized_size(self) -> tuple[int, int]:
+        """(height, width) after resizing."""
+        whole = round if self.corrections.rounded_size else int
+        return whole(self.raw_size[0] * self.scale), whole(self.raw_size[1] * self.scale)
+
+    @property
+    def shift_y(self) -> int:
+        """Rows that are added on top, or minus those cut off there."""
+        return self.network_size[0] - self.resized_size[0]
+
+    @property
+    def translation(self) -> NDArray:
+        """(3,) of the network's pixels: the shift on top and, if corrected, that of pixel centres by the resize."""
+        half_pixel = (self.scale - 1) / 2 if self.corrections.half_pixel else 0.0
+        return np.array([half_pixel, self.shift_y + half_pixel, 0.0])
+
+    def image(self, rgb: NDArray) -> NDArray:
+        """(H, W, 3) uint8 -> (3, H', W') float32, normalised by the ImageNet statistics."""
+        return normalise(self.laid_image(rgb))
+
+    def laid_image(self, rgb: NDArray) -> NDArray:
+        """(H, W, 3) uint8 -> (H', W', 3) uint8, black where the raw image has nothing."""
+        return self._lay(Image.fromarray(rgb), Image.Resampling.BICUBIC)
+
+    def depth(self, depth_m: NDArray) -> NDArray:
+        """(H, W) metres, 0 = none -> (1, H', W') float32."""
+        filter_ = Image.Resampling.NEAREST if self.corrections.nearest_depth else Image.Resampling.BICUBIC
+        return self._lay(Image.fromarray(depth_m.astype(np.float32)), filter_)[None]
+
+    def classes(self, class_ids: NDArray, padding: int) -> NDArray:
+        """(H, W) uint8 of a segmentation -> (H', W') uint8, by the nearest pixel."""
+        # Pillow pads with 0: what is no class may not become class 0.
+        laid = self._lay(Image.fromarray(class_ids ^ np.uint8(padding)), Image.Resampling.NEAREST)
+        return laid ^ np.uint8(padding)
+
+    def _lay(self, image: Image.Image, filter_: Image.Resampling) -> NDArray:
+        height, width = self.resized_size
+        resized = image.resize((width, height), filter_)
+        top = -self.shift_y
+        return np.asarray(resized.crop((0, top, self.network_size[1], top + self.network_size[0])))
+
+
+def normalise(laid_rgb: NDArray) -> NDArray:
+    """(H', W', 3) uint8 -> (3, H', W') float32 by the ImageNet statistics."""
+    return np.ascontiguousarray(((laid_rgb.astype(np.float32) / 255 - IMAGE_MEAN) / IMAGE_STD).transpose(2, 0, 1))

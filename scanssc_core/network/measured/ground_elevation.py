@@ -1,0 +1,138 @@
+"""Height of the ground under every fine column, from the depth of the pixels that show ground (not in the paper; lite).
+
+A road is one voxel of 0.2 m thick, and a depth map places it better than features of 0.8 m can: without this the head
+fills two voxels one above the other where it is not sure, and is half wrong. A robust plane carries the height to where
+nothing was measured; what is measured moves it, in cells that grow with the distance from the next measurement.
+"""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from scanssc_core.geometry import LIDAR_HEIGHT_M, VoxelGridSpec
+from scanssc_core.network.camera_inputs import CameraInputs
+from scanssc_core.network.layers.subvoxels import grid_to_subvoxels
+from scanssc_core.network.lift.proposal import depth_to_points
+
+_NEAR_M = 15.0  # at this depth a point counts half: heights get worse with the distance
+_BANDS = ((0.3, 0.06), (0.2, 0.02), (0.15, 0.01))  # metres from the plane, and per metre of depth, round by round
+_SURFACE_BAND = (0.25, 0.02)  # what lies further from the last plane is no ground
+_PLANE_PRIOR = (10.0, 10.0, 0.1)  # points that the level plane counts as, for each slope and the height
+_PRIOR_POINTS = 4.0  # points that the coarser estimate counts as
+_SUPPORT_DECAY = 0.5  # from a cell to one of half its size
+_MIN_CELLS = 4  # along an edge of the coarsest grid
+
+# Classes of the table of logits by height: bins of height, for each of three supports and three distances.
+_BIN_M, _NUM_HEIGHTS, _LOWEST_M = 0.1, 24, -1.0
+_SUPPORT_STEPS = (0.015, 0.1)
+_DISTANCE_STEPS = (1 / 3, 2 / 3)
+NUM_HEIGHT_BINS = _NUM_HEIGHTS * (len(_SUPPORT_STEPS) + 1) * (len(_DISTANCE_STEPS) + 1)
+
+
+class GroundElevation(NamedTuple):
+    """The ground of a batch.
+
+    Attributes:
+        height_m: (B, X, Y) float32 z in the grid frame, of the columns of the fine grid.
+        support: (B, X, Y) float32, 1 where many points were measured in the column, falling to 0 away from them.
+    """
+
+    height_m: Tensor
+    support: Tensor
+
+
+def ground_elevation(depth_m: Tensor, is_ground: Tensor, camera: CameraInputs, grid: VoxelGridSpec) -> GroundElevation:
+    """Estimate the ground.
+
+    Args:
+        depth_m: (B, 1, H, W) float32 at network size, 0 = none.
+        is_ground: (B, 1, H, W) float32 probability that the pixel shows ground.
+        camera: matrices of the batch.
+        grid: the fine grid.
+    """
+    with torch.autocast(depth_m.device.type, enabled=False):
+        points = depth_to_points(depth_m, camera)  # (B, N, 3)
+        depths_m = depth_m.flatten(1)
+        (low_x, high_x), (low_y, high_y) = grid.extent_m[:2]
+        x, y, z = points.unbind(dim=-1)
+        is_inside = (depths_m > 0) & (x >= low_x) & (x < high_x) & (y >= low_y) & (y < high_y)
+        weight = is_ground.float().flatten(1) * is_inside / (1 + (depths_m / _NEAR_M).square())
+        plane = _fit_plane(points, depths_m, weight)
+        residual_m = z - _height(plane, x, y)
+        weight = weight * _is_near(residual_m, depths_m, _SURFACE_BAND)
+        X, Y = grid.shape[:2]
+        column = ((x - low_x) / grid.voxel_size_m).long().clamp(0, X - 1) * Y
+        column += ((y - low_y) / grid.voxel_size_m).long().clamp(0, Y - 1)
+        sums = torch.zeros(2, len(x), X * Y, device=x.device)
+        sums[0].scatter_add_(1, column, residual_m * weight)
+        sums[1].scatter_add_(1, column, weight)
+        offset_m, support = _fill(sums.view(2, -1, X, Y).transpose(0, 1))
+        column_x, column_y = torch.meshgrid(_centers(grid, 0, x.device), _centers(grid, 1, x.device), indexing="ij")
+        return GroundElevation(offset_m + _height(plane[:, :, None], column_x, column_y), support)
+
+
+def height_bins(ground: GroundElevation, grid: VoxelGridSpec, scale: int) -> Tensor:
+    """Number of every fine voxel in the table of logits by height over the ground, support and distance.
+
+    Args:
+        ground: of the fine columns.
+        grid: the fine grid.
+        scale: fine voxels along the edge of a coarse one.
+    Returns:
+        (B, scale**3, N) uint8 below NUM_HEIGHT_BINS, N coarse voxels; as in grid_to_subvoxels.
+    """
+    device = ground.height_m.device
+    over_m = _centers(grid, 2, device) - ground.height_m[..., None]  # (B, X, Y, Z)
+    height = over_m.sub_(_LOWEST_M).div_(_BIN_M).clamp_(0, _NUM_HEIGHTS - 1).to(torch.uint8)
+    support = torch.bucketize(ground.support, torch.tensor(_SUPPORT_STEPS, device=device))
+    low_m, high_m = grid.extent_m[0]
+    steps_m = low_m + (high_m - low_m) * torch.tensor(_DISTANCE_STEPS, device=device)
+    distance = torch.bucketize(_centers(grid, 0, device), steps_m)
+    column = (support * (len(_DISTANCE_STEPS) + 1) + distance[:, None]) * _NUM_HEIGHTS
+    return grid_to_subvoxels(height.add_(column.to(torch.uint8)[..., None]), scale)
+
+
+def _centers(grid: VoxelGridSpec, axis: int, device: torch.device) -> Tensor:
+    """(S,) float32 coordinates of the voxel centres along an axis, metres."""
+    return grid.origin_m[axis] + grid.voxel_size_m * (torch.arange(grid.shape[axis], device=device) + 0.5)
+
+
+def _fit_plane(points: Tensor, depths_m: Tensor, weight: Tensor) -> Tensor:
+    """(B, 3) slopes and height of z = a x + b y + c by least squares; without points a level plane."""
+    level = torch.tensor([0.0, 0.0, -LIDAR_HEIGHT_M], device=points.device)
+    prior = torch.tensor(_PLANE_PRIOR, device=points.device)
+    x, y, z = points.unbind(dim=-1)
+    design = torch.stack([x, y, torch.ones_like(x)], dim=-1)  # (B, N, 3)
+    plane = level.expand(len(points), 3)
+    for band in _BANDS:
+        near = weight * _is_near(z - _height(plane, x, y), depths_m, band)
+        weighted = (design * near[..., None]).mT
+        normal = weighted @ design + torch.diag(prior)
+        plane = torch.linalg.solve(normal, (weighted @ z[..., None])[..., 0] + prior * level)
+    return plane
+
+
+def _height(plane: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """(B, 3) or (B, 3, 1) planes over points (B, N) or columns (X, Y) -> metres."""
+    a, b, c = (part[..., None] for part in plane.unbind(dim=1))
+    return a * x + b * y + c
+
+
+def _is_near(residual_m: Tensor, depths_m: Tensor, band: tuple[float, float]) -> Tensor:
+    return residual_m.abs() < band[0] + band[1] * depths_m
+
+
+def _fill(sums: Tensor) -> tuple[Tensor, Tensor]:
+    """(B, 2, X, Y) weighted sum and weight -> mean (B, X, Y) and support (B, X, Y), both filled from coarser cells."""
+    levels = [sums]
+    while min(levels[-1].shape[2:]) > _MIN_CELLS and not any(size % 2 for size in levels[-1].shape[2:]):
+        levels.append(4 * F.avg_pool2d(levels[-1], 2))
+    filled = torch.zeros_like(levels[-1])
+    for index, level in enumerate(reversed(levels)):
+        if index:
+            filled = F.interpolate(filled, scale_factor=2, mode="bilinear", align_corners=False)
+        coarser = filled * torch.tensor([1.0, _SUPPORT_DECAY], device=sums.device)[:, None, None]
+        filled = (level + _PRIOR_POINTS * coarser) / (level[:, 1:] + _PRIOR_POINTS)
+    return filled[:, 0], filled[:, 1]

@@ -1,0 +1,1 @@
+"""Stereo pairs from KITTI folders and rosbag2 files: reading, decoding, pairing."""

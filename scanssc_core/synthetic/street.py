@@ -1,0 +1,298 @@
+"""Procedural streets like KITTI's: one seed, one street."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from scanssc_core.synthetic import objects
+from scanssc_core.synthetic.layout import (
+    BEHIND_M,
+    KIND_SHARES,
+    STREET_KINDS,
+    Layout,
+    Parcel,
+    Side,
+    make_layout,
+)
+from scanssc_core.synthetic.objects import Builder
+from scanssc_core.synthetic.path import RoadPath
+from scanssc_core.synthetic.paving import make_ground
+from scanssc_core.synthetic.scene import Light, Scene
+from scanssc_core.synthetic.solids import Solid
+
+
+@dataclass(frozen=True, eq=False)
+class Street:
+    """A scene and the road through it.
+
+    Attributes:
+        scene: what there is.
+        path: the middle of the road.
+        lane_m: how far left of it (negative: right) the car drives.
+    """
+
+    scene: Scene
+    path: RoadPath
+    lane_m: float
+
+
+def make_street(seed: int, length_m: float, kind: str | None = None) -> Street:
+    """Make a street for a drive.
+
+    Args:
+        seed: one seed, one street.
+        length_m: how far the car drives; the street goes on for 64 m.
+        kind: a name of STREET_KINDS; drawn when not given.
+    """
+    rng = np.random.default_rng((seed, 1))
+    name = kind or str(rng.choice(list(KIND_SHARES), p=list(KIND_SHARES.values())))
+    layout = make_layout(rng, STREET_KINDS[name], length_m)
+    furnisher = _Furnisher(rng, layout)
+    furnisher.furnish()
+    lane_m = -float(rng.uniform(0.28, 0.5)) * layout.half_m
+    return Street(Scene(furnisher.ground, tuple(furnisher.solids), _draw_light(rng)), layout.path, lane_m)
+
+
+def _draw_light(rng: np.random.Generator) -> Light:
+    """A sunny or an overcast day."""
+    azimuth, elevation = rng.uniform(0, 2 * np.pi), np.radians(rng.uniform(25, 60))
+    flat = np.cos(elevation)
+    to_sun = (float(flat * np.cos(azimuth)), float(flat * np.sin(azimuth)), float(np.sin(elevation)))
+    if rng.random() < 0.22:
+        grey = float(rng.uniform(0.78, 0.95))
+        return Light(to_sun, 0.0, 1.0, (grey, grey, grey), (0.95, 0.95, 0.95), float(rng.uniform(0.8, 1.2)), 1.0)
+    blue = float(rng.uniform(0.7, 1.0))
+    zenith = (0.22 * blue + 0.1, 0.45 * blue + 0.1, 0.85 * blue + 0.1)
+    sun = float(rng.uniform(0.7, 1.25))
+    ambient, exposure = float(rng.uniform(0.45, 0.70)), float(rng.uniform(0.85, 1.25))
+    return Light(to_sun, sun, ambient, zenith, (0.80, 0.90, 0.98), exposure, float(rng.uniform(0, 0.6)))
+
+
+class _Furnisher:
+    """Puts onto a street's ground what stands on it."""
+
+    def __init__(self, rng: np.random.Generator, layout: Layout) -> None:
+        self.rng, self.layout = rng, layout
+        self.ground = make_ground(rng, layout)
+        self.solids: list[Solid] = []
+
+    def furnish(self) -> None:
+        """Both sides, then the road."""
+        for side in self.layout.sides:
+            self._parked(side)
+            self._furniture(side)
+            for parcel in self.layout.parcels[side.sign]:
+                self._build(side, parcel)
+            self._background(side)
+        self._traffic()
+
+    def _at(self, s_m: float, left_m: float, turn_rad: float = 0.0) -> Builder:
+        """A builder standing on the ground there; its x axis along the road plus the turn."""
+        x, y = self.layout.path.place(s_m, left_m)
+        z = float(self.ground.height_at(np.array([[x]]), np.array([[y]]))[0, 0])
+        return Builder(self.rng, float(x), float(y), z, self.layout.path.heading_at(s_m) + turn_rad, self.solids)
+
+    def _parked(self, side: Side) -> None:
+        rng, layout = self.rng, self.layout
+        if side.parking_m:
+            left, density = side.road_m + side.parking_m / 2, min(layout.kind.parked + 0.2, 0.85)
+        elif layout.half_m > 3.3:
+            left, density = layout.half_m - 1.0, layout.kind.parked * 0.45
+        else:
+            left, density = layout.half_m + 0.2, layout.kind.parked * 0.15
+        s = -BEHIND_M + float(rng.uniform(0, 6))
+        while s < layout.stop_m:
+            if layout.is_crossed(s, side.sign, 4.5) or rng.random() > density:
+                s += float(rng.uniform(4, 10))
+                continue
+            turn = (np.pi if side.sign > 0 else 0.0) + float(rng.normal(0, 0.03))
+            pick = rng.random()
+            if pick < 0.94:
+                objects.add_car(self._at(s, side.sign * (left + rng.normal(0, 0.12)), turn))
+            elif pick < 0.975:
+                objects.add_van(self._at(s + 1, side.sign * left, turn))
+                s += 1.5
+            else:
+                objects.add_truck(self._at(s + 2, side.sign * left, turn))
+                s += 4
+            s += float(rng.uniform(5.2, 6.6))
+
+    def _furniture(self, side: Side) -> None:
+        """Street trees, lamps, signs, posts and people along the sidewalk."""
+        rng, layout, kind = self.rng, self.layout, self.layout.kind
+        strip = side.road_m + side.parking_m + max(side.verge_m / 2, 0.35)
+        if rng.random() < kind.street_trees:
+            spacing, radius = float(rng.uniform(7, 16)), float(rng.uniform(1.2, 2.9))
+            for s in np.arange(-BEHIND_M + rng.uniform(0, spacing), layout.stop_m, spacing):
+                if not layout.is_crossed(s, side.sign, 3) and rng.random() < 0.85:
+                    grown = radius * rng.uniform(0.8, 1.2)
+                    objects.add_tree(
+                        self._at(s, side.sign * strip, rng.uniform(0, 6)), grown, rng.uniform(1.7, 2.8), 16
+                    )
+        for s in np.arange(-BEHIND_M + rng.uniform(0, 30), layout.stop_m, rng.uniform(15, 30)):
+            if not layout.is_crossed(s, side.sign, 1.5) and rng.random() < (0.85 if side.sidewalk_m else 0.45):
+                objects.add_lamp(
+                    self._at(s, side.sign * (strip + 0.2), 0 if side.sign < 0 else np.pi), rng.uniform(0.5, 1.8)
+                )
+        for s in np.arange(-BEHIND_M + rng.uniform(0, 25), layout.stop_m, rng.uniform(18, 60)):
+            if not layout.is_crossed(s, side.sign, 0.5):
+                objects.add_sign(
+                    self._at(
+                        s,
+                        side.sign * (strip + rng.uniform(-0.1, 0.4)),
+                        rng.normal(0, 0.15) + (np.pi if rng.random() < 0.3 else 0),
+                    )
+                )
+        for crossing in layout.crossings:
+            if crossing.is_on(side.sign) and rng.random() < 0.6:
+                before_m = crossing.s_m - crossing.half_width_m - 1.5
+                objects.add_sign(self._at(before_m, side.sign * (layout.half_m + 1.2)))
+        if rng.random() < 0.35:
+            for s in np.arange(rng.uniform(0, 20), layout.stop_m, 1.8)[: rng.integers(3, 14)]:
+                if not layout.is_crossed(s, side.sign, 1):
+                    objects.add_post(self._at(s, side.sign * strip))
+        walk = side.walk_m + max(side.sidewalk_m, 1.4) / 2
+        for _ in range(rng.poisson(kind.people * layout.stop_m / 45)):
+            s = float(rng.uniform(0, layout.stop_m))
+            left = side.sign * (walk + rng.uniform(-0.5, 0.5))
+            objects.add_person(self._at(s, left, rng.choice([0.0, np.pi]) + rng.normal(0, 0.3)))
+        for _ in range(rng.poisson(kind.people * layout.stop_m / 30)):
+            s = float(rng.uniform(0, layout.stop_m))
+            for number in range(rng.integers(1, 4)):
+                objects.add_bicycle(
+                    self._at(s + 0.7 * number, side.sign * (side.yard_m - 0.4), np.pi / 2 + rng.normal(0, 0.2))
+                )
+        for _ in range(rng.poisson(kind.people * layout.stop_m / 150)):
+            at = self._at(rng.uniform(0, layout.stop_m), side.sign * (side.road_m + 0.6), rng.normal(0, 0.4))
+            objects.add_motorcycle(at)
+
+    def _build(self, side: Side, parcel: Parcel) -> None:
+        """A parcel's house, its garden and what bounds it."""
+        rng, layout, kind = self.rng, self.layout, self.layout.kind
+        middle, width = (parcel.start_m + parcel.stop_m) / 2, parcel.stop_m - parcel.start_m
+        if layout.is_crossed(middle, side.sign, 2.6 + width / 2):
+            self._garden(side, parcel, 2)
+            return
+        # The house looks at the road: its own y axis points away from it.
+        turn = 0.0 if side.sign > 0 else np.pi
+        front = side.yard_m + parcel.front_m
+        if parcel.house == "house":
+            gap = 0.0 if kind is STREET_KINDS["town"] else float(rng.uniform(1.0, 5.0))
+            house_width = max(width - gap, 6.0)
+            storeys = int(rng.integers(kind.storeys[0], kind.storeys[1] + 1))
+            b = self._at(middle + gap / 3, side.sign * front, turn + float(rng.normal(0, 0.03)))
+            objects.add_house(b, house_width, float(rng.uniform(8, 12)), 2.9 * storeys + 0.4, rng.random() < kind.gable)
+        elif parcel.house == "garage":
+            objects.add_garage(self._at(middle, side.sign * front, turn), min(width - 1, 9.0))
+        if rng.random() < 0.5:  # the next street's houses
+            far = front + float(rng.uniform(19, 26))
+            size = (float(rng.uniform(8, 14)), 9.0, float(rng.uniform(4, 9)))
+            objects.add_house(
+                self._at(middle + float(rng.normal(0, 3)), side.sign * far, turn), *size, rng.random() < 0.7
+            )
+        if parcel.house != "none" and rng.random() < 0.6:  # the end of the garden
+            length = width / 2
+            for piece in (-0.5, 0.5):
+                b = self._at(middle + piece * length, side.sign * (front + 15.0), turn)
+                if rng.random() < 0.5:
+                    objects.add_fence(b, length, float(rng.uniform(1.0, 1.7)), str(rng.choice(["planks", "bricks"])))
+                else:
+                    objects.add_hedge(b, length, float(rng.uniform(1.2, 2.4)), 1.2)
+        if parcel.has_driveway and parcel.front_m > 4.5 and rng.random() < 0.6:
+            objects.add_car(self._at(parcel.driveway_m, side.sign * (side.yard_m + parcel.front_m / 2), np.pi / 2))
+        self._boundary(side, parcel, turn)
+        self._garden(side, parcel, int(rng.integers(2, 10)) if parcel.ground == "terrain" else 0)
+
+    def _boundary(self, side: Side, parcel: Parcel, turn: float) -> None:
+        rng, layout = self.rng, self.layout
+        gate = 3.8 if parcel.has_driveway else 0.6
+        start, stop = parcel.start_m + gate, parcel.stop_m - 0.2
+        length = stop - start
+        if length < 2 or parcel.front_m < 1.0:
+            return
+        line = side.sign * (side.yard_m + 0.35)
+        hedge, fence, wall = layout.kind.boundary
+        pick = rng.random()
+        # Short pieces follow the bend of the road.
+        pieces = max(1, int(np.ceil(length / 7)))
+        tall, thick = float(rng.uniform(0.9, 2.2)), float(rng.uniform(0.8, 1.9))
+        fence_kind = str(rng.choice(["planks", "bars"]))
+        for piece in range(pieces):
+            middle = start + (piece + 0.5) * length / pieces
+            long = length / pieces + 0.1
+            if pick < hedge:
+                objects.add_hedge(self._at(middle, line + side.sign * thick / 2, turn), long, tall, thick)
+            elif pick < hedge + fence:
+                objects.add_fence(self._at(middle, line, turn), long, min(tall, 1.5), fence_kind)
+            elif pick < hedge + fence + wall:
+                objects.add_fence(self._at(middle, line, turn), long, min(tall, 1.3), "bricks")
+        if rng.random() < 0.75 and parcel.front_m > 2.5:  # between neighbours
+            middle = side.yard_m + 0.6 + parcel.front_m / 2
+            b = self._at(parcel.stop_m, side.sign * middle, np.pi / 2)
+            if rng.random() < 0.45:
+                objects.add_hedge(b, parcel.front_m, tall, thick)
+            else:
+                objects.add_fence(b, parcel.front_m, min(tall, 1.6), fence_kind)
+
+    def _garden(self, side: Side, parcel: Parcel, count: int) -> None:
+        rng, layout = self.rng, self.layout
+        for _ in range(count):
+            s = float(rng.uniform(parcel.start_m + 4, max(parcel.stop_m - 1, parcel.start_m + 4.5)))
+            depth = parcel.front_m if parcel.house == "house" else 12.0
+            if depth < 2.2 or layout.is_crossed(s, side.sign, 3.0):
+                continue
+            left = side.sign * (side.yard_m + float(rng.uniform(1.3, max(depth - 0.8, 1.4))))
+            pick, b = rng.random(), self._at(s, left, float(rng.uniform(0, 6)))
+            if pick < 0.62:
+                objects.add_bush(b, float(rng.uniform(0.6, 1.6)))
+            elif pick < 0.86:
+                objects.add_tree(b, float(rng.uniform(1.2, 2.6)), float(rng.uniform(0.6, 1.8)), 13)
+            else:
+                objects.add_conifer(b, float(rng.uniform(1.0, 2.0)), float(rng.uniform(4, 9)))
+
+    def _background(self, side: Side) -> None:
+        """What stands behind: woods along country roads, trees and hedges behind houses."""
+        rng, layout = self.rng, self.layout
+        is_wood = rng.random() < layout.kind.forest
+        for s in np.arange(-BEHIND_M, layout.stop_m, 1.7 if is_wood else 2.6):
+            if layout.is_crossed(s, side.sign, 4.0) or rng.random() < 0.15:
+                continue
+            start = 2.0 if is_wood else 5.0
+            if layout.is_built(s, side.sign):
+                start = 19.0
+            s_m = float(s + rng.uniform(-1, 1))
+            left = side.sign * (side.yard_m + start + float(rng.gamma(1.4, 2.4)))
+            pick = rng.random()
+            if pick < 0.60:
+                objects.add_bush(self._at(s_m, left, rng.uniform(0, 6)), float(rng.uniform(0.9, 2.0)))
+            elif pick < 0.93:
+                objects.add_tree(
+                    self._at(s_m, left + side.sign, rng.uniform(0, 6)), rng.uniform(1.8, 3.4), rng.uniform(0.5, 1.8), 9
+                )
+            else:
+                objects.add_conifer(self._at(s_m, left + side.sign), rng.uniform(1.5, 2.6), rng.uniform(7, 14))
+
+    def _traffic(self) -> None:
+        """Vehicles and riders on the road, none where the car itself drives."""
+        rng, layout = self.rng, self.layout
+        for s in np.arange(rng.uniform(5, 40), layout.stop_m, rng.uniform(24, 65)):
+            pick, left = rng.random(), layout.half_m * 0.5
+            b = self._at(float(s), left, np.pi)
+            if pick < 0.72:
+                objects.add_car(b)
+            elif pick < 0.80:
+                objects.add_van(b)
+            elif pick < 0.86:
+                objects.add_truck(b)
+            else:
+                objects.add_motorcycle(b, "motorcyclist")
+        for crossing in layout.crossings:  # parked in the streets that cross
+            for sign in (-1, 1):
+                if not crossing.is_on(sign):
+                    continue
+                for out in np.arange(layout.half_m + 7, 28, 6.5):
+                    if rng.random() < 0.35:
+                        turn = np.pi / 2 + rng.normal(0, 0.03)
+                        objects.add_car(self._at(crossing.s_m + rng.choice([-1.6, 1.6]), sign * out, turn))
+        for _ in range(rng.poisson(layout.stop_m / 110)):
+            objects.add_bicycle(self._at(rng.uniform(0, layout.stop_m), layout.half_m - 0.6, np.pi), "bicyclist")

@@ -1,0 +1,130 @@
+"""Synthetic drives on disk, in the layout of SemanticKITTI."""
+
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from scanssc_core.datasets.semantic_kitti import write_voxel_labels
+from scanssc_core.files import write_file
+from scanssc_core.geometry import VoxelGridSpec
+from scanssc_core.synthetic.lidar import kitti_sweep
+from scanssc_core.synthetic.sequence import SyntheticSequence, encode_png
+
+#: Unit of depth_2/*.png, as in KITTI's depth maps.
+DEPTH_UNITS_PER_M = 256
+_GRID = VoxelGridSpec.semantic_kitti()
+#: Frames of one job: neighbours share a street, its shadows and most of the sweeps that label them.
+_FRAMES_PER_JOB = 10
+
+
+@dataclass(frozen=True)
+class SynthSpec:
+    """What `scanssc data synth` writes.
+
+    Attributes:
+        num_sequences: named 00, 01, ...
+        num_frames: of each.
+        seed: of all of it.
+        spacing_m: between the frames of a sequence.
+    """
+
+    num_sequences: int
+    num_frames: int
+    seed: int
+    spacing_m: float = 4.0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.num_sequences <= 100:
+            raise ValueError(f"expected 1 to 100 sequences (their names have two digits), got {self.num_sequences}")
+        if self.num_frames < 1 or not self.spacing_m > 0:
+            raise ValueError(f"expected frames and spacing above zero, got {self.num_frames}, {self.spacing_m} m")
+
+    def drive(self, number: int) -> SyntheticSequence:
+        """The drive of one sequence."""
+        return SyntheticSequence.on_street(self.seed * 1000 + number, self.num_frames, self.spacing_m)
+
+
+def write_dataset(root: Path, spec: SynthSpec, workers: int, on_frame: Callable[[], None] = lambda: None) -> None:
+    """Write root/sequences/XX; frames that are there are left as they are.
+
+    Args:
+        workers: processes.
+        on_frame: called for every frame that is there.
+    Raises:
+        ValueError: if the folder holds something else than a part of this.
+    """
+    _claim(root, spec)
+    jobs = []
+    for number in range(spec.num_sequences):
+        for start in range(0, spec.num_frames, _FRAMES_PER_JOB):
+            indices = range(start, min(start + _FRAMES_PER_JOB, spec.num_frames))
+            missing = [index for index in indices if not _label_file(_folder(root, number), index).exists()]
+            for _ in range(len(indices) - len(missing)):
+                on_frame()
+            if missing:
+                jobs.append((number, missing))
+    if workers == 1:
+        for number, missing in jobs:
+            _write_frames(root, spec, number, missing, on_frame)
+        return
+    # One thread in each process: two of them share two cores without fighting.
+    with ProcessPoolExecutor(
+        workers, mp_context=get_context("spawn"), initializer=cv2.setNumThreads, initargs=(1,)
+    ) as pool:
+        running = [pool.submit(_write_frames, root, spec, number, missing) for number, missing in jobs]
+        for job in as_completed(running):
+            for _ in range(job.result()):
+                on_frame()
+
+
+def write_frame(folder: Path, drive: SyntheticSequence, index: int) -> None:
+    """Write one frame with all that is true of it; its label file comes last and stands for the whole frame."""
+    left = drive.write_images(folder, index)
+    name = f"{index:06d}"
+    depth = np.minimum(left.depth_m * DEPTH_UNITS_PER_M + 0.5, 65535).astype(np.uint16)
+    write_file(folder / "depth_2" / f"{name}.png", encode_png(depth))
+    write_file(folder / "segmentation_2" / f"{name}.png", encode_png(left.class_ids))
+    points = kitti_sweep(drive.scene, drive.pose(index), np.random.default_rng((drive.seed, 5, index)))
+    write_file(folder / "velodyne" / f"{name}.bin", points.astype("<f4").tobytes())
+    truth = drive.truth(index, _GRID)
+    indices, is_inside = _GRID.points_to_indices(points[:, :3].astype(np.float64))
+    is_hit = np.zeros(_GRID.shape, bool)
+    is_hit[tuple(indices[is_inside].T)] = True
+    for suffix, mask in (("bin", is_hit), ("invalid", truth.is_invalid), ("occluded", truth.is_occluded)):
+        write_file(folder / "voxels" / f"{name}.{suffix}", np.packbits(mask).tobytes())
+    write_voxel_labels(_label_file(folder, index), truth.labels)
+
+
+def _write_frames(
+    root: Path, spec: SynthSpec, number: int, indices: list[int], on_frame: Callable[[], None] = lambda: None
+) -> int:
+    drive = spec.drive(number)
+    drive.write_texts(_folder(root, number))
+    for index in indices:
+        write_frame(_folder(root, number), drive, index)
+        on_frame()
+    return len(indices)
+
+
+def _claim(root: Path, spec: SynthSpec) -> None:
+    """Keep what decides the content beside it, so that a second run with other values does not mix two streets."""
+    path = root / "synthetic.txt"
+    text = f"seed {spec.seed}, {spec.num_frames} frames a sequence, {spec.spacing_m} m apart\n"
+    if path.exists() and path.read_text() != text:
+        raise ValueError(f"{root} holds other streets ({path.read_text().strip()}); asked for: {text.strip()}")
+    if not path.exists() and (root / "sequences").exists():
+        raise ValueError(f"{root} holds sequences that `scanssc data synth` did not write; choose an empty folder")
+    write_file(path, text.encode())
+
+
+def _folder(root: Path, number: int) -> Path:
+    return root / "sequences" / f"{number:02d}"
+
+
+def _label_file(folder: Path, index: int) -> Path:
+    return folder / "voxels" / f"{index:06d}.label"

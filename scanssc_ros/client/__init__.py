@@ -1,0 +1,1 @@
+"""For subscribers: the messages of this package as arrays."""

@@ -1,0 +1,1 @@
+"""Grids, markers, clouds, depth and diagnostics out."""

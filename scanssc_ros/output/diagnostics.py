@@ -1,0 +1,109 @@
+"""Counters and states to a diagnostic_msgs/DiagnosticArray: one status for each input, one each for what follows."""
+
+from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+
+from scanssc_core.stereo.row_alignment import RowOffset
+from scanssc_ros.input.inputs import StereoInputs
+from scanssc_ros.statistics import InputStatistics, PipelineStatistics
+
+HARDWARE_ID = "scanssc"
+OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
+
+
+def make_status(name: str, level: bytes, message: str, values: dict[str, object]) -> DiagnosticStatus:
+    """A DiagnosticStatus of this node."""
+    return DiagnosticStatus(
+        name=f"scanssc: {name}",
+        level=level,
+        message=message,
+        hardware_id=HARDWARE_ID,
+        values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
+    )
+
+
+def input_status(name: str, entry: InputStatistics, timeout_s: float) -> DiagnosticStatus:
+    """State of one input: waiting, active, stale or rejected, and why."""
+    state = entry.state(timeout_s)
+    level, message = OK, state
+    if state == "rejected":
+        level, message = ERROR, f"rejected: {entry.rejection}"
+    elif state in ("waiting", "stale"):
+        level, message = WARN, silence_message(entry, state)
+    elif entry.num_publishers > 1:
+        level, message = WARN, f"active, but {entry.num_publishers} publishers share the topic: stop all but one"
+    elif entry.note:
+        message = f"{state}: {entry.note}"
+    values = {
+        "topic": entry.topic,
+        "state": state,
+        "received": entry.num_received,
+        "publishers": entry.num_publishers,
+        "qos_problem": entry.qos_problem,
+    }
+    return make_status(name, level, message, values)
+
+
+def silence_message(entry: InputStatistics, state: str) -> str:
+    """Why nothing comes, in words: no publisher, a QoS mismatch, or a publisher that is silent."""
+    if entry.qos_problem:
+        why = f"{entry.qos_problem}: set qos_reliability:=best_effort"
+    elif entry.num_publishers == 0:
+        why = "nobody publishes it: is the name right? remap it, or is the camera or the bag not running?"
+    else:
+        why = f"{entry.num_publishers} publisher(s), but no message arrives"
+    return f"{state}: nothing on {entry.topic} for {entry.silence_s():.0f} s; {why}"
+
+
+def synchronization_status(inputs: StereoInputs, tolerance_s: float) -> DiagnosticStatus:
+    """Pairs matched, and images dropped by cause."""
+    sync = inputs.sync
+    values: dict[str, object] = {"matched": sync.num_matched, "time_jumps": sync.num_resets}
+    names = [entry.name for entry in inputs.paired]
+    for name, drops in zip(names, sync.drops, strict=True):
+        side = name.removesuffix(" image")
+        values.update({f"dropped.{side}.{cause}": count for cause, count in sorted(drops.items())})
+    is_unmatched = sync.num_matched == 0 and all(inputs.statistics[name].num_received > 2 for name in names)
+    if is_unmatched:
+        miss = "" if sync.nearest_miss_ns is None else f"; the nearest were {sync.nearest_miss_ns / 1e6:.1f} ms apart"
+        message = f"images arrive on both sides, but no stamps are within {tolerance_s * 1e3:.1f} ms{miss}"
+        return make_status("synchronization", ERROR, message, values)
+    return make_status("synchronization", OK, f"{sync.num_matched} pairs matched", values)
+
+
+def row_alignment_status(offset: RowOffset | None, max_offset_px: float) -> DiagnosticStatus:
+    """Whether left and right rows still agree."""
+    if offset is None:
+        return make_status("row alignment", OK, "not measured yet", {})
+    values: dict[str, object] = {
+        "vertical_offset_px": f"{offset.center_px:.2f}",
+        "vertical_offset_at_edges_px": f"{offset.worst_px:.2f}",
+        "points": offset.num_tracks,
+    }
+    measured = (
+        f"the right image lies {offset.center_px:+.2f} px too low in the middle and up to {offset.worst_px:.2f} px off "
+        "at the edges"
+    )
+    if offset.worst_px > max_offset_px:
+        message = (
+            f"rows disagree: {measured}, more than max_row_offset_px = {max_offset_px:.2f}: "
+            "was a camera knocked? calibrate the pair anew"
+        )
+        return make_status("row alignment", WARN, message, values)
+    return make_status("row alignment", OK, f"rows agree: {measured}", values)
+
+
+def pipeline_status(statistics: PipelineStatistics, values: dict[str, object]) -> DiagnosticStatus:
+    """What became of the pairs, the newest reason of every cause, and latency by stage."""
+    values = {**values, "processed": statistics.num_processed}
+    drops, reasons = statistics.drops(), statistics.last_reasons()
+    values.update({f"dropped.{cause}": count for cause, count in sorted(drops.items())})
+    values.update({f"reason.{cause}": reason for cause, reason in sorted(reasons.items())})
+    values.update({f"published.{name}": count for name, count in sorted(statistics.num_published().items())})
+    for stage, (p50_ms, p95_ms) in statistics.latency_ms().items():
+        values[f"latency.{stage}.p50_ms"] = f"{p50_ms:.2f}"
+        values[f"latency.{stage}.p95_ms"] = f"{p95_ms:.2f}"
+    # A pair that a newer one overtook is the design; any other drop deserves a look.
+    causes = [f"{cause} ({reasons.get(cause, drops[cause])})" for cause in sorted(drops) if cause != "superseded"]
+    if causes:
+        return make_status("pipeline", WARN, "pairs dropped: " + "; ".join(causes), values)
+    return make_status("pipeline", OK, f"{statistics.num_processed} pairs processed", values)

@@ -1,0 +1,1 @@
+"""Executables beside the node."""

@@ -1,0 +1,350 @@
+"""The demonstration behind `make demo`: starts the installed node, replays a stereo bag into it, and shows what came.
+
+Three processes and real DDS: the node, the bag player, and this one, which subscribes like any planner would.
+Ends with a table on the terminal, summary.json and demo.png.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import rclpy
+from ament_index_python.packages import get_package_prefix, get_package_share_directory
+from diagnostic_msgs.msg import DiagnosticArray
+from numpy.typing import NDArray
+from rclpy.node import Node
+from rclpy.qos import qos_profile_sensor_data
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+from sensor_msgs.msg import CompressedImage, Image
+
+import scanssc_core
+from scanssc_core.files import write_file
+from scanssc_core.geometry import VoxelGridSpec
+from scanssc_core.labels import SEMANTIC_KITTI, STEREO_GEOMETRY
+from scanssc_core.render.report import render_report
+from scanssc_core.sources.bag import StereoTopics, find_stereo_topics, open_bag, write_stereo_bag
+from scanssc_core.sources.kitti import open_sequence
+from scanssc_core.synthetic.sequence import SyntheticSequence
+from scanssc_ros.client.voxel_grid import VoxelGridView
+from scanssc_ros.conversions import image_to_rgb, stamp_to_ns
+from scanssc_ros.input.inputs import CAMERA_NAMESPACES, SIDES
+from scanssc_ros.msg import VoxelGrid
+
+_SYNTHETIC_FRAMES = 30
+_SYNTHETIC_SEED = 3
+_START_TIMEOUT_S = 60.0
+_IDLE_TIMEOUT_S = 30.0
+_STOP_TIMEOUT_S = 20.0
+_LATE_IMAGES_S = 5.0  # after the replay; what has not come by then was lost on the way
+
+
+class DemoError(Exception):
+    """A step of the demonstration failed; the message names it and what to do."""
+
+
+class Recorder(Node):
+    """Subscribes to the left image and to the node's outputs.
+
+    Attributes:
+        arrivals_s: when each VoxelGrid came.
+        num_occupied: voxels of each class, summed over all messages.
+        diagnostics: newest values of each status, by name.
+        shown: left image, depth and grid of the frame with most to see, once there is one.
+    """
+
+    def __init__(self, topics: StereoTopics) -> None:
+        super().__init__("demo_recorder")
+        image_type = CompressedImage if topics.is_compressed else Image
+        self.create_subscription(image_type, topics.left_image, self._on_left, qos_profile_sensor_data)
+        self.create_subscription(Image, "/scanssc/depth", self._on_depth, 10)
+        self.create_subscription(VoxelGrid, "/scanssc/occupancy", self._on_occupancy, 10)
+        self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
+        self._lefts: dict[int, Image | CompressedImage] = {}
+        self._depths: dict[int, NDArray] = {}
+        self._grids: dict[int, VoxelGridView] = {}
+        self._most_occupied = -1
+        self.arrivals_s: list[float] = []
+        self.num_occupied: Counter[str] = Counter()
+        self.diagnostics: dict[str, dict[str, str]] = {}
+        self.shown: tuple[NDArray, NDArray, VoxelGridView] | None = None
+
+    @property
+    def num_received(self) -> int:
+        return len(self.arrivals_s)
+
+    def _on_left(self, message: Image | CompressedImage) -> None:
+        self._lefts[stamp_to_ns(message.header.stamp)] = message
+
+    def _on_depth(self, message: Image) -> None:
+        stamp_ns = stamp_to_ns(message.header.stamp)
+        self._depths[stamp_ns] = np.frombuffer(message.data, "<f4").reshape(message.height, message.width)
+        self._choose(stamp_ns)
+
+    def _on_occupancy(self, message: VoxelGrid) -> None:
+        grid, stamp_ns = VoxelGridView(message), stamp_to_ns(message.header.stamp)
+        self.arrivals_s.append(time.monotonic())
+        counts = np.bincount(grid.labels.reshape(-1), minlength=256)
+        self.num_occupied.update({name: int(counts[index]) for index, name in enumerate(grid.class_names) if index})
+        self._grids[stamp_ns] = grid
+        self._choose(stamp_ns)
+
+    def _choose(self, stamp_ns: int) -> None:
+        """Show this frame if its three parts are there and it has more to see than the one shown."""
+        if not (stamp_ns in self._lefts and stamp_ns in self._depths and stamp_ns in self._grids):
+            return
+        grid = self._grids[stamp_ns]
+        num_occupied = int(np.count_nonzero(grid.occupied()))
+        if num_occupied > self._most_occupied:
+            self._most_occupied = num_occupied
+            self.shown = (image_to_rgb(self._lefts[stamp_ns]), self._depths[stamp_ns], grid)
+        for parts in (self._lefts, self._depths, self._grids):
+            for old_ns in [old_ns for old_ns in parts if old_ns <= stamp_ns]:
+                del parts[old_ns]
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            self.diagnostics[status.name.removeprefix("scanssc: ")] = {
+                entry.key: entry.value for entry in status.values
+            }
+
+
+def prepare_bag(source: Path | None, out: Path, console: Console) -> Path:
+    """The bag to replay: the one given, one written from a sequence folder, or a synthetic street.
+
+    Raises:
+        ValueError: if the source is neither bag nor sequence.
+    """
+    if source is None:
+        bag = out / f"synthetic-{scanssc_core.__version__}"
+        if not bag.exists():
+            drive = SyntheticSequence.on_street(_SYNTHETIC_SEED, _SYNTHETIC_FRAMES, spacing_m=0.8)
+            with tempfile.TemporaryDirectory() as folder, Progress(console=console) as progress:
+                task = progress.add_task("rendering a synthetic street", total=len(drive))
+                drive.write(Path(folder), on_frame=lambda: progress.advance(task))
+                write_stereo_bag(open_sequence(Path(folder)), bag)
+        return bag
+    if not (source / "calib.txt").exists() and not any(source.glob("image_*")):
+        return source
+    bag = out / "sequence"
+    shutil.rmtree(bag, ignore_errors=True)
+    sequence = open_sequence(source)
+    with Progress(console=console) as progress:
+        task = progress.add_task("writing the sequence as a bag", total=len(sequence))
+        write_stereo_bag(sequence, bag, on_frame=lambda: progress.advance(task))
+    return bag
+
+
+def node_command(topics: StereoTopics, extra: list[str]) -> list[str]:
+    """Command line of the installed node for a bag with these topics."""
+    suffix = "/compressed" if topics.is_compressed else ""
+    remaps = []
+    for namespace, image, info in zip(
+        CAMERA_NAMESPACES, (topics.left_image, topics.right_image), (topics.left_info, topics.right_info), strict=True
+    ):
+        remaps += ["-r", f"{namespace}/image_raw{suffix}:={image}", "-r", f"{namespace}/camera_info:={info}"]
+    transport = "compressed" if topics.is_compressed else "raw"
+    # The player publishes reliably, so every pair can be asked for; a camera would not. The deep queue rides out a
+    # machine that is busy with something else.
+    parameters = ["-p", f"image_transport:={transport}", "-p", "qos_reliability:=reliable", "-p", "qos_depth:=100"]
+    # However slow the machine is, what it makes is shown.
+    parameters += ["-p", "depth_max_rate_hz:=0.0", "-p", "max_age_s:=60.0"]
+    return [str(_executable("scanssc_node")), "--ros-args", *parameters, *remaps, *extra]
+
+
+def _executable(name: str) -> Path:
+    return Path(get_package_prefix("scanssc_ros")) / "lib" / "scanssc_ros" / name
+
+
+def run_demo(bag: Path, out: Path, extra: list[str], console: Console) -> tuple[Recorder, dict[str, object]]:
+    """Start the node, replay the bag, and wait until every pair is dealt with.
+
+    Returns:
+        the recorder, and the summary.
+    Raises:
+        DemoError: if a process fails or nothing comes.
+        ValueError: if the bag cannot be read or holds no stereo pair.
+    """
+    with open_bag(bag) as reader:
+        topics = find_stereo_topics({connection.topic: connection.msgtype for connection in reader.connections})
+        num_pairs = reader.topics[topics.left_image].msgcount
+    log_file = out / "node.log"
+    profile = Path(get_package_share_directory("scanssc_ros")) / "config" / "fastdds.xml"
+    environment = {"FASTDDS_DEFAULT_PROFILES_FILE": str(profile), **os.environ}
+    with log_file.open("w") as log:
+        node = subprocess.Popen(node_command(topics, extra), stdout=log, stderr=subprocess.STDOUT, env=environment)
+        recorder = Recorder(topics)
+        try:
+            _spin_until(
+                recorder,
+                lambda: recorder.count_subscribers(topics.left_image) > 1,
+                _START_TIMEOUT_S,
+                node,
+                f"start the node (its log: {log_file})",
+            )
+            console.print(f"replaying {num_pairs} stereo pairs of {bag}")
+            # Of these topics only the node subscribes to all: this process alone must not set the player off.
+            needed = [topics.left_image, topics.right_image, topics.left_info, topics.right_info]
+            command = [str(_executable("bag_player")), str(bag), "--wait-for", *needed]
+            player = subprocess.Popen(command, env=environment)
+            _spin_until(recorder, lambda: player.poll() is not None, float("inf"), node, "replay the bag")
+            if player.returncode != 0:
+                raise DemoError(f"step 'replay the bag' failed with status {player.returncode}")
+            end_s = time.monotonic() + _LATE_IMAGES_S
+            _spin_until(
+                recorder,
+                lambda: _is_idle(recorder, num_pairs if time.monotonic() < end_s else 1),
+                _IDLE_TIMEOUT_S,
+                node,
+                "process the pairs",
+            )
+            num_received = min(int(recorder.diagnostics[f"{side} image"]["received"]) for side in SIDES)
+            if num_received < num_pairs:
+                console.print(f"warning: of {num_pairs} pairs the node received {num_received}: this machine is busy")
+        finally:
+            node.send_signal(signal.SIGINT)
+            try:
+                status = node.wait(_STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                node.kill()
+                status = node.wait()
+    if status != 0:
+        raise DemoError(f"the node ended with status {status}; its log: {log_file}")
+    return recorder, summarize(recorder, bag)
+
+
+def _spin_until(
+    recorder: Recorder, condition: Callable[[], bool], timeout_s: float, node: subprocess.Popen, step: str
+) -> None:
+    end_s = time.monotonic() + timeout_s
+    while not condition():
+        if node.poll() is not None:
+            raise DemoError(f"step '{step}' failed: the node ended with status {node.returncode}")
+        if time.monotonic() > end_s:
+            raise DemoError(f"step '{step}' failed: not done after {timeout_s:.0f} s")
+        rclpy.spin_once(recorder, timeout_sec=0.1)
+
+
+def _is_idle(recorder: Recorder, num_pairs: int) -> bool:
+    """So many images have arrived, every matched pair is dealt with, and every published grid was received."""
+    left = recorder.diagnostics.get("left image", {})
+    if int(left.get("received", 0)) < num_pairs:
+        return False
+    pipeline = recorder.diagnostics["pipeline"]
+    done = int(pipeline["processed"]) + sum(_drops(pipeline).values())
+    matched = int(recorder.diagnostics["synchronization"]["matched"])
+    return done == matched and recorder.num_received >= int(pipeline.get("published.occupancy", 0))
+
+
+def _drops(values: dict[str, str]) -> dict[str, int]:
+    return {key.removeprefix("dropped."): int(count) for key, count in values.items() if key.startswith("dropped.")}
+
+
+def summarize(recorder: Recorder, bag: Path) -> dict[str, object]:
+    """Everything the table shows, from the node's own diagnostics and from what arrived here."""
+    diagnostics = recorder.diagnostics
+    pipeline, synchronization = diagnostics["pipeline"], diagnostics["synchronization"]
+    stages = [key.split(".")[1] for key in pipeline if key.startswith("latency.") and key.endswith(".p50_ms")]
+    num_grids = max(recorder.num_received, 1)
+    duration_s = recorder.arrivals_s[-1] - recorder.arrivals_s[0] if recorder.num_received > 1 else 0.0
+    return {
+        "bag": str(bag),
+        "model": pipeline["model"],
+        "device": pipeline["device"],
+        "extrinsics": pipeline["extrinsics"],
+        "received": {side: int(diagnostics[f"{side} image"]["received"]) for side in SIDES},
+        "matched": int(synchronization["matched"]),
+        "dropped": {**_drops(synchronization), **_drops(pipeline)},
+        "processed": int(pipeline["processed"]),
+        "published_grids": int(pipeline.get("published.occupancy", 0)),
+        "received_grids": recorder.num_received,
+        "grids_per_second": round((recorder.num_received - 1) / duration_s, 2) if duration_s else None,
+        "latency_ms": {
+            stage: {name: float(pipeline[f"latency.{stage}.{name}_ms"]) for name in ("p50", "p95")} for stage in stages
+        },
+        "occupied_voxels_per_grid": {
+            name: round(count / num_grids) for name, count in recorder.num_occupied.items() if count
+        },
+    }
+
+
+def print_summary(summary: dict, console: Console) -> None:
+    """The summary as tables on the terminal."""
+    counts = Table(title="stereo pairs")
+    counts.add_column("")
+    counts.add_column("count", justify="right")
+    received = " + ".join(str(count) for count in summary["received"].values())
+    for name, count in (("images received (left + right)", received), ("pairs matched", summary["matched"])):
+        counts.add_row(name, str(count))
+    for cause, count in summary["dropped"].items():
+        counts.add_row(f"dropped: {cause}", str(count))
+    counts.add_row("pairs processed", str(summary["processed"]))
+    counts.add_row("grids published / received here", f"{summary['published_grids']} / {summary['received_grids']}")
+    counts.add_row("grids per second", str(summary["grids_per_second"]))
+    latency = Table(title=f"latency on {summary['device']} (ms)")
+    for heading in ("stage", "p50", "p95"):
+        latency.add_column(heading, justify="left" if heading == "stage" else "right")
+    for stage, values in summary["latency_ms"].items():
+        latency.add_row(stage, f"{values['p50']:.1f}", f"{values['p95']:.1f}")
+    voxels = Table(title="occupied voxels per grid")
+    voxels.add_column("class")
+    voxels.add_column("mean", justify="right")
+    for name, count in summary["occupied_voxels_per_grid"].items():
+        voxels.add_row(name, f"{count:,}")
+    for table in (counts, latency, voxels):
+        console.print(table)
+
+
+def draw(recorder: Recorder, title: str) -> bytes:
+    """The picture of the frame with most to see, as PNG.
+
+    Raises:
+        DemoError: if no frame came with all its parts.
+    """
+    if recorder.shown is None:
+        raise DemoError("step 'draw the picture' failed: no frame came with image, depth and grid")
+    left_rgb, depth_m, grid = recorder.shown
+    spec = VoxelGridSpec.semantic_kitti()
+    label_set = next(known for known in (STEREO_GEOMETRY, SEMANTIC_KITTI) if known.names == grid.class_names)
+    return render_report(left_rgb, depth_m, grid.labels, spec, label_set, title)
+
+
+def main() -> int:
+    """Run the demonstration; status 1 and one line that names the step if something fails."""
+    parser = argparse.ArgumentParser(prog="demo", description="Replay a stereo bag into the node and show what comes.")
+    parser.add_argument("--bag", type=Path, help="rosbag2 or KITTI sequence folder; default: a synthetic street")
+    parser.add_argument("--out", type=Path, default=Path("demo"), help="folder for the results (default: demo)")
+    options, extra = parser.parse_known_args()
+    console = Console()
+    options.out.mkdir(parents=True, exist_ok=True)
+    rclpy.init(args=[])
+    try:
+        bag = prepare_bag(options.bag, options.out, console)
+        recorder, summary = run_demo(bag, options.out, extra, console)
+        source = "a synthetic street" if options.bag is None else options.bag.resolve().name
+        picture = draw(recorder, f"scanssc_ros: {source}, model {summary['model']}")
+    except (DemoError, ValueError) as error:
+        console.print(f"error: {error}", style="bold red", highlight=False)
+        return 1
+    finally:
+        rclpy.try_shutdown()
+    print_summary(summary, console)
+    write_file(options.out / "summary.json", (json.dumps(summary, indent=2) + "\n").encode())
+    write_file(options.out / "demo.png", picture)
+    console.print(f"written: {options.out / 'summary.json'}, {options.out / 'demo.png'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The inference thread, and what it does with a pair."""

@@ -1,0 +1,158 @@
+"""What the worker does with one pair: decode, run the pipeline, publish. A pair that ends early is counted by cause."""
+
+import time
+import traceback
+from collections.abc import Callable
+
+from numpy.typing import NDArray
+from rclpy.lifecycle import LifecycleNode
+
+from scanssc_core.runtime.pipeline import OccupancyPipeline, PipelineResult
+from scanssc_core.stereo.row_alignment import RowAlignmentMonitor
+from scanssc_ros.conversions import depth_from_message, image_to_rgb, stamp_to_ns
+from scanssc_ros.input.extrinsics import Extrinsics
+from scanssc_ros.input.inputs import SIDES, Picture, StereoMessages
+from scanssc_ros.output.outputs import OccupancyOutputs
+from scanssc_ros.parameters import NodeParameters
+from scanssc_ros.statistics import PipelineStatistics
+
+_WARNING_PERIOD_S = 10.0
+
+#: A live camera's stamp is never this far from the node's clock: the images are replayed without /clock.
+_REPLAY_OFFSET_S = 3600.0
+
+
+class PairDropped(Exception):
+    """A pair that ends early.
+
+    Args:
+        cause: the name it is counted under.
+        reason: for people: what is wrong, and what to do.
+    """
+
+    def __init__(self, cause: str, reason: str) -> None:
+        super().__init__(reason)
+        self.cause = cause
+        self.reason = reason
+
+
+class PairProcessor:
+    """Called by the worker, in its thread, with one pair after the other.
+
+    Args:
+        node: for its clock, its logger and its context.
+        pipeline: the two stages.
+        extrinsics: pose of the camera.
+        outputs: where results go.
+        statistics: where pairs are counted.
+        parameters: gives the parameters that hold now.
+
+    Attributes:
+        row_alignment: of the pairs processed.
+    """
+
+    def __init__(
+        self,
+        node: LifecycleNode,
+        pipeline: OccupancyPipeline,
+        extrinsics: Extrinsics,
+        outputs: OccupancyOutputs,
+        statistics: PipelineStatistics,
+        parameters: Callable[[], NodeParameters],
+    ) -> None:
+        self._node = node
+        self._pipeline = pipeline
+        self._extrinsics = extrinsics
+        self._outputs = outputs
+        self._statistics = statistics
+        self._parameters = parameters
+        self.row_alignment = RowAlignmentMonitor()
+
+    def __call__(self, pair: StereoMessages) -> None:
+        """Process one pair; never raises."""
+        logger = self._node.get_logger()
+        try:
+            self._process(pair)
+        except PairDropped as dropped:
+            self._statistics.drop(dropped.cause, dropped.reason)
+            logger.warning(f"pair dropped: {dropped.reason}", throttle_duration_sec=_WARNING_PERIOD_S)
+        except Exception as error:
+            # Whatever a backend runs into costs this pair, not the node.
+            self._statistics.drop("failed", f"{type(error).__name__}: {error}")
+            logger.error(f"a pair failed:\n{traceback.format_exc()}", throttle_duration_sec=_WARNING_PERIOD_S)
+
+    def _process(self, pair: StereoMessages) -> None:
+        start_s = time.monotonic()
+        self._check_age(pair)
+        T_cam_grid = self._extrinsics.lookup(pair.left.header.frame_id)
+        if T_cam_grid is None:
+            raise PairDropped("no_extrinsics", self._extrinsics.missing_transform(pair.left.header.frame_id))
+        images = self._decode(pair)
+        decoded_s = time.monotonic()
+        result = self._run(pair, images, T_cam_grid)
+        self._check_age(pair)
+        before_publishing_s = time.monotonic()
+        occupancy = self._pipeline.occupancy
+        self._outputs.publish(result, occupancy.grid, occupancy.label_set, pair.left.header, self._parameters())
+        end_s = time.monotonic()
+        self._statistics.processed(
+            {
+                "wait": start_s - pair.arrival_s,
+                "decode": decoded_s - start_s,
+                **result.stage_s,
+                "publish": end_s - before_publishing_s,
+                "total": end_s - pair.arrival_s,
+            }
+        )
+
+    def _run(self, pair: StereoMessages, images: list[NDArray], T_cam_grid: NDArray) -> PipelineResult:
+        left_rgb, partner = images
+        with_confidence = self._parameters().publish_confidence
+        if pair.calibration.rig is None:
+            return self._pipeline.label(left_rgb, partner, pair.calibration.left, T_cam_grid, with_confidence)
+        if self._parameters().max_row_offset_px > 0:
+            self.row_alignment.add(left_rgb, partner)
+        return self._pipeline.run(left_rgb, partner, pair.calibration.rig, T_cam_grid, with_confidence=with_confidence)
+
+    def _decode(self, pair: StereoMessages) -> list[NDArray]:
+        """Left image, and right image or depth, rectified if asked for."""
+        left_rgb = self._decode_image(pair, 0, pair.left)
+        if pair.calibration.rig is not None:
+            return [left_rgb, self._decode_image(pair, 1, pair.partner)]
+        try:
+            depth_m = depth_from_message(pair.partner)
+        except ValueError as error:
+            raise PairDropped("bad_depth", str(error)) from error
+        _check_size("depth", depth_m, pair)
+        return [left_rgb, depth_m]
+
+    def _decode_image(self, pair: StereoMessages, index: int, message: Picture) -> NDArray:
+        try:
+            image = image_to_rgb(message)
+        except ValueError as error:
+            raise PairDropped("bad_image", f"{SIDES[index]} image: {error}") from error
+        _check_size(f"{SIDES[index]} image", image, pair)
+        return pair.calibration.rectifiers[index](image) if pair.calibration.rectifiers else image
+
+    def _check_age(self, pair: StereoMessages) -> None:
+        """Drop a pair that is too old, by its time in this node and by its stamp.
+
+        A bag replayed without /clock carries stamps of another day: there the time in this node alone counts.
+        """
+        if not self._node.context.ok():
+            raise PairDropped("shutdown", "the node is shutting down")
+        in_node_s = time.monotonic() - pair.arrival_s
+        stamp_age_s = (self._node.get_clock().now().nanoseconds - stamp_to_ns(pair.left.header.stamp)) / 1e9
+        age_s = max(in_node_s, stamp_age_s) if abs(stamp_age_s) < _REPLAY_OFFSET_S else in_node_s
+        max_age_s = self._parameters().max_age_s
+        if age_s > max_age_s:
+            raise PairDropped("too_old", f"a pair of {age_s:.2f} s exceeds max_age_s = {max_age_s:.2f}")
+
+
+def _check_size(name: str, image: NDArray, pair: StereoMessages) -> None:
+    camera = pair.calibration.left
+    if image.shape[:2] != (camera.height, camera.width):
+        raise PairDropped(
+            "size_mismatch",
+            f"the {name} is {image.shape[1]}x{image.shape[0]}, its CameraInfo says {camera.width}x{camera.height}",
+        )
