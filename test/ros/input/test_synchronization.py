@@ -5,7 +5,7 @@ from types import ModuleType
 import pytest
 
 from scanssc_core.sources.pairing import LEFT, NO_PARTNER, RIGHT, StereoSync
-from scanssc_ros import synchronization
+from scanssc_ros.input import synchronization
 from scanssc_ros.input.synchronization import MessageFiltersSync, make_synchronizer
 
 
