@@ -1,0 +1,6 @@
+"""Bags of ../shared/cases: what index.tsv calls right."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+CASES: dict[str, Callable[[Path, Path], None]] = {}
