@@ -15,7 +15,7 @@ import torch
 from scanssc_core.datasets.augmentation import AugmentationConfig
 from scanssc_core.datasets.dataset import SSCDataset, collate, open_dataset, read_labels
 from scanssc_core.datasets.depth_maps import read_depth_map
-from scanssc_core.sources.kitti import read_image
+from scanssc_core.sources.images import read_image
 
 _TABLE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks" / "data.md"
 _NUM_SAMPLES = 24

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NotRequired, TypedDict, cast
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -21,7 +20,7 @@ from scanssc_core.labels import UNKNOWN
 from scanssc_core.network.camera_inputs import CameraInputs, camera_fields
 from scanssc_core.network.corrections import Corrections
 from scanssc_core.network.image.preprocess import NetworkView, normalise
-from scanssc_core.sources.kitti import read_image
+from scanssc_core.sources.images import read_image, read_values
 
 _OPTIONAL_MAPS = ("labels", "lidar_depth_m", "segmentation")
 
@@ -268,7 +267,7 @@ def read_points(path: Path) -> NDArray:
 def _read_segmentation(files: FrameFiles, size: tuple[int, ...]) -> NDArray:
     if not files.segmentation.exists():
         return np.full(size, UNKNOWN, np.uint8)
-    class_ids = cv2.imread(str(files.segmentation), cv2.IMREAD_UNCHANGED)
-    if class_ids is None or class_ids.dtype != np.uint8 or class_ids.shape != tuple(size):
+    class_ids = read_values(files.segmentation)
+    if class_ids.dtype != np.uint8 or class_ids.shape != tuple(size):
         raise ValueError(f"{files.segmentation}: expected a grey PNG of 8 bits, {size[1]}x{size[0]} like the image")
     return class_ids

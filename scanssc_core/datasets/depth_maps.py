@@ -23,7 +23,7 @@ from scanssc_core.files import write_file
 from scanssc_core.geometry import StereoRig
 from scanssc_core.runtime.backends import make_stereo_backend
 from scanssc_core.runtime.device import resolve_device
-from scanssc_core.sources.kitti import read_image
+from scanssc_core.sources.images import read_image_pair, read_values
 from scanssc_core.stereo.interface import StereoBackend
 
 _PNG_UNITS_PER_M = 256.0
@@ -85,9 +85,9 @@ def read_depth_file(path: Path) -> NDArray:
         ValueError: naming the file, if it is not whole.
     """
     if path.suffix == ".png":
-        units = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-        if units is None or units.dtype != np.uint16 or units.ndim != 2:
-            raise ValueError(f"{path}: not a whole grey PNG of 16 bits")
+        units = read_values(path)
+        if units.dtype != np.uint16 or units.ndim != 2:
+            raise ValueError(f"{path}: expected a grey PNG of 16 bits, got {units.shape} of {units.dtype}")
         return units.astype(np.float32) / np.float32(_PNG_UNITS_PER_M)
     depth_m = read_array(path)
     if depth_m.ndim != 2 or not np.issubdtype(depth_m.dtype, np.floating):
@@ -158,10 +158,7 @@ def _start_worker(spec: DepthSpec) -> None:
 
 
 def _write_one(layout: Layout, files: FrameFiles, folder: Path, spec: DepthSpec) -> None:
-    left_rgb, right_rgb = read_image(files.left), read_image(files.right)
-    if left_rgb.shape != right_rgb.shape:
-        sizes = (f"{image.shape[1]}x{image.shape[0]}" for image in (right_rgb, left_rgb))
-        raise ValueError(f"{files.right}: {next(sizes)}, but the left image is {next(sizes)}")
+    left_rgb, right_rgb = read_image_pair(files.left, files.right)
     calibration = layout.calibration(files.sequence)
     height, width = left_rgb.shape[:2]
     rig = StereoRig.from_projection_matrices(calibration.P_left, calibration.P_right, width, height)

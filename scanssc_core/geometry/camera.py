@@ -5,6 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+#: Stereo cameras have baselines from those of an endoscope to those of a truck; what lies outside has a wrong unit.
+BASELINE_RANGE_M = (0.01, 2.0)
+
 
 @dataclass(frozen=True)
 class PinholeCamera:
@@ -50,10 +53,16 @@ class StereoRig:
     right_cx: float
 
     def __post_init__(self) -> None:
-        if not np.isfinite(self.baseline_m) or self.baseline_m <= 0:
-            raise ValueError(
-                f"expected a baseline above zero, got {self.baseline_m:.4f} m: "
+        shortest_m, longest_m = BASELINE_RANGE_M
+        if not shortest_m <= self.baseline_m <= longest_m:
+            hint = (
                 "are left and right swapped, or does the right P lack its fourth column (-fx * baseline)?"
+                if self.baseline_m <= 0
+                else "is P[0, 3] of the right camera -fx * baseline, with the baseline in metres?"
+            )
+            raise ValueError(
+                f"expected a baseline of {shortest_m:g} to {longest_m:g} m, got {self.baseline_m:.6g} m (P[0, 3] of "
+                f"left less right is {self.baseline_m * self.left.fx:.6g}, fx is {self.left.fx:.6g} px): {hint}"
             )
 
     @classmethod
@@ -64,7 +73,8 @@ class StereoRig:
         baseline = (P_left[0, 3] - P_right[0, 3]) / fx.
 
         Raises:
-            ValueError: if a matrix is not finite or zero, the pair is not rectified, or the baseline is not positive.
+            ValueError: if a matrix is not finite or zero, the pair is not rectified, or the baseline lies
+                outside BASELINE_RANGE_M.
         """
         left_matrix, right_matrix = as_projection_matrix(P_left), as_projection_matrix(P_right)
         left = PinholeCamera.from_projection_matrix(left_matrix, width, height)

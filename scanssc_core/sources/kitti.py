@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from scanssc_core.geometry import StereoRig
+from scanssc_core.sources.images import read_image_pair
 from scanssc_core.sources.kitti_calibration import (
     read_kitti_360_calibration,
     read_odometry_calibration,
@@ -51,12 +51,7 @@ class KittiSequence:
         Raises:
             ValueError: if an image cannot be read or does not fit the other; names the file.
         """
-        left_rgb, right_rgb = read_image(self.left_files[index]), read_image(self.right_files[index])
-        if left_rgb.shape != right_rgb.shape:
-            raise ValueError(
-                f"{self.right_files[index]}: {right_rgb.shape[1]}x{right_rgb.shape[0]}, but the left image is "
-                f"{left_rgb.shape[1]}x{left_rgb.shape[0]}"
-            )
+        left_rgb, right_rgb = read_image_pair(self.left_files[index], self.right_files[index])
         height, width = left_rgb.shape[:2]
         rig = StereoRig.from_projection_matrices(self.P_left, self.P_right, width, height)
         return StereoFrame(left_rgb, right_rgb, rig, self.T_left_velo, self.stamps_ns[index], self.left_files[index])
@@ -134,18 +129,6 @@ def _open_kitti_360(directory: Path) -> KittiSequence:
     lines = (directory / "image_00" / "timestamps.txt").read_text().strip().splitlines()
     stamps_ns = [_parse_timestamp_ns(lines[int(file.stem)]) for file in left_files]
     return KittiSequence(left_files, right_files, stamps_ns, *calibration)
-
-
-def read_image(path: Path) -> NDArray:
-    """(H, W, 3) uint8 RGB of an image file; grey is repeated.
-
-    Raises:
-        ValueError: if it is missing or not an image.
-    """
-    bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if bgr is None:
-        raise ValueError(f"{path}: {'not a whole image' if path.exists() else 'missing'}")
-    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
 
 
 def _image_pairs(left_folder: Path, right_folder: Path) -> tuple[list[Path], list[Path]]:

@@ -35,6 +35,7 @@ from scanssc_core.geometry import VoxelGridSpec
 from scanssc_core.labels import SEMANTIC_KITTI, STEREO_GEOMETRY
 from scanssc_core.render.report import render_report
 from scanssc_core.sources.bag import StereoTopics, find_stereo_topics, open_bag, write_stereo_bag
+from scanssc_core.sources.images import to_uint8
 from scanssc_core.sources.kitti import open_sequence
 from scanssc_core.synthetic.sequence import SyntheticSequence
 from scanssc_ros.client.voxel_grid import VoxelGridView
@@ -108,7 +109,7 @@ class Recorder(Node):
         num_occupied = int(np.count_nonzero(grid.occupied()))
         if num_occupied > self._most_occupied:
             self._most_occupied = num_occupied
-            self.shown = (image_to_rgb(self._lefts[stamp_ns]), self._depths[stamp_ns], grid)
+            self.shown = (to_uint8([image_to_rgb(self._lefts[stamp_ns])])[0], self._depths[stamp_ns], grid)
         for parts in (self._lefts, self._depths, self._grids):
             for old_ns in [old_ns for old_ns in parts if old_ns <= stamp_ns]:
                 del parts[old_ns]

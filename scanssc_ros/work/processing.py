@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from rclpy.lifecycle import LifecycleNode
 
 from scanssc_core.runtime.pipeline import OccupancyPipeline, PipelineResult
+from scanssc_core.sources.images import to_uint8
 from scanssc_core.stereo.row_alignment import RowAlignmentMonitor
 from scanssc_ros.conversions import depth_from_message, image_to_rgb, stamp_to_ns
 from scanssc_ros.input.extrinsics import Extrinsics
@@ -118,13 +119,13 @@ class PairProcessor:
         """Left image, and right image or depth, rectified if asked for."""
         left_rgb = self._decode_image(pair, 0, pair.left)
         if pair.calibration.rig is not None:
-            return [left_rgb, self._decode_image(pair, 1, pair.partner)]
+            return to_uint8([left_rgb, self._decode_image(pair, 1, pair.partner)])
         try:
             depth_m = depth_from_message(pair.partner)
         except ValueError as error:
             raise PairDropped("bad_depth", str(error)) from error
         _check_size("depth", depth_m, pair)
-        return [left_rgb, depth_m]
+        return [*to_uint8([left_rgb]), depth_m]
 
     def _decode_image(self, pair: StereoMessages, index: int, message: Picture) -> NDArray:
         try:

@@ -32,6 +32,15 @@ def test_bad_projection_matrices_are_refused_with_the_reason(left, right, reason
         StereoRig.from_projection_matrices(left, right, 1226, 370)
 
 
+@pytest.mark.parametrize(
+    ("Tx", "numbers"), [(-0.5, "got 0.000714286 m .*is 0.5, fx is 700"), (-350e3, "got 500 m .*is 350000, fx is 700")]
+)
+def test_baseline_of_a_wrong_unit_is_refused_with_both_numbers(Tx, numbers):
+    P_right = [*P_RIGHT[:3], Tx, *P_RIGHT[4:]]
+    with pytest.raises(ValueError, match=f"0.01 to 2 m, {numbers} px.*metres"):
+        StereoRig.from_projection_matrices(P_LEFT, P_right, 1226, 370)
+
+
 def test_camera_without_size_is_refused():
     with pytest.raises(ValueError, match="size"):
         PinholeCamera.from_projection_matrix(P_LEFT, 0, 370)
