@@ -19,7 +19,7 @@ from scanssc_core.network.depth.depth_net import DepthNet
 from scanssc_core.network.head.semantic_head import SemanticHead
 from scanssc_core.network.image.efficientnet import EfficientNet
 from scanssc_core.network.image.neck import FeatureNeck
-from scanssc_core.network.layers.attention import in_parts
+from scanssc_core.network.layers.parts import in_parts
 from scanssc_core.network.lift.cross_attention import CrossAttention, VoxelReferences, project_references
 from scanssc_core.network.lift.lift_splat import SortedNodes, lift_splat, sort_nodes
 from scanssc_core.network.lift.proposal import propose_voxels

@@ -6,7 +6,7 @@ PyTorch's own sums 262,144 voxels one by one in float32 there: errors of 1e-2 on
 import torch
 from torch import Tensor, nn
 
-from scanssc_core.network.layers.attention import in_parts
+from scanssc_core.network.layers.parts import in_parts
 
 
 class GroupNorm(nn.GroupNorm):

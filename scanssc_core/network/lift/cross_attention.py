@@ -11,7 +11,9 @@ from torch import Tensor, nn
 
 from scanssc_core.network.camera_inputs import CameraInputs
 from scanssc_core.network.corrections import Corrections
-from scanssc_core.network.layers.attention import FeedForward, in_parts, initial_offsets, xavier_linear, zero_linear
+from scanssc_core.network.layers.feed_forward import FeedForward
+from scanssc_core.network.layers.initial_values import initial_offsets, xavier_linear, zero_linear
+from scanssc_core.network.layers.parts import in_parts
 from scanssc_core.network.layers.sampling import BORDER, sample_frustum, with_border
 
 _MARGIN = 1e-5

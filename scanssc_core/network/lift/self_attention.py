@@ -10,7 +10,10 @@ import math
 import torch
 from torch import Tensor, nn
 
-from scanssc_core.network.layers.attention import FeedForward, in_parts, initial_offsets, xavier_linear, zero_linear
+from scanssc_core.network.layers.feed_forward import FeedForward
+from scanssc_core.network.layers.initial_values import initial_offsets, xavier_linear, zero_linear
+from scanssc_core.network.layers.parts import in_parts
+from scanssc_core.network.layers.positions import LearnedPositions2d
 from scanssc_core.network.layers.sampling import sample_plane, with_border
 
 _QUEUE = 2
@@ -22,21 +25,6 @@ def picture_shape(num_voxels: int) -> tuple[int, int]:
     while num_voxels % rows:
         rows -= 1
     return rows, num_voxels // rows
-
-
-class LearnedPositions2d(nn.Module):
-    """Two tables: a position's encoding is its column's entry followed by its row's."""
-
-    def __init__(self, num_rows: int, num_columns: int, channels: int) -> None:
-        super().__init__()
-        self.row_embed = nn.Embedding(num_rows, channels // 2)
-        self.col_embed = nn.Embedding(num_columns, channels // 2)
-
-    def forward(self, num_rows: int, num_columns: int) -> Tensor:
-        """(num_rows, num_columns, C)."""
-        rows = self.row_embed.weight[:num_rows, None].expand(-1, num_columns, -1)
-        columns = self.col_embed.weight[None, :num_columns].expand(num_rows, -1, -1)
-        return torch.cat([columns, rows], dim=-1)
 
 
 class PictureAttention(nn.Module):

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from scanssc_core.network.layers.attention import in_parts
-from scanssc_core.network.lift.self_attention import LearnedPositions2d
+from scanssc_core.network.layers.parts import in_parts
+from scanssc_core.network.layers.positions import LearnedPositions2d
 from scanssc_core.network.scan.masks import depth_mask, height_mask, width_mask
 from scanssc_core.network.scan.scan_block import ScanBlock
 

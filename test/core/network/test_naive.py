@@ -12,6 +12,7 @@ from scanssc_core.geometry import VoxelGridSpec
 from scanssc_core.network.camera_inputs import CameraInputs
 from scanssc_core.network.depth.deform_conv import DeformConv2d
 from scanssc_core.network.depth.neighborhood_attention import NeighborhoodAttention, window_indices
+from scanssc_core.network.layers.positions import LearnedPositions2d
 from scanssc_core.network.layers.sampling import (
     BORDER,
     sample_frustum,
@@ -22,7 +23,7 @@ from scanssc_core.network.layers.sampling import (
 )
 from scanssc_core.network.lift.lift_splat import voxel_index
 from scanssc_core.network.lift.proposal import propose_voxels
-from scanssc_core.network.lift.self_attention import LearnedPositions2d, picture_shape
+from scanssc_core.network.lift.self_attention import picture_shape
 from scanssc_core.network.scan.masks import depth_mask, height_mask, width_mask
 from scanssc_core.network.scan.scan_block import ScanBlock
 from scanssc_core.network.scan.scan_module import ScanModule

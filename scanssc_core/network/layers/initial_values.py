@@ -1,34 +1,9 @@
-"""What the two deformable transformers share: the feed-forward part, the order of a layer, and the start of offsets."""
+"""What the weights of both deformable attentions are before training."""
 
 import math
 
 import torch
 from torch import Tensor, nn
-
-# Voxels or tokens taken through a chain of small steps at a time: what the steps leave stays in the cache.
-_PART = 4096
-
-
-def in_parts(x: Tensor, dim: int, part: int = _PART) -> tuple[Tensor, ...]:
-    """Split along a dimension; whole while compiling, which fuses the steps itself."""
-    return (x,) if torch.compiler.is_compiling() else x.split(part, dim)
-
-
-class FeedForward(nn.Module):
-    """Two linear maps with a residual."""
-
-    def __init__(self, channels: int, hidden_channels: int, dropout: float) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(
-            nn.Linear(channels, hidden_channels),
-            nn.ReLU(),
-            nn.Dropout(dropout),
-            nn.Linear(hidden_channels, channels),
-            nn.Dropout(dropout),
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.layers(x)
 
 
 def head_directions(num_heads: int) -> Tensor:
