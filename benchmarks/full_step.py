@@ -16,7 +16,7 @@ from scanssc_core.labels import LABEL_SETS
 from scanssc_core.losses.cross_entropy import class_weights
 from scanssc_core.losses.total import total_loss
 from scanssc_core.network.camera_inputs import CameraInputs
-from scanssc_core.network.scanssc import ScanSSC
+from scanssc_core.network.kinds import make_network
 from scanssc_core.train.activation_checkpointing import checkpoint_activations
 from scanssc_core.train.config import RUN_CONFIGS
 from scanssc_core.train.norms import single_value_norms
@@ -49,7 +49,7 @@ def main(
     """One step: forward, losses, backward, AdamW."""
     run = RUN_CONFIGS[config]()
     torch.manual_seed(0)
-    model = ScanSSC(run.model).train()
+    model = make_network(run.model).train()
     for norm in single_value_norms(model):
         norm.eval()
     if checkpointing:

@@ -26,11 +26,13 @@ from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from scanssc_core.inference.optimize import optimized_for_inference
 from scanssc_core.inference.winograd import WinogradConv3d
 from scanssc_core.network.camera_inputs import CameraInputs
-from scanssc_core.network.config import lite, semantic_kitti
+from scanssc_core.network.config import semantic_kitti
+from scanssc_core.network.kinds import make_network
+from scanssc_core.network.lite import LiteConfig
 from scanssc_core.network.scan.scan_block import LineAttention
 from scanssc_core.network.scanssc import ScanSSC
 
-CONFIGS = {"full": semantic_kitti, "lite": lite}
+CONFIGS = {"full": semantic_kitti, "lite": LiteConfig}
 STAGES = ("backbone", "neck", "depth_net", "cross_attention", "self_attention", "scan", "mixing.depth", "mixing.height")
 STAGES = (*STAGES, "mixing.width", "fusion", "head.layers.0")
 
@@ -87,7 +89,7 @@ def measure(name: str, device_name: str, precision: str, mode: str) -> dict:
     device, is_single = torch.device(device_name), precision == "float32"
     torch.manual_seed(0)
     config = CONFIGS[name]()
-    model = ScanSSC(config).eval()
+    model = make_network(config).eval()
     model = optimized_for_inference(model, device, getattr(torch, precision)).to(device)
     inputs = scene(config.image_size, device)
     repeats = 1 if name == "full" else 5

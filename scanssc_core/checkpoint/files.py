@@ -14,9 +14,13 @@ from scanssc_core.checkpoint.weights import Weights, check_state
 from scanssc_core.files import write_file
 from scanssc_core.labels import FREE, LABEL_SETS, RAW_IDS
 from scanssc_core.network.config import ScanSSCConfig
+from scanssc_core.network.kinds import KINDS, kind_of, make_network
+from scanssc_core.network.lite import LiteScanSSC
 from scanssc_core.network.scanssc import ScanSSC
 
 _FORMAT = "scanssc-1"
+# What told a lite model from the paper's before files named their kind: all of them, or none.
+_FORMER_SWITCHES = ("has_fine_geometry", "has_segmentation", "is_subvoxel_head", "has_ground_elevation")
 
 
 def save_checkpoint(path: Path, state: Mapping[str, Tensor], config: ScanSSCConfig) -> None:
@@ -24,6 +28,7 @@ def save_checkpoint(path: Path, state: Mapping[str, Tensor], config: ScanSSCConf
     _write(
         path,
         state,
+        kind=kind_of(config),
         config=dataclasses.asdict(config),
         class_names=LABEL_SETS[config.dataset].names,
         label_map={int(raw_id): label for label, raw_id in enumerate(RAW_IDS[config.dataset])},
@@ -55,8 +60,8 @@ def lower_empty(source: Path, target: Path, by: float) -> None:
         ValueError: if the source is no file of ours or holds only parts, or if its head has no bias.
     """
     model = load_checkpoint(source)
-    if not model.config.is_subvoxel_head:
-        raise ValueError(f"{source}: expected a model with is_subvoxel_head; the published head has no bias to change")
+    if not isinstance(model, LiteScanSSC):
+        raise ValueError(f"{source}: expected a lite model; the published head has no bias to change")
     state = dict(model.state_dict())
     num_subvoxels = model.config.label_scale**3
     state["head.layers.3.bias"][FREE * num_subvoxels : (FREE + 1) * num_subvoxels] -= by
@@ -104,7 +109,7 @@ def read_checkpoint(path: Path) -> Weights:
         raise ValueError(f"{path} is neither a scanssc checkpoint nor a published one: {error}") from error
     if metadata.get("format") != _FORMAT:
         raise ValueError(f"{path}: expected format {_FORMAT!r} in its metadata, got {metadata.get('format')!r}")
-    return Weights(state, _config_from_json(metadata["config"]) if "config" in metadata else None)
+    return Weights(state, _read_config(path, metadata) if "config" in metadata else None)
 
 
 def load_checkpoint(path: Path) -> ScanSSC:
@@ -128,14 +133,19 @@ def build_model(path: Path, weights: Weights) -> ScanSSC:
             f"{path} holds only {', '.join(weights.parts)}: no whole model, but weights for training to start from "
             "(scanssc train --init)"
         )
-    model = ScanSSC(weights.config)
+    model = make_network(weights.config)
     check_state(path, weights.state, model.state_dict())
     model.load_state_dict(weights.state)
     return model.eval()
 
 
-def _config_from_json(text: str) -> ScanSSCConfig:
-    return _from_dict(ScanSSCConfig, json.loads(text))
+def _read_config(path: Path, metadata: Mapping[str, str]) -> ScanSSCConfig:
+    values = json.loads(metadata["config"])
+    switches = {name: values.pop(name) for name in _FORMER_SWITCHES if name in values}
+    if any(switches.values()) and not all(switches.values()):
+        raise ValueError(f"{path}: a model with some of {', '.join(_FORMER_SWITCHES)}, which is no longer known")
+    kind = json.loads(metadata["kind"]) if "kind" in metadata else "lite" if any(switches.values()) else "scanssc"
+    return _from_dict(KINDS[kind].config, values)
 
 
 def _from_dict(config_type: type[Any], values: dict[str, Any]) -> Any:

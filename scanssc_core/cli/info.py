@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from scanssc_core.checkpoint.published import read_weights
-from scanssc_core.inference.cost import PartCost, cost_by_part, num_published_constants
+from scanssc_core.inference.cost import PartCost, num_published_constants, usual_cost
 from scanssc_core.network.config import ScanSSCConfig, semantic_kitti
 
 
@@ -26,7 +26,7 @@ def info(
         config = weights.config
     console = Console()
     console.print(_settings(config))
-    costs = cost_by_part(config)
+    costs = usual_cost(config)
     console.print(_costs(costs))
     num_parameters = sum(cost.num_parameters for cost in costs.values())
     constants = num_published_constants(config)

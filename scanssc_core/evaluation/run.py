@@ -13,7 +13,6 @@ from scanssc_core.datasets.semantic_kitti import write_voxel_labels
 from scanssc_core.evaluation.baselines import stereo_occupied
 from scanssc_core.evaluation.distance import SliceMetrics
 from scanssc_core.labels import FREE, UNKNOWN
-from scanssc_core.network.camera_inputs import CameraInputs
 from scanssc_core.network.scanssc import ScanSSC
 from scanssc_core.occupancy.stereo import StereoOccupancyBackend
 
@@ -81,16 +80,14 @@ class Evaluation:
     def predict(self, batch: SSCBatch) -> Tensor:
         """(B, X, Y, Z) uint8 class ids, on the CPU."""
         device = self.model.voxel_centers.device
-        camera = camera_of(batch)
-        fields = (camera.projection, camera.T_grid_cam, camera.image_rotation, camera.image_translation)
         is_reduced = self.precision != torch.float32
         with (
             torch.inference_mode(),
             torch.autocast(device.type, self.precision if is_reduced else torch.bfloat16, enabled=is_reduced),
         ):
             image, depth_m = batch["image"].to(device), batch["depth_m"].to(device)
-            inputs = CameraInputs(*(field.to(device) for field in fields))
-            labels, _ = self.model.predict_labels(image, depth_m, inputs, with_confidence=False)
+            camera = camera_of(batch).to(device)
+            labels, _ = self.model.predict_labels(image, depth_m, camera, with_confidence=False)
         return labels.cpu()
 
     def _count(self, predicted: Tensor, labels: Tensor, dataset: SSCDataset, index: int) -> None:

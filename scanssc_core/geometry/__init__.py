@@ -17,9 +17,10 @@ from scanssc_core.geometry.transforms import (
     quaternion_to_matrix,
     transform_points,
 )
-from scanssc_core.geometry.voxel_grid import LIDAR_HEIGHT_M, VoxelGridSpec
+from scanssc_core.geometry.voxel_grid import AXES, LIDAR_HEIGHT_M, VoxelGridSpec
 
 __all__ = [
+    "AXES",
     "LIDAR_HEIGHT_M",
     "PinholeCamera",
     "StereoRig",

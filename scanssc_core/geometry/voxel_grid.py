@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 #: Height over the ground of KITTI's LiDAR, the origin of the grid frame, metres.
 LIDAR_HEIGHT_M = 1.73
 
+#: The paper's names of the grid's axes x, y, z, in this order.
+AXES = ("depth", "width", "height")
+
 
 @dataclass(frozen=True)
 class VoxelGridSpec:
@@ -56,6 +59,10 @@ class VoxelGridSpec:
     def indices_to_points(self, indices: NDArray) -> NDArray:
         """(..., 3) float64 centres, in the grid frame, of the voxels with these (..., 3) indices."""
         return (indices + 0.5) * self.voxel_size_m + np.asarray(self.origin_m)
+
+    def axis_centers(self, axis: int) -> NDArray:
+        """(S,) float64 coordinate of the voxel centres along an axis (0: x, 1: y, 2: z), metres."""
+        return self.origin_m[axis] + (np.arange(self.shape[axis]) + 0.5) * self.voxel_size_m
 
     def centers(self) -> NDArray:
         """(X, Y, Z, 3) float64 centres of all voxels."""

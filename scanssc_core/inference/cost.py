@@ -1,4 +1,4 @@
-"""What each part of the model costs: parameters, arithmetic and memory, counted on tensors without content."""
+"""What each part of a network costs: parameters, arithmetic and memory."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -6,15 +6,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
+from scanssc_core.network.camera_inputs import CameraInputs
 from scanssc_core.network.config import ScanSSCConfig
-from scanssc_core.network.lift.cross_attention import SeenVoxels
-from scanssc_core.network.measured.fine_geometry import NUM_MEASURES
+from scanssc_core.network.kinds import make_network
 from scanssc_core.network.scanssc import ScanSSC
-
-_PROPOSED = 0.035  # of the voxels, on a street of KITTI: about 9,000 of 262,144
-_CAMERA_NUMBERS = 33
 
 
 @dataclass(frozen=True)
@@ -24,7 +22,7 @@ class PartCost:
     Attributes:
         num_parameters: that are learned.
         num_flops: of convolutions and matrix products, two for a multiply-add; samples and norms are not counted.
-        result_bytes: of what the part hands on, in float32.
+        result_bytes: of what the part hands on.
     """
 
     num_parameters: int
@@ -41,62 +39,69 @@ def num_published_constants(config: ScanSSCConfig) -> int:
     return config.num_bins * height * width * 3 + 9
 
 
-def cost_by_part(config: ScanSSCConfig) -> dict[str, PartCost]:
-    """Cost of every part, in the order of the data; the cross-attention for a usual number of proposals."""
+def usual_cost(config: ScanSSCConfig) -> dict[str, PartCost]:
+    """Cost of every part of a network for a usual frame, counted on tensors without content."""
+    height, width = config.image_size
     with torch.device("meta"):
-        model = ScanSSC(config).eval()
-        height, width = config.image_size
-        count = _Counter()
-        with torch.inference_mode():
-            levels = count.run("backbone", model.backbone, torch.empty(1, 3, height, width))
-            features = count.run("neck", model.neck, levels)
-            if config.has_segmentation:
-                count.run("segmentation", model.segmentation, features)
-            camera = torch.empty(1, _CAMERA_NUMBERS)
-            context, prob = count.run("depth_net", model.depth_net, features, camera, torch.empty(1, 1, height, width))
-            if config.has_fine_geometry:
-                measures = torch.empty(1, config.num_voxels, NUM_MEASURES * config.label_scale**3)
-                told = {
-                    name: count.run(f"fine_geometry.{name}", part, measures)
-                    for name, part in model.fine_geometry.items()
-                }
-            count.run("volume_embedding", model.volume_embedding, torch.zeros(config.num_voxels, dtype=torch.int64))
-            voxels = torch.empty(1, config.num_voxels, config.channels)
-            count.run("prior_mlp", model.prior_mlp, voxels)
-            N = round(_PROPOSED * config.num_voxels)
-            seen = SeenVoxels(torch.zeros(N, dtype=torch.int64), torch.empty(N, 3), torch.ones(N, dtype=torch.bool))
-            count.run("cross_attention", model.cross_attention, voxels[0, :N], context, prob, seen)
-            voxels = count.run("self_attention", model.self_attention, voxels)
-            volume = voxels.unflatten(1, config.grid.shape)
-            fused = volume.permute(0, 4, 1, 2, 3)
-            if model.scan is not None and model.fusion is not None:
-                scanned = {
-                    axis: lines.permute(0, 4, 1, 2, 3) for axis, lines in count.run("scan", model.scan, volume).items()
-                }
-                for axis, mixing in model.mixing.items():
-                    scanned[axis] = count.run(f"mixing.{axis}", mixing, scanned[axis])
-                fused = count.run("fusion", model.fusion, *scanned.values())
-            if config.has_fine_geometry:
-                fused = torch.cat([fused, told["head"].mT.unflatten(2, config.grid.shape)], dim=1)
-            bins = torch.empty(1, config.label_scale**3, config.num_voxels, dtype=torch.uint8)
-            count.run("head", model.head, fused, bins)
-    return count.costs
+        network = make_network(config).eval().to("meta")
+        camera = CameraInputs(torch.empty(1, 4, 4), torch.empty(1, 4, 4), torch.empty(1, 3, 3), torch.empty(1, 3))
+        return cost_by_part(network, torch.empty(1, 3, height, width), torch.empty(1, 1, height, width), camera)
 
 
-class _Counter:
-    """Runs parts and keeps what they cost."""
+def cost_by_part(network: ScanSSC, image: Tensor, depth_m: Tensor, camera: CameraInputs) -> dict[str, PartCost]:
+    """Cost of every part for these inputs, in the order in which they run.
 
-    def __init__(self) -> None:
-        self.costs: dict[str, PartCost] = {}
-
-    def run(self, name: str, part: nn.Module, *inputs: object) -> Any:
-        """Call a part; what it gives is whatever it gives."""
-        with FlopCounterMode(display=False) as counter:
-            result = part(*inputs)
-        self.costs[name] = PartCost(
-            sum(parameter.numel() for parameter in part.parameters()), counter.get_total_flops(), _num_bytes(result)
+    Args:
+        network: plain, or optimised for inference; on `meta` nothing is computed, and the cross-attention is counted
+            for a usual number of proposed voxels.
+        image, depth_m, camera: see ScanSSC.forward.
+    """
+    parts = {name: part for name, part in _parts(network) if any(True for _ in part.parameters())}
+    result_bytes: dict[str, int] = {}
+    hooks = [
+        part.register_forward_hook(
+            lambda _, __, result, name=name: result_bytes.update({name: result_bytes.get(name, 0) + _num_bytes(result)})
         )
-        return result
+        for name, part in parts.items()
+    ]
+    counter = FlopCounterMode(display=False, custom_mapping={torch.ops.aten.mkldnn_convolution: _convolution_flops})
+    try:
+        with torch.inference_mode(), _UsualProposals(), counter:
+            network(image, depth_m, camera)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    flops = {name: sum(counts.values()) for name, counts in counter.get_flop_counts().items()}
+    root = type(network).__name__
+    return {
+        name: PartCost(sum(p.numel() for p in parts[name].parameters()), flops.get(f"{root}.{name}", 0), num_bytes)
+        for name, num_bytes in result_bytes.items()
+    }
+
+
+def _parts(network: nn.Module) -> Iterable[tuple[str, nn.Module]]:
+    """The parts of a network by name; of a dictionary of parts each for itself."""
+    for name, child in network.named_children():
+        if isinstance(child, nn.ModuleDict):
+            yield from ((f"{name}.{key}", part) for key, part in child.items())
+        else:
+            yield name, child
+
+
+class _UsualProposals(TorchDispatchMode):
+    """Says of tensors without content that a usual share is not zero: of all voxels, those that are proposed."""
+
+    _SHARE = 0.035  # on a street of KITTI: about 9,000 of 262,144 voxels
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten.nonzero.default and args[0].device.type == "meta":
+            return args[0].new_empty(round(self._SHARE * args[0].numel()), args[0].ndim, dtype=torch.int64)
+        return func(*args, **(kwargs or {}))
+
+
+def _convolution_flops(x_shape: Any, weight_shape: Any, *_: object, out_shape: Any = None, **__: object) -> int:
+    """Of oneDNN's own convolution, which torch's counter does not know."""
+    return conv_flop_count(x_shape, weight_shape, out_shape)
 
 
 def _num_bytes(result: Tensor | Iterable[Tensor] | Mapping[str, Tensor]) -> int:

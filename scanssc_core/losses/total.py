@@ -12,6 +12,7 @@ from scanssc_core.losses.scan_loss import SCAN_AXES, scan_loss
 from scanssc_core.losses.segmentation import segmentation_loss
 from scanssc_core.losses.voxel_statistics import voxel_statistics
 from scanssc_core.network.config import ScanSSCConfig
+from scanssc_core.network.lite import LiteOutput
 from scanssc_core.network.scanssc import ScanSSCOutput
 
 
@@ -22,12 +23,12 @@ class LossConfig:
     Attributes:
         cross_entropy, semantic_affinity, geometric_affinity, scan: weights.
         depth: weight of the depth loss (published code: 1e-4; the paper says 1e-3).
-        segmentation: weight of the cross-entropy of the image's classes (published: 0), for a model that predicts them.
+        segmentation: weight of the cross-entropy of the image's classes, which the lite model predicts (published: 0).
         depth_target: "published", whose peak lies at twice the depth, or "metric".
         scan_axes: axes of the scan loss, in any order (Tab. 5).
         reversed_scan_axes: axes that it walks from near to far (Tab. 6).
         sampled_voxels: coarse voxels that the losses of a step are taken from, drawn among those with a known label;
-            0: all. For models with is_subvoxel_head; without scan loss, which needs the whole volume.
+            0: all. For the lite model; without scan loss, which needs the whole volume.
         is_distance_weighted: the cross-entropy counts far voxels more (Tab. D.2 a).
     """
 
@@ -57,7 +58,7 @@ class LossConfig:
 
 
 def total_loss(
-    output: ScanSSCOutput,
+    output: ScanSSCOutput | LiteOutput,
     labels: Tensor,
     lidar_depth_m: Tensor | None,
     config: LossConfig,
@@ -100,8 +101,10 @@ def total_loss(
         )
         terms["depth"] = config.depth * divergence
     if config.segmentation:
-        if output.segmentation is None or segmentation is None:
-            raise ValueError("the segmentation loss needs a model with has_segmentation, and class maps of the images")
+        if segmentation is None or not isinstance(output, LiteOutput):
+            raise ValueError(
+                "the segmentation loss needs a model that predicts the image's classes (lite), and their class maps"
+            )
         terms["segmentation"] = config.segmentation * segmentation_loss(output.segmentation, segmentation)
     total = sum(terms.values(), start=output.logits.new_zeros(()))
     return {**terms, "total": total}

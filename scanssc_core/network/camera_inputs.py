@@ -4,12 +4,18 @@ A network pixel is ``image_rotation @ (u_raw, v_raw) + image_translation``; pixe
 the resize filter is left out as published.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from scanssc_core.network.layers.own_precision import own_precision
+
+Tables = TypeVar("Tables")
 
 
 def camera_fields(
@@ -52,6 +58,10 @@ class CameraInputs:
     image_rotation: Tensor
     image_translation: Tensor
 
+    def to(self, device: torch.device) -> "CameraInputs":
+        """The same matrices on a device."""
+        return CameraInputs(**{name: values.to(device) for name, values in vars(self).items()})
+
     def equals(self, other: "CameraInputs") -> bool:
         """Whether all numbers are the same, on the same device."""
         return all(
@@ -80,7 +90,7 @@ class CameraInputs:
         Returns:
             (B, N, 3) points in the grid frame, metres.
         """
-        with self._without_autocast():
+        with own_precision(self.projection.device):
             return self._unproject(pixels)
 
     def _unproject(self, pixels: Tensor) -> Tensor:
@@ -97,7 +107,7 @@ class CameraInputs:
         Returns:
             (B, N, 2) network pixels and (B, N) depth (the third row of the projection), metres.
         """
-        with self._without_autocast():
+        with own_precision(self.projection.device):
             return self._project(points)
 
     def _project(self, points: Tensor) -> tuple[Tensor, Tensor]:
@@ -108,6 +118,23 @@ class CameraInputs:
         raw = homogeneous[..., :2] / depth_m.clamp(min=1e-5)[..., None]
         return raw @ self.image_rotation[:, :2, :2].mT + self.image_translation[:, None, :2], depth_m
 
-    def _without_autocast(self) -> torch.autocast:
-        """Geometry in the matrices' own precision: in bfloat16 a pixel would be two off."""
-        return torch.autocast(self.projection.device.type, enabled=False)
+
+class OfLastCamera(Generic[Tables]):
+    """Tables that follow from the camera alone, kept until another camera comes; while gradients are wanted, made anew.
+
+    Args:
+        make: makes them.
+    """
+
+    def __init__(self, make: Callable[[CameraInputs], Tables]) -> None:
+        self._make = make
+        self._last: tuple[CameraInputs, Tables] | None = None
+
+    def __call__(self, camera: CameraInputs) -> Tables:
+        """The tables of this camera."""
+        if torch.is_grad_enabled() or torch.compiler.is_compiling():
+            return self._make(camera)
+        if self._last is None or not self._last[0].equals(camera):
+            kept = CameraInputs(**{name: values.clone() for name, values in vars(camera).items()})
+            self._last = (kept, self._make(camera))  # a copy: a change in place makes another camera
+        return self._last[1]

@@ -1,4 +1,7 @@
-"""Sizes and rules of the network: the two published models, and the lite one."""
+"""Sizes and rules of the paper's network, and the two published models.
+
+The parts of the network take this configuration and read from it what they are built of.
+"""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -6,12 +9,44 @@ from typing import Literal
 from scanssc_core.geometry import VoxelGridSpec
 from scanssc_core.network.corrections import Corrections
 from scanssc_core.network.image.efficientnet import EfficientNetConfig
-from scanssc_core.network.scan.scan_module import ScanRules
+
+#: Order in which the scanned volumes are fused: the published weights need it.
+SCANNED_AXES = ("depth", "height", "width")
+
+
+@dataclass(frozen=True)
+class ScanRules:
+    """Which axes are scanned, and which way (ablations of Tab. 5, 6 and Fig. 6).
+
+    Attributes:
+        axes: scanned axes, of depth, height, width.
+        reversed_axes: those whose far end counts as near.
+        depth_margin, height_margin, width_margin: share of the axis that every voxel may look at.
+    """
+
+    axes: tuple[str, ...] = SCANNED_AXES
+    reversed_axes: tuple[str, ...] = ()
+    depth_margin: float = 0.5
+    height_margin: float = 0.0
+    width_margin: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.axes != tuple(axis for axis in SCANNED_AXES if axis in self.axes):
+            raise ValueError(f"axes: expected some of {SCANNED_AXES} in this order, got {self.axes}")
+        if not set(self.reversed_axes) <= set(self.axes):
+            raise ValueError(f"reversed_axes: expected some of the scanned axes {self.axes}, got {self.reversed_axes}")
+        for axis in SCANNED_AXES:
+            if not 0 <= self.margin(axis) <= 1:
+                raise ValueError(f"{axis}_margin: expected a share in [0, 1], got {self.margin(axis)}")
+
+    def margin(self, axis: str) -> float:
+        """Share of this axis (depth, height or width) that every voxel may look at."""
+        return {"depth": self.depth_margin, "height": self.height_margin, "width": self.width_margin}[axis]
 
 
 @dataclass(frozen=True)
 class ScanSSCConfig:
-    """Sizes of the model. Named ones: semantic_kitti(), kitti360(), lite().
+    """Sizes of the model. Named ones: semantic_kitti(), kitti360().
 
     Attributes:
         image_size: (height, width) of the network's input.
@@ -33,11 +68,6 @@ class ScanSSCConfig:
         table_size: rows and columns of the two tables of learned positions.
         num_groups: of the group norms in mixing and head.
         head_channels: between the two convolutions of the head.
-        has_fine_geometry: tell volume and head where in coarse voxels the measured surface lies (published: False).
-        has_segmentation: also predict the classes of the image, for a loss in training (published: False).
-        is_subvoxel_head: the head predicts each fine voxel instead of interpolating (published: False).
-        has_ground_elevation: tell the head how high each fine voxel lies over the ground that is measured where the
-            image shows some; needs the two before it (published: False).
         corrections: of slips of the published code (default: none).
         scan: axes, directions and margins of the scan blocks.
         has_mixing: spatial mixing after each scan block (published: True).
@@ -66,10 +96,6 @@ class ScanSSCConfig:
     table_size: tuple[int, int] = (512, 512)
     num_groups: int = 32
     head_channels: int = 64
-    has_fine_geometry: bool = False
-    has_segmentation: bool = False
-    is_subvoxel_head: bool = False
-    has_ground_elevation: bool = False
     corrections: Corrections = field(default_factory=Corrections)
     scan: ScanRules = field(default_factory=ScanRules)
     has_mixing: bool = True
@@ -80,8 +106,6 @@ class ScanSSCConfig:
             raise ValueError(f"expected image_size divisible by {4 * self.stride}, got {self.image_size}")
         if self.num_bins % 4:
             raise ValueError(f"expected a number of depth bins divisible by 4, got {self.num_bins}")
-        if self.has_ground_elevation and not (self.has_segmentation and self.is_subvoxel_head):
-            raise ValueError("has_ground_elevation needs has_segmentation and is_subvoxel_head")
 
     @property
     def num_bins(self) -> int:
@@ -109,43 +133,3 @@ def semantic_kitti() -> ScanSSCConfig:
 def kitti360() -> ScanSSCConfig:
     """The published SSCBench-KITTI-360 model."""
     return ScanSSCConfig(image_size=(384, 1408), num_classes=19, dataset="kitti360")
-
-
-def lite() -> ScanSSCConfig:
-    """The small model for a CPU: same architecture, a backbone of 3.4 M parameters, half the image, voxels of 0.8 m."""
-    return ScanSSCConfig(
-        image_size=(192, 640),
-        grid=VoxelGridSpec((64, 64, 8), 0.8, (0.0, -25.6, -2.0)),
-        label_scale=4,
-        backbone=EfficientNetConfig(width=1.0, depth=1.0, drop_path_rate=0.1, is_lite=True),
-        neck_channels=24,
-        mid_channels=60,
-        channels=32,
-        depth_range_m=(2.0, 50.0),
-        depth_step_m=1.0,
-        aggregation_channels=8,
-        num_heads=2,
-        num_points=4,
-        num_cross_layers=1,
-        num_self_layers=1,
-        hidden_channels=64,
-        dropout=0.0,
-        table_size=(128, 256),
-        num_groups=8,
-        head_channels=48,
-        has_fine_geometry=True,
-        has_segmentation=True,
-        is_subvoxel_head=True,
-        has_ground_elevation=True,
-        corrections=Corrections(
-            consistent_bins=True,
-            consistent_pixels=True,
-            floor_index=True,
-            drop_zero_depth=True,
-            visible_when_near=True,
-            axis_positions=True,
-            nearest_depth=True,
-            rounded_size=True,
-            half_pixel=True,
-        ),
-    )

@@ -1,6 +1,6 @@
 """Slips of the published code, each with a switch for what was meant. What is kept without a switch: docs/model.md."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 
 @dataclass(frozen=True)
@@ -33,3 +33,8 @@ class Corrections:
     nearest_depth: bool = False
     rounded_size: bool = False
     half_pixel: bool = False
+
+    @classmethod
+    def all(cls) -> "Corrections":
+        """What was meant, throughout."""
+        return cls(**{entry.name: True for entry in fields(cls)})

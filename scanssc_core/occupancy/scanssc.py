@@ -69,9 +69,9 @@ class ScanSSCBackend:
         return Occupancy(labels[0].cpu().numpy(), confidence[0].mul(255).round().to(torch.uint8).cpu().numpy())
 
     def _coarse_voxels(self, wanted: NDArray | None) -> Tensor | None:
-        """(N,) the coarse voxels that hold a wanted one, for heads that label each for itself; None: all."""
+        """(N,) the coarse voxels that hold a wanted one; None: all."""
         config = self._model.config
-        if wanted is None or not config.is_subvoxel_head:
+        if wanted is None:
             return None
         if self._last_wanted is None or self._last_wanted[0] is not wanted:  # the same table until the camera moves
             is_wanted = torch.zeros(1, *self.grid.shape, dtype=torch.bool)

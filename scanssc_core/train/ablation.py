@@ -9,7 +9,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from scanssc_core.files import write_file
-from scanssc_core.network.scan.scan_module import AXES, ScanRules
+from scanssc_core.network.config import SCANNED_AXES, ScanRules
 from scanssc_core.train.config import RunConfig
 from scanssc_core.train.run_log import read_log
 
@@ -73,7 +73,7 @@ VARIANTS = (
     Variant("table6.f", loss={"reversed_scan_axes": ("height",)}, paper=(45.35, 16.38)),
     *(
         Variant(f"figure6.{axis}_{percent}", scan={f"{axis}_margin": percent / 100})
-        for axis in AXES
+        for axis in SCANNED_AXES
         for percent in (0, 25, 50, 75, 100)
         if percent / 100 != ScanRules().margin(axis)
     ),

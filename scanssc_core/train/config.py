@@ -6,7 +6,8 @@ from typing import Literal
 
 from scanssc_core.datasets.augmentation import AugmentationConfig
 from scanssc_core.losses.total import LossConfig
-from scanssc_core.network.config import ScanSSCConfig, kitti360, lite, semantic_kitti
+from scanssc_core.network.config import ScanSSCConfig, kitti360, semantic_kitti
+from scanssc_core.network.lite import LiteConfig
 
 
 @dataclass(frozen=True)
@@ -135,6 +136,11 @@ class RunConfig:
     data: DataConfig = field(default_factory=DataConfig)
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
 
+    def __post_init__(self) -> None:
+        for name in ("segmentation", "sampled_voxels"):
+            if getattr(self.loss, name) and not isinstance(self.model, LiteConfig):
+                raise ValueError(f"loss.{name}: only the lite model has what this loss is of; set it to 0")
+
 
 def _kitti360() -> RunConfig:
     train = TrainConfig(steps=54_000, drop_at=44 / 54, activation_checkpointing=True)
@@ -145,7 +151,7 @@ def _lite() -> RunConfig:
     train = replace(
         TrainConfig(), schedule="one_cycle", learning_rate=1e-3, batch_size=2, gradient_clip=5.0, init="imagenet"
     )
-    return RunConfig(model=lite(), train=train)
+    return RunConfig(model=LiteConfig(), train=train)
 
 
 RUN_CONFIGS = {"semantic_kitti": RunConfig, "kitti360": _kitti360, "lite": _lite}

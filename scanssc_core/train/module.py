@@ -5,7 +5,6 @@ the batch: processes, batch size and accumulation divide the same global batch w
 """
 
 from contextlib import AbstractContextManager, nullcontext
-from itertools import zip_longest
 from typing import Any, NamedTuple
 
 import lightning
@@ -23,6 +22,7 @@ from scanssc_core.labels import LABEL_SETS, UNKNOWN
 from scanssc_core.losses.cross_entropy import class_weights
 from scanssc_core.losses.total import total_loss
 from scanssc_core.network.layers.subvoxels import grid_to_subvoxels
+from scanssc_core.network.lite import LiteOutput
 from scanssc_core.network.scanssc import ScanSSC, ScanSSCOutput
 from scanssc_core.train.activation_checkpointing import checkpoint_activations
 from scanssc_core.train.averaging import AveragedWeights
@@ -106,13 +106,13 @@ class TrainingModule(lightning.LightningModule):
     def training_step(self, batch: SSCBatch, batch_idx: int) -> Tensor:
         """Mean loss of the samples, each times its weight."""
         labels = batch["labels"]
-        voxels = None
+        inputs: tuple[object, ...] = (batch["image"], batch["depth_m"], camera_of(batch))
         if self.config.loss.sampled_voxels:
             labels = grid_to_subvoxels(labels, self.config.model.label_scale)
             voxels = self.draw_voxels(labels)
-            labels = labels[:, :, voxels]
+            labels, inputs = labels[:, :, voxels], (*inputs, voxels)
         with self.attention_kernels():
-            output = self.model(batch["image"], batch["depth_m"], camera_of(batch), voxels)
+            output = self.model(*inputs)
         losses = self.losses(output, labels, batch)
         self.num_batches += 1
         self.log_losses(losses)
@@ -124,16 +124,15 @@ class TrainingModule(lightning.LightningModule):
         chosen = torch.randperm(len(known), device=known.device)[: self.config.loss.sampled_voxels]
         return known[chosen].sort().values
 
-    def losses(self, output: ScanSSCOutput, labels: Tensor, batch: SSCBatch) -> dict[str, Tensor]:
+    def losses(self, output: ScanSSCOutput | LiteOutput, labels: Tensor, batch: SSCBatch) -> dict[str, Tensor]:
         """Every term, sample by sample, and their weighted mean."""
         num_samples = len(output.logits)
         sums: dict[str, Tensor] = {}
         # Split, not sliced: the gradient of a slice is a whole batch of zeros.
-        parts = [() if part is None else part.split(1) for part in output]
-        for index, one in enumerate(zip_longest(*parts)):
+        for index, one in enumerate(zip(*(part.split(1) for part in output), strict=True)):
             row = slice(index, index + 1)
             terms = total_loss(
-                ScanSSCOutput(*one),
+                type(output)(*one),
                 labels[row],
                 batch["lidar_depth_m"][row] if "lidar_depth_m" in batch else None,
                 self.config.loss,

@@ -18,6 +18,7 @@ from lightning.pytorch.strategies import DDPStrategy
 
 from scanssc_core.datasets.dataset import SSCDataset, camera_of, collate
 from scanssc_core.files import write_file
+from scanssc_core.network.kinds import make_network
 from scanssc_core.network.scanssc import ScanSSC
 from scanssc_core.train.checkpoints import LAST, RunFiles, WholeFileIO, remove_unfinished
 from scanssc_core.train.config import RunConfig
@@ -80,7 +81,7 @@ def train(
         math.ceil(settings.epochs * stream.epoch_frames / frames_per_step) if settings.epochs else settings.steps
     )
     torch.manual_seed(settings.seed)
-    model = ScanSSC(config.model)
+    model = make_network(config.model)
     if not is_continued:
         _prepare_weights(model, config, StreamDataset(train_sets, settings.seed), stream, num_processes)
     module = TrainingModule(model, config, num_steps)

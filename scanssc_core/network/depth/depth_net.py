@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from scanssc_core.network.config import ScanSSCConfig
 from scanssc_core.network.depth.hourglass import Hourglass
 from scanssc_core.network.depth.mono_depth import MonoDepth
 from scanssc_core.network.depth.neighborhood_attention import NeighborhoodAttention
@@ -55,28 +56,19 @@ class DepthNet(nn.Module):
     """Context features and depth distribution.
 
     Args:
-        in_channels, mid_channels, context_channels: widths of the monocular branch.
-        num_bins, start_m, step_m: depth bins that the stereo depth is sorted into.
-        aggregation_channels: width of the 3-D hourglass.
-        stride: of the features.
+        in_channels: of the image features.
+        config: sizes of the model.
     """
 
-    def __init__(
-        self,
-        in_channels: int,
-        mid_channels: int,
-        context_channels: int,
-        num_bins: int,
-        start_m: float,
-        step_m: float,
-        aggregation_channels: int,
-        stride: int,
-    ) -> None:
+    def __init__(self, in_channels: int, config: ScanSSCConfig) -> None:
         super().__init__()
-        self.num_bins, self.start_m, self.step_m, self.stride = num_bins, start_m, step_m, stride
-        self.mono = MonoDepth(in_channels, mid_channels, context_channels, num_bins)
-        self.stereo = StereoDepth(num_bins)
-        self.aggregation = DepthAggregation(num_bins, aggregation_channels)
+        self.num_bins, self.step_m, self.stride = config.num_bins, config.depth_step_m, config.stride
+        # As published, the bins of the stereo one-hot begin half a bin beyond those of the lift.
+        shift_m = 0.0 if config.corrections.consistent_bins else config.depth_step_m / 2
+        self.start_m = config.depth_range_m[0] + shift_m
+        self.mono = MonoDepth(in_channels, config)
+        self.stereo = StereoDepth(config.num_bins)
+        self.aggregation = DepthAggregation(config.num_bins, config.aggregation_channels)
 
     def forward(self, features: Tensor, camera: Tensor, depth_m: Tensor) -> tuple[Tensor, Tensor]:
         """features (B, C, H/s, W/s), camera (B, 33), depth_m (B, 1, H, W) with 0 = none ->

@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from scanssc_core.network.config import ScanSSCConfig
 from scanssc_core.network.depth.deform_conv import DeformConv2d
 
 _CAMERA_NUMBERS = 33
@@ -68,16 +69,22 @@ class ASPP(nn.Module):
 
 
 class MonoDepth(nn.Module):
-    """Depth logits and context from image features and the camera vector."""
+    """Depth logits and context from image features and the camera vector.
 
-    def __init__(self, in_channels: int, mid_channels: int, context_channels: int, num_bins: int) -> None:
+    Args:
+        in_channels: of the image features.
+        config: sizes of the model.
+    """
+
+    def __init__(self, in_channels: int, config: ScanSSCConfig) -> None:
         super().__init__()
+        mid_channels, num_bins = config.mid_channels, config.num_bins
         self.bn = nn.BatchNorm1d(_CAMERA_NUMBERS)
         self.reduce_conv = nn.Sequential(
             nn.Conv2d(in_channels, mid_channels, 3, padding=1), nn.BatchNorm2d(mid_channels), nn.ReLU()
         )
         self.context_gate = CameraGate(mid_channels)
-        self.context_conv = nn.Conv2d(mid_channels, context_channels, 1)
+        self.context_conv = nn.Conv2d(mid_channels, config.channels, 1)
         self.depth_gate = CameraGate(mid_channels)
         self.depth_conv = nn.Sequential(
             BasicBlock(mid_channels, num_bins),

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from scanssc_core.network.camera_inputs import CameraInputs
+from scanssc_core.network.config import ScanSSCConfig
 from scanssc_core.network.corrections import Corrections
 from scanssc_core.network.layers.feed_forward import FeedForward
 from scanssc_core.network.layers.initial_values import initial_offsets, xavier_linear, zero_linear
@@ -95,8 +96,9 @@ def project_references(
 class FrustumAttention(nn.Module):
     """Each head samples the features, weighted by the depth distribution, at offsets from the voxel's reference."""
 
-    def __init__(self, channels: int, num_heads: int, num_points: int, dropout: float) -> None:
+    def __init__(self, config: ScanSSCConfig) -> None:
         super().__init__()
+        channels, num_heads, num_points = config.channels, config.num_heads, config.num_points
         self.num_heads, self.num_points = num_heads, num_points
         num_samples = num_heads * num_points
         offsets = initial_offsets(num_heads, num_points)
@@ -109,7 +111,7 @@ class FrustumAttention(nn.Module):
         self.sampling_offsets_depth = zero_linear(channels, num_samples, depth_offsets.flatten())
         self.attention_weights = zero_linear(channels, num_samples)
         self.output_proj = xavier_linear(channels, channels)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, query: Tensor, image: SampledImage, seen: SeenVoxels) -> Tensor:
         """query (N, C) -> (N, C); an invisible voxel gets the residual and the output bias."""
@@ -129,12 +131,12 @@ class FrustumAttention(nn.Module):
 class CrossAttentionLayer(nn.Module):
     """Post-norm: attention, norm, feed-forward, norm."""
 
-    def __init__(self, channels: int, num_heads: int, num_points: int, hidden_channels: int, dropout: float) -> None:
+    def __init__(self, config: ScanSSCConfig) -> None:
         super().__init__()
-        self.attention = FrustumAttention(channels, num_heads, num_points, dropout)
-        self.norm1 = nn.LayerNorm(channels)
-        self.ffn = FeedForward(channels, hidden_channels, dropout)
-        self.norm2 = nn.LayerNorm(channels)
+        self.attention = FrustumAttention(config)
+        self.norm1 = nn.LayerNorm(config.channels)
+        self.ffn = FeedForward(config.channels, config.hidden_channels, config.dropout)
+        self.norm2 = nn.LayerNorm(config.channels)
 
     def forward(self, query: Tensor, image: SampledImage, seen: SeenVoxels) -> Tensor:
         """See FrustumAttention."""
@@ -145,16 +147,12 @@ class CrossAttentionLayer(nn.Module):
 class CrossAttention(nn.Module):
     """The stack of layers, and the embeddings added to the image features."""
 
-    def __init__(
-        self, num_layers: int, channels: int, num_heads: int, num_points: int, hidden_channels: int, dropout: float
-    ) -> None:
+    def __init__(self, config: ScanSSCConfig) -> None:
         super().__init__()
         # Of four published level embeddings only the first is used; kept so that no weight is lost.
-        self.level_embeds = nn.Parameter(torch.zeros(4, channels))
-        self.cams_embeds = nn.Parameter(torch.zeros(1, channels))
-        self.layers = nn.ModuleList(
-            CrossAttentionLayer(channels, num_heads, num_points, hidden_channels, dropout) for _ in range(num_layers)
-        )
+        self.level_embeds = nn.Parameter(torch.zeros(4, config.channels))
+        self.cams_embeds = nn.Parameter(torch.zeros(1, config.channels))
+        self.layers = nn.ModuleList(CrossAttentionLayer(config) for _ in range(config.num_cross_layers))
 
     def forward(self, query: Tensor, context: Tensor, depth_prob: Tensor, seen: SeenVoxels) -> Tensor:
         """Refine voxels.

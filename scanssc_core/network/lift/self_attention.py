@@ -10,6 +10,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from scanssc_core.network.config import ScanSSCConfig
 from scanssc_core.network.layers.feed_forward import FeedForward
 from scanssc_core.network.layers.initial_values import initial_offsets, xavier_linear, zero_linear
 from scanssc_core.network.layers.parts import in_parts
@@ -30,8 +31,9 @@ def picture_shape(num_voxels: int) -> tuple[int, int]:
 class PictureAttention(nn.Module):
     """Deformable attention of a picture to itself, with residual."""
 
-    def __init__(self, channels: int, num_heads: int, num_points: int, dropout: float) -> None:
+    def __init__(self, config: ScanSSCConfig) -> None:
         super().__init__()
+        channels, num_heads, num_points = config.channels, config.num_heads, config.num_points
         self.num_heads, self.num_points = num_heads, num_points
         num_samples = num_heads * _QUEUE * num_points
         offsets = initial_offsets(num_heads, num_points)[:, None].expand(-1, _QUEUE, -1, -1)
@@ -39,7 +41,7 @@ class PictureAttention(nn.Module):
         self.attention_weights = zero_linear(2 * channels, num_samples)
         self.value_proj = xavier_linear(channels, channels)
         self.output_proj = xavier_linear(channels, channels)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = nn.Dropout(config.dropout)
 
     def plane(self, x: Tensor, picture: tuple[int, int]) -> Tensor:
         """(B, N, C) with N = rows * columns -> (B, rows + 3, columns + 3, heads, C / heads) values with border."""
@@ -69,12 +71,12 @@ class PictureAttention(nn.Module):
 class SelfAttentionLayer(nn.Module):
     """Post-norm: attention, norm, feed-forward, norm."""
 
-    def __init__(self, channels: int, num_heads: int, num_points: int, hidden_channels: int, dropout: float) -> None:
+    def __init__(self, config: ScanSSCConfig) -> None:
         super().__init__()
-        self.attention = PictureAttention(channels, num_heads, num_points, dropout)
-        self.norm1 = nn.LayerNorm(channels)
-        self.ffn = FeedForward(channels, hidden_channels, dropout)
-        self.norm2 = nn.LayerNorm(channels)
+        self.attention = PictureAttention(config)
+        self.norm1 = nn.LayerNorm(config.channels)
+        self.ffn = FeedForward(config.channels, config.hidden_channels, config.dropout)
+        self.norm2 = nn.LayerNorm(config.channels)
 
     def forward(self, x: Tensor, positions: Tensor, picture: tuple[int, int]) -> Tensor:
         """x (B, N, C) with N = rows * columns, positions (N, C) -> (B, N, C)."""
@@ -93,21 +95,10 @@ class SelfAttentionLayer(nn.Module):
 class SelfAttention(nn.Module):
     """The stack of layers and the learned positions in the picture."""
 
-    def __init__(
-        self,
-        num_layers: int,
-        channels: int,
-        num_heads: int,
-        num_points: int,
-        hidden_channels: int,
-        dropout: float,
-        table_size: tuple[int, int],
-    ) -> None:
+    def __init__(self, config: ScanSSCConfig) -> None:
         super().__init__()
-        self.positions = LearnedPositions2d(*table_size, channels)
-        self.layers = nn.ModuleList(
-            SelfAttentionLayer(channels, num_heads, num_points, hidden_channels, dropout) for _ in range(num_layers)
-        )
+        self.positions = LearnedPositions2d(*config.table_size, config.channels)
+        self.layers = nn.ModuleList(SelfAttentionLayer(config) for _ in range(config.num_self_layers))
 
     def forward(self, voxels: Tensor) -> Tensor:
         """(B, N, C) voxels in C order -> (B, N, C)."""

@@ -1,8 +1,8 @@
 """What the depth map says of each fine voxel (not in the paper; for the lite model).
 
-The lift places features in voxels of 0.8 m and forgets where inside. For every fine voxel, the resolution in which the
-head predicts, this branch tells how many points fall into it, how far it lies before or behind the measured surface
-(free space before it, unknown behind it), and whether its pixel has a depth at all.
+The lift places features in voxels of 0.8 m and forgets where inside they belong. For every fine voxel, the resolution
+in which the head predicts, this branch tells how many points fall into it, how far it lies before or behind the
+measured surface (free space before it, unknown behind it), and whether its pixel has a depth at all.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from torch import Tensor
 from scanssc_core.geometry import VoxelGridSpec
 from scanssc_core.network.camera_inputs import CameraInputs
 from scanssc_core.network.layers.subvoxels import grid_to_subvoxels
-from scanssc_core.network.lift.proposal import points_per_voxel
+from scanssc_core.network.lift.depth_points import DepthPoints, points_per_voxel
 
 NUM_MEASURES = 3
 _REACH_M = 1.6  # distances from the surface are clipped here
@@ -37,11 +37,8 @@ def project_voxels(
     camera: CameraInputs, label_grid: VoxelGridSpec, scale: int, image_size: tuple[int, int]
 ) -> VoxelPixels:
     """Project the centres of the fine grid to the nearest network pixel; scale: see fine_geometry."""
-    (H, W), device = image_size, camera.projection.device
-    axes = [
-        low + label_grid.voxel_size_m * (torch.arange(size, device=device, dtype=camera.projection.dtype) + 0.5)
-        for size, low in zip(label_grid.shape, label_grid.origin_m, strict=True)
-    ]
+    H, W = image_size
+    axes = [torch.from_numpy(label_grid.axis_centers(axis)).to(camera.projection) for axis in range(3)]
     centers = [grid_to_subvoxels(axis[None], scale).mT for axis in torch.meshgrid(*axes, indexing="ij")]
     pixels, depth_m = camera.points_to_pixels(torch.stack(centers, dim=-1).view(-1, 3))
     u, v = pixels.round().unbind(dim=-1)
@@ -51,8 +48,7 @@ def project_voxels(
 
 
 def fine_geometry(
-    depth_m: Tensor,
-    camera: CameraInputs,
+    depth: DepthPoints,
     pixels: VoxelPixels,
     label_grid: VoxelGridSpec,
     scale: int,
@@ -61,8 +57,8 @@ def fine_geometry(
     """Measures of the scale**3 fine voxels of each coarse one.
 
     Args:
-        depth_m: (B, 1, H, W) float32 at network size, 0 = none.
-        pixels: of the fine grid.
+        depth: points of the depth map.
+        pixels: where the fine voxels lie in it.
         label_grid: the fine grid.
         scale: fine voxels along the edge of a coarse one.
         dtype: of the result.
@@ -71,10 +67,11 @@ def fine_geometry(
         number of points; depth of the voxel's centre less the measured one, clipped to 1.6 m and divided by it, 0 where
         nothing was measured; 1 where something was.
     """
+    depth_m = depth.depth_m
     B, shape = len(depth_m), label_grid.shape
-    counts = points_per_voxel(depth_m, camera, label_grid, drop_zero_depth=True)
+    counts = points_per_voxel(depth, label_grid, drop_zero_depth=True)
     num_points = grid_to_subvoxels(counts.to(depth_m.dtype).view(B, *shape), scale).mT
-    padded_m = F.pad(depth_m.flatten(1), (0, 1))  # nothing is measured outside the image
+    padded_m = F.pad(depth_m, (0, 1))  # nothing is measured outside the image
     surface_m = padded_m.gather(1, pixels.pixel.flatten(1)).view_as(pixels.depth_m)
     is_measured = surface_m > 0
     distance = pixels.depth_m.sub(surface_m).div_(_REACH_M).clamp_(-1, 1).mul_(is_measured)

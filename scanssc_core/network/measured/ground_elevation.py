@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from scanssc_core.geometry import LIDAR_HEIGHT_M, VoxelGridSpec
-from scanssc_core.network.camera_inputs import CameraInputs
+from scanssc_core.network.layers.own_precision import own_precision
 from scanssc_core.network.layers.subvoxels import grid_to_subvoxels
-from scanssc_core.network.lift.proposal import depth_to_points
+from scanssc_core.network.lift.depth_points import DepthPoints
 
 _NEAR_M = 15.0  # at this depth a point counts half: heights get worse with the distance
 _BANDS = ((0.3, 0.06), (0.2, 0.02), (0.15, 0.01))  # metres from the plane, and per metre of depth, round by round
@@ -43,22 +43,20 @@ class GroundElevation(NamedTuple):
     support: Tensor
 
 
-def ground_elevation(depth_m: Tensor, is_ground: Tensor, camera: CameraInputs, grid: VoxelGridSpec) -> GroundElevation:
+def ground_elevation(depth: DepthPoints, is_ground: Tensor, grid: VoxelGridSpec) -> GroundElevation:
     """Estimate the ground.
 
     Args:
-        depth_m: (B, 1, H, W) float32 at network size, 0 = none.
-        is_ground: (B, 1, H, W) float32 probability that the pixel shows ground.
-        camera: matrices of the batch.
+        depth: points of the depth map.
+        is_ground: (B, N) float32 probability that the pixel shows ground.
         grid: the fine grid.
     """
-    with torch.autocast(depth_m.device.type, enabled=False):
-        points = depth_to_points(depth_m, camera)  # (B, N, 3)
-        depths_m = depth_m.flatten(1)
+    points, depths_m = depth
+    with own_precision(depths_m.device):
         (low_x, high_x), (low_y, high_y) = grid.extent_m[:2]
         x, y, z = points.unbind(dim=-1)
         is_inside = (depths_m > 0) & (x >= low_x) & (x < high_x) & (y >= low_y) & (y < high_y)
-        weight = is_ground.float().flatten(1) * is_inside / (1 + (depths_m / _NEAR_M).square())
+        weight = is_ground.float() * is_inside / (1 + (depths_m / _NEAR_M).square())
         plane = _fit_plane(points, depths_m, weight)
         residual_m = z - _height(plane, x, y)
         weight = weight * _is_near(residual_m, depths_m, _SURFACE_BAND)
@@ -96,7 +94,7 @@ def height_bins(ground: GroundElevation, grid: VoxelGridSpec, scale: int) -> Ten
 
 def _centers(grid: VoxelGridSpec, axis: int, device: torch.device) -> Tensor:
     """(S,) float32 coordinates of the voxel centres along an axis, metres."""
-    return grid.origin_m[axis] + grid.voxel_size_m * (torch.arange(grid.shape[axis], device=device) + 0.5)
+    return torch.from_numpy(grid.axis_centers(axis)).to(device, torch.float32)
 
 
 def _fit_plane(points: Tensor, depths_m: Tensor, weight: Tensor) -> Tensor:

@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from scanssc_core.network.config import ScanSSCConfig
+
 _PLANES = 2  # of the depth axis at once: three volumes of them stay in the cache
 
 
@@ -59,18 +61,20 @@ class LearnedVolumeFusion(nn.Module):
         return torch.einsum("abcxyz,axyz->bcxyz", torch.stack(volumes), self.weights)
 
 
-def make_fusion(kind: str, channels: int, num_axes: int, grid_shape: tuple[int, int, int]) -> nn.Module:
-    """The fusion of that name: tri_feature, linear, average or learned_volume; of a single volume nothing to fuse.
+def make_fusion(config: ScanSSCConfig) -> nn.Module:
+    """The fusion that the configuration names: tri_feature, linear, average or learned_volume; of a single volume
+    nothing is to fuse.
 
     Raises:
         ValueError: for another name.
     """
-    if num_axes == 1 or kind == "average":
+    channels, num_axes = config.channels, len(config.scan.axes)
+    if num_axes == 1 or config.fusion == "average":
         return AverageFusion()
-    if kind == "tri_feature":
+    if config.fusion == "tri_feature":
         return TriFeatureFusion(channels, num_axes)
-    if kind == "linear":
+    if config.fusion == "linear":
         return LinearFusion(channels, num_axes)
-    if kind == "learned_volume":
-        return LearnedVolumeFusion(num_axes, grid_shape)
-    raise ValueError(f"fusion: expected tri_feature, linear, average or learned_volume, got {kind!r}")
+    if config.fusion == "learned_volume":
+        return LearnedVolumeFusion(num_axes, config.grid.shape)
+    raise ValueError(f"fusion: expected tri_feature, linear, average or learned_volume, got {config.fusion!r}")

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from scanssc_core.checkpoint.imagenet import fold_normalization, lite0_file, lite0_name, load_lite0_imagenet
-from scanssc_core.network.config import lite, semantic_kitti
+from scanssc_core.network.config import semantic_kitti
 from scanssc_core.network.image.efficientnet import EfficientNet
 from scanssc_core.network.image.preprocess import IMAGE_MEAN, IMAGE_STD
-from scanssc_core.network.scanssc import ScanSSC
+from scanssc_core.network.lite import LiteConfig, LiteScanSSC
 
 # An input by formula and the first logits that the weights' publishers' network gives for it.
 _C, _Y, _X = np.indices((3, 224, 224))
@@ -19,7 +19,7 @@ LOGITS = (1.22799, -0.31500, 1.09115, -0.79617)
 
 
 def backbone() -> EfficientNet:
-    return EfficientNet(lite().backbone).eval()
+    return EfficientNet(LiteConfig().backbone).eval()
 
 
 def test_lite0_gives_the_logits_of_its_publishers():
@@ -49,12 +49,12 @@ def test_folded_weights_see_our_normalisation_as_the_original_ones_see_theirs():
 
 def test_another_backbone_is_refused():
     with pytest.raises(ValueError, match="Lite0"):
-        load_lite0_imagenet(EfficientNet(replace(lite().backbone, width=1.1)))
+        load_lite0_imagenet(EfficientNet(replace(LiteConfig().backbone, width=1.1)))
 
 
 def test_the_lite_model_is_small_and_gives_the_published_grid():
     torch.manual_seed(0)
     with torch.device("meta"):
-        model = ScanSSC(lite())
+        model = LiteScanSSC(LiteConfig())
     assert sum(parameter.numel() for parameter in model.parameters()) <= 8_000_000
-    assert lite().label_grid == semantic_kitti().label_grid
+    assert LiteConfig().label_grid == semantic_kitti().label_grid

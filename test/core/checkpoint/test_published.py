@@ -123,9 +123,9 @@ def test_training_starts_from_a_model_of_ours_and_says_what_differs(tmp_path):
     report = load_initial_weights(target := ScanSSC(TINY), tmp_path / "tiny.safetensors")
     assert not report.kept and not report.left_out
     torch.testing.assert_close(target.volume_embedding.weight, source.volume_embedding.weight)
-    shallow = ScanSSC(replace(TINY, num_cross_layers=1, has_segmentation=True))
+    shallow = ScanSSC(replace(TINY, num_cross_layers=1, num_self_layers=3))
     report = load_initial_weights(shallow, tmp_path / "tiny.safetensors")
-    assert all(name.startswith("segmentation.") for name in report.kept) and report.kept
+    assert all(name.startswith("self_attention.layers.2.") for name in report.kept) and report.kept
     assert all(name.startswith("cross_attention.layers.") for name in report.left_out) and report.left_out
     with pytest.raises(ValueError, match=r"head\.layers\.3\.weight: expected \(7, "):
         load_initial_weights(ScanSSC(replace(TINY, num_classes=7)), tmp_path / "tiny.safetensors")

@@ -2,14 +2,13 @@
 
 import subprocess
 import sys
-from dataclasses import replace
 
 import pytest
 import torch
 from safetensors import safe_open
 from typer.testing import CliRunner
 
-from core.train.small import MICRO
+from core.train.small import MICRO, MICRO_LITE
 from scanssc_core.checkpoint.files import extract_parts, halve_checkpoint, load_checkpoint, lower_empty, save_checkpoint
 from scanssc_core.checkpoint.shipped import LITE_WEIGHTS
 from scanssc_core.cli import app
@@ -17,7 +16,7 @@ from scanssc_core.datasets.dataset import read_labels
 from scanssc_core.datasets.layout import Layout
 from scanssc_core.evaluation.metrics import SSCMetrics
 from scanssc_core.labels import SEMANTIC_KITTI
-from scanssc_core.network.config import lite
+from scanssc_core.network.lite import LiteConfig, LiteScanSSC
 from scanssc_core.network.scanssc import ScanSSC
 from scanssc_core.runtime.backends import make_occupancy_backend, make_stereo_backend
 from scanssc_core.runtime.pipeline import OccupancyPipeline
@@ -27,7 +26,7 @@ from scanssc_core.train.initial_weights import initialize
 
 def test_shipped_weights_are_the_lite_model_in_at_most_20_mb():
     assert LITE_WEIGHTS.stat().st_size <= 20_000_000
-    assert load_checkpoint(LITE_WEIGHTS).config == lite()
+    assert load_checkpoint(LITE_WEIGHTS).config == LiteConfig()
     for beside in ("LICENSE", "README.md"):
         assert "NonCommercial" in (LITE_WEIGHTS.parent / beside).read_text()
 
@@ -56,21 +55,22 @@ def test_weights_beyond_float16_are_refused(tmp_path):
 
 def test_calibrated_weights_lower_the_logit_of_empty_and_of_nothing_else(tmp_path):
     torch.manual_seed(0)
-    model = ScanSSC(replace(MICRO, is_subvoxel_head=True))
+    model = LiteScanSSC(MICRO_LITE)
     save_checkpoint(tmp_path / "run.safetensors", model.state_dict(), model.config)
     files = [str(tmp_path / name) for name in ("run.safetensors", "target.safetensors")]
     result = CliRunner().invoke(app, ["checkpoint", "calibrate", *files, "--lower-empty-by", "0.75"])
     assert result.exit_code == 0 and "empty lowered by 0.75" in result.output
     x = torch.randn(1, model.head.layers[0].in_channels, *MICRO.grid.shape)
+    bins = torch.zeros(1, 8, MICRO.num_voxels, dtype=torch.uint8)
     with torch.inference_mode():
-        before, after = model.head(x), load_checkpoint(tmp_path / "target.safetensors").head(x)
+        before, after = model.head(x, bins), load_checkpoint(tmp_path / "target.safetensors").head(x, bins)
     torch.testing.assert_close(after[:, 0], before[:, 0] - 0.75)
     torch.testing.assert_close(after[:, 1:], before[:, 1:])
 
 
 def test_a_head_without_bias_cannot_be_calibrated(tmp_path):
     save_checkpoint(tmp_path / "run.safetensors", ScanSSC(MICRO).state_dict(), MICRO)
-    with pytest.raises(ValueError, match=r"run\.safetensors: expected a model with is_subvoxel_head"):
+    with pytest.raises(ValueError, match=r"run\.safetensors: expected a lite model"):
         lower_empty(tmp_path / "run.safetensors", tmp_path / "target.safetensors", 0.75)
     assert not (tmp_path / "target.safetensors").exists()
 

@@ -3,10 +3,13 @@
 import pytest
 import torch
 
-from core.network.test_lite import TINY_LITE
-from core.network.tiny import TINY
-from scanssc_core.inference.cost import cost_by_part, num_published_constants
+from core.network.test_model_golden import inputs, small_camera
+from core.network.tiny import TINY, TINY_LITE
+from scanssc_core.inference.cost import cost_by_part, num_published_constants, usual_cost
+from scanssc_core.inference.optimize import OneDnnConv3d, optimized_for_inference
 from scanssc_core.network.config import semantic_kitti
+from scanssc_core.network.kinds import make_network
+from scanssc_core.network.lite import LiteScanSSC
 from scanssc_core.network.scanssc import ScanSSC
 
 
@@ -18,17 +21,29 @@ def test_published_model_has_its_published_count_with_the_constants():
 
 @pytest.mark.parametrize("config", [TINY, TINY_LITE])
 def test_parts_hold_all_parameters(config):
-    costs = cost_by_part(config)
-    assert sum(cost.num_parameters for cost in costs.values()) == sum(p.numel() for p in ScanSSC(config).parameters())
+    costs = usual_cost(config)
+    num_parameters = sum(parameter.numel() for parameter in make_network(config).parameters())
+    assert sum(cost.num_parameters for cost in costs.values()) == num_parameters
 
 
 def test_arithmetic_is_that_of_the_formula():
     X, Y, Z = TINY.grid.shape
     C, hidden = TINY.channels, TINY.head_channels
-    costs = cost_by_part(TINY)
+    costs = usual_cost(TINY)
     assert costs["head"].num_flops == 2 * X * Y * Z * hidden * (27 * C + TINY.num_classes)
     assert costs["prior_mlp"].num_flops == 2 * X * Y * Z * 2 * (C * C // 2)
     linear = 2 * X * Y * Z * 8 * C * C  # projections, and a feed-forward of twice the width
     scores = sum(2 * X * Y * Z * length * 2 * C for length in (X, Y, Z))
     assert costs["scan"].num_flops == 3 * linear + scores
     assert costs["head"].result_bytes == 4 * TINY.num_classes * 8 * X * Y * Z
+
+
+def test_convolutions_of_the_optimised_model_are_counted_as_those_of_the_plain_one():
+    network = LiteScanSSC(TINY_LITE).eval()
+    optimized = optimized_for_inference(network)
+    assert any(isinstance(module, OneDnnConv3d) for module in optimized.head.modules())
+    arguments = (*inputs("kitti", (96, 320)), small_camera())
+    plain, fast = cost_by_part(network, *arguments), cost_by_part(optimized, *arguments)
+    assert plain.keys() == fast.keys()
+    for name in ("head", "mixing.depth", "depth_net"):
+        assert 0.3 * plain[name].num_flops < fast[name].num_flops <= plain[name].num_flops, name  # Winograd: fewer

@@ -183,7 +183,7 @@ def test_total_is_the_sum_of_its_weighted_terms():
     assert "depth" not in halved
     with pytest.raises(ValueError, match="LiDAR"):
         total_loss(output, labels, None, LossConfig(), weights, semantic_kitti())
-    with pytest.raises(ValueError, match="has_segmentation"):
+    with pytest.raises(ValueError, match="predicts the image"):
         total_loss(output, labels, lidar, LossConfig(segmentation=1.0), weights, semantic_kitti())
 
 

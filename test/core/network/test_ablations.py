@@ -5,11 +5,13 @@ from dataclasses import replace
 import pytest
 import torch
 
+from core.network.tiny import part_config
 from core.train.small import MICRO, Street
 from scanssc_core.checkpoint.files import load_checkpoint, save_checkpoint
 from scanssc_core.datasets.dataset import camera_of, collate
+from scanssc_core.network.config import ScanRules
 from scanssc_core.network.scan.fusion import AverageFusion, LearnedVolumeFusion, LinearFusion, make_fusion
-from scanssc_core.network.scan.scan_module import ScanModule, ScanRules
+from scanssc_core.network.scan.scan_module import ScanModule
 from scanssc_core.network.scanssc import ScanSSC
 
 CONFIGS = {
@@ -29,7 +31,7 @@ def test_every_parameter_of_a_variant_gets_a_gradient_and_its_file_is_read(name,
     torch.manual_seed(0)
     model = ScanSSC(CONFIGS[name]).train()
     batch = collate([Street(2)[0], Street(2)[1]])
-    logits, depth_prob, _ = model(batch["image"], batch["depth_m"], camera_of(batch))
+    logits, depth_prob = model(batch["image"], batch["depth_m"], camera_of(batch))
     assert logits.shape == (2, 20, *MICRO.label_grid.shape)
     (logits.square().sum() + depth_prob.square().sum()).backward()
     assert [key for key, value in model.named_parameters() if value.grad is None] == []
@@ -40,7 +42,7 @@ def test_every_parameter_of_a_variant_gets_a_gradient_and_its_file_is_read(name,
 def test_a_reversed_scan_shows_near_voxels_what_is_far():
     torch.manual_seed(0)
     rules = ScanRules(axes=("depth",), reversed_axes=("depth",), depth_margin=0.0)
-    module = ScanModule((8, 6, 4), 16, num_heads=4, dropout=0.0, table_size=(8, 8), rules=rules).double().eval()
+    module = ScanModule(part_config((8, 6, 4), channels=16, num_heads=4, scan=rules)).double().eval()
     volume = torch.randn(1, 8, 6, 4, 16, dtype=torch.float64)
     moved = volume.clone()
     moved[0, 3] += torch.randn(6, 4, 16)
@@ -57,7 +59,7 @@ def test_fusions_do_what_their_names_say():
     voxel = torch.cat([first, second], dim=1)[0, :, 1, 1, 3]
     expected = linear.linear.weight[:, :, 0, 0, 0] @ voxel + linear.linear.bias
     assert torch.allclose(linear(first, second)[0, :, 1, 1, 3], expected, atol=1e-6)
-    assert torch.equal(make_fusion("tri_feature", 4, 1, (3, 2, 5))(first), first)
+    assert torch.equal(make_fusion(part_config(scan=ScanRules(axes=("depth",))))(first), first)
 
 
 @pytest.mark.parametrize(
@@ -75,4 +77,4 @@ def test_rules_without_sense_are_refused(wrong, message):
 
 def test_an_unknown_fusion_is_refused():
     with pytest.raises(ValueError, match="expected tri_feature, linear"):
-        make_fusion("sum", 4, 3, (1, 1, 1))
+        make_fusion(part_config(fusion="sum"))

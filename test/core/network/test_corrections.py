@@ -1,13 +1,13 @@
 """Each switch turns a slip of the published code into what was meant; without it the slip is there."""
 
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from core.network.test_model_golden import inputs, small_camera
-from core.network.tiny import TINY
+from core.network.tiny import TINY, part_config
 from scanssc_core.checkpoint.files import load_checkpoint, save_checkpoint
 from scanssc_core.geometry import VoxelGridSpec
 from scanssc_core.network.camera_inputs import CameraInputs
@@ -15,13 +15,14 @@ from scanssc_core.network.corrections import Corrections
 from scanssc_core.network.depth.stereo_depth import depth_one_hot
 from scanssc_core.network.image.preprocess import NetworkView
 from scanssc_core.network.lift.cross_attention import project_references
+from scanssc_core.network.lift.depth_points import depth_to_points
 from scanssc_core.network.lift.lift_splat import frustum, sort_nodes
 from scanssc_core.network.lift.proposal import propose_voxels
 from scanssc_core.network.scan.scan_module import ScanModule
 from scanssc_core.network.scanssc import ScanSSC
 
 PUBLISHED = Corrections()
-ALL = Corrections(**{entry.name: True for entry in fields(Corrections)})
+ALL = Corrections.all()
 GRID = VoxelGridSpec((8, 6, 4), 1.0, (0.0, -3.0, -2.0))
 IMAGE = (32, 64)
 
@@ -87,8 +88,9 @@ def test_pixels_without_depth_propose_nothing():
     camera = plain_camera()
     camera.T_grid_cam[0, 0, 3] = 0.5
     own_voxel = (0 * GRID.shape[1] + 3) * GRID.shape[2] + 2
-    assert propose_voxels(depth_m, camera, GRID)[0, own_voxel]
-    assert not propose_voxels(depth_m, camera, GRID, drop_zero_depth=True)[0, own_voxel]
+    points = depth_to_points(depth_m, camera)
+    assert propose_voxels(points, GRID)[0, own_voxel]
+    assert not propose_voxels(points, GRID, drop_zero_depth=True)[0, own_voxel]
 
 
 def test_voxel_before_the_first_depth_bin_is_visible():
@@ -103,7 +105,8 @@ def test_depth_scan_knows_the_place_on_the_line():
     torch.manual_seed(0)
     volume, order = torch.randn(1, 8, 3, 2, 16), [2, 0, 3, 1, 4, 5, 6, 7]
     for axis_positions in (False, True):
-        module = ScanModule((8, 3, 2), 16, 4, dropout=0.0, table_size=(8, 8), axis_positions=axis_positions).eval()
+        corrections = replace(PUBLISHED, axis_positions=axis_positions)
+        module = ScanModule(part_config((8, 3, 2), channels=16, num_heads=4, corrections=corrections)).eval()
         scanned, shuffled = module.scan(volume, "depth"), module.scan(volume[:, order], "depth")
         assert torch.allclose(shuffled, scanned[:, order], atol=1e-5) != axis_positions
 

@@ -1,6 +1,6 @@
 """The fast forms of the model's parts against the plain ones: same results, whatever the shapes."""
 
-import dataclasses
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,21 +8,24 @@ import torch.nn.functional as F
 from torch import nn
 
 from core.network.golden import camera, check_sampled, fill_model, load
-from core.network.test_lite import TINY_LITE
 from core.network.test_model_golden import SMALL, SMALL_NOISE, inputs, repeat, small_camera, tapped
-from core.network.tiny import TINY
+from core.network.tiny import TINY, TINY_LITE, part_config
 from scanssc_core.inference.optimize import optimized_for_inference
 from scanssc_core.inference.winograd import WinogradConv3d
 from scanssc_core.labels import UNKNOWN
 from scanssc_core.network.camera_inputs import CameraInputs
-from scanssc_core.network.config import lite
 from scanssc_core.network.corrections import Corrections
 from scanssc_core.network.head.semantic_head import SemanticHead
+from scanssc_core.network.head.subvoxel_head import SubvoxelHead
+from scanssc_core.network.kinds import make_network
 from scanssc_core.network.layers.group_norm import GroupNorm
 from scanssc_core.network.layers.subvoxels import grid_to_subvoxels
 from scanssc_core.network.lift.lift_splat import frustum, lift_splat, sort_nodes, voxel_index
+from scanssc_core.network.lite import LiteConfig, LiteScanSSC
 from scanssc_core.network.scan.scan_block import LineAttention
 from scanssc_core.network.scanssc import ScanSSC
+
+HEAD = part_config(head_channels=8, num_classes=5, num_groups=4, channels=8)
 
 
 @pytest.mark.parametrize("shape", [(2, 2, 2), (8, 10, 4), (5, 7, 3), (1, 1, 1), (4, 40, 16)])
@@ -81,7 +84,7 @@ def test_line_attention_is_multi_head_attention():
 def test_lift_in_bags_is_the_sum_over_the_nodes(truncated_to):
     torch.manual_seed(0)
     one = small_camera()
-    moved = dataclasses.replace(one, T_grid_cam=one.T_grid_cam + torch.tensor([0.0, 0.0, 0.0, 0.7]))
+    moved = replace(one, T_grid_cam=one.T_grid_cam + torch.tensor([0.0, 0.0, 0.0, 0.7]))
     both = CameraInputs(*(torch.cat(pair) for pair in zip(vars(one).values(), vars(moved).values(), strict=True)))
     depths_m = 2.0 + 4.0 * torch.arange(4 * truncated_to)
     context, depth_prob = torch.randn(2, 5, 12, 40), torch.rand(2, len(depths_m), 12, 40)
@@ -96,52 +99,60 @@ def test_lift_in_bags_is_the_sum_over_the_nodes(truncated_to):
         torch.testing.assert_close(volume[sample].flatten(1), expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize(("is_subvoxel", "scale"), [(False, 2), (False, 4), (True, 2)])
+@pytest.mark.parametrize("scale", [2, 4])
 @pytest.mark.parametrize("length", [3, 8, 19])
-def test_labels_slab_by_slab_are_the_argmax_of_the_logits(is_subvoxel, scale, length):
+def test_labels_slab_by_slab_are_the_argmax_of_the_logits(scale, length):
     torch.manual_seed(0)
-    head = SemanticHead(8, 8, 5, scale, 4, is_subvoxel, num_bins=9 if is_subvoxel else 0)
-    bins = None
-    if is_subvoxel:
-        torch.nn.init.normal_(head.get_parameter("layers.3.bias"))
-        torch.nn.init.normal_(head.get_parameter("bin_logits"), std=0.1)
-        bins = torch.randint(0, 9, (2, scale**3, length * 4 * 6), dtype=torch.uint8)
-    x = torch.randn(2, 8, length, 4, 6)
+    head = SemanticHead(replace(HEAD, label_scale=scale))
+    check_labels(head, torch.randn(2, 8, length, 4, 6))
+
+
+@pytest.mark.parametrize("length", [3, 8, 19])
+def test_labels_of_subvoxels_part_by_part_are_the_argmax_of_the_logits(length, monkeypatch):
+    monkeypatch.setattr("scanssc_core.network.head.subvoxel_head._PART", 50)
+    torch.manual_seed(0)
+    head = SubvoxelHead(8, 9, HEAD)
+    torch.nn.init.normal_(head.get_parameter("layers.3.bias"))
+    torch.nn.init.normal_(head.bin_logits, std=0.1)
+    check_labels(head, torch.randn(2, 8, length, 4, 6), torch.randint(0, 9, (2, 8, length * 4 * 6), dtype=torch.uint8))
+
+
+def check_labels(head, *arguments):
     with torch.inference_mode():
-        logits = head(x, bins)
-        labels, confidence = head.label(x, bins=bins)
+        logits = head(*arguments)
+        labels, confidence = head.label(*arguments)
     assert torch.equal(labels.long(), logits.argmax(dim=1))
     torch.testing.assert_close(confidence, logits.softmax(dim=1).amax(dim=1))
 
 
 def test_of_classes_with_the_same_logit_the_first_is_taken():
-    head = SemanticHead(8, 8, 5, scale=2, num_groups=4, is_subvoxel=True)
+    head = SubvoxelHead(8, 9, HEAD)
     with torch.no_grad():
         head.get_parameter("layers.3.weight").zero_()
         head.get_parameter("layers.3.bias").unflatten(0, (5, 8)).copy_(torch.tensor([0.0, 1, 3, 3, 2])[:, None])
-        labels, confidence = head.label(torch.randn(1, 8, 3, 4, 6))
+        labels, confidence = head.label(torch.randn(1, 8, 3, 4, 6), torch.zeros(1, 8, 3 * 4 * 6, dtype=torch.uint8))
     assert (labels == 2).all()
     torch.testing.assert_close(confidence, torch.tensor([0.0, 1, 3, 3, 2]).softmax(0).max().expand_as(confidence))
 
 
 def test_where_the_logits_are_not_numbers_the_class_is_unknown():
-    head = SemanticHead(8, 8, 5, scale=2, num_groups=4, is_subvoxel=True)
+    head = SubvoxelHead(8, 9, HEAD)
     with torch.no_grad():
         head.get_parameter("layers.3.bias")[8:16] = torch.nan  # of class 1
-        labels, _ = head.label(torch.randn(1, 8, 3, 4, 6))
+        labels, _ = head.label(torch.randn(1, 8, 3, 4, 6), torch.zeros(1, 8, 3 * 4 * 6, dtype=torch.uint8))
     assert (labels == UNKNOWN).all()
 
 
 def test_chosen_voxels_get_the_labels_that_they_have_in_the_whole(monkeypatch):
-    monkeypatch.setattr("scanssc_core.network.head.semantic_head._PART", 7)
+    monkeypatch.setattr("scanssc_core.network.head.subvoxel_head._PART", 7)
     torch.manual_seed(0)
-    head = SemanticHead(8, 8, 5, scale=2, num_groups=4, is_subvoxel=True, num_bins=9)
-    torch.nn.init.normal_(head.get_parameter("bin_logits"), std=0.1)
+    head = SubvoxelHead(8, 9, HEAD)
+    torch.nn.init.normal_(head.bin_logits, std=0.1)
     x, bins = torch.randn(2, 8, 3, 4, 6), torch.randint(0, 9, (2, 8, 3 * 4 * 6), dtype=torch.uint8)
     voxels = torch.randperm(3 * 4 * 6)[:25].sort().values
     is_chosen = torch.zeros(1, 1, 3 * 4 * 6, dtype=torch.bool).index_fill(2, voxels, value=True).expand(2, 8, -1)
     with torch.inference_mode():
-        of_all, of_chosen = head.label(x, bins=bins), head.label(x, bins=bins, voxels=voxels)
+        of_all, of_chosen = head.label(x, bins), head.label(x, bins, voxels=voxels)
     for expected, result in zip(of_all, of_chosen, strict=True):
         expected, result = grid_to_subvoxels(expected, 2), grid_to_subvoxels(result, 2)
         torch.testing.assert_close(result[is_chosen], expected[is_chosen])
@@ -167,7 +178,7 @@ def test_optimised_model_equals_the_published_one_at_every_stage(device):
 
 def test_weights_rounded_once_are_as_exact_as_weights_rounded_by_autocast():
     torch.manual_seed(0)
-    model = ScanSSC(TINY_LITE).eval()
+    model = LiteScanSSC(TINY_LITE).eval()
     arguments = (*inputs("kitti", (96, 320)), small_camera())
     rounded = optimized_for_inference(model, torch.device("cpu"), torch.bfloat16)
     dtypes = {type(module): module.weight.dtype for module in rounded.modules() if hasattr(module, "weight")}
@@ -181,10 +192,10 @@ def test_weights_rounded_once_are_as_exact_as_weights_rounded_by_autocast():
     assert all(value.dtype == torch.float32 for value in model.state_dict().values() if value.is_floating_point())
 
 
-@pytest.mark.parametrize("config", [TINY, lite()])
+@pytest.mark.parametrize("config", [TINY, LiteConfig()])
 def test_predicted_labels_are_the_argmax_of_the_logits(config):
     torch.manual_seed(0)
-    model = ScanSSC(config).eval()
+    model = make_network(config).eval()
     size = config.image_size
     image, depth_m = inputs("kitti", size, batch=2)
     camera_of_size = repeat(small_camera() if size == (96, 320) else camera(load("geometry"), "kitti."), 2)
@@ -197,18 +208,21 @@ def test_predicted_labels_are_the_argmax_of_the_logits(config):
 
 def test_geometry_follows_the_camera():
     torch.manual_seed(0)
-    model = ScanSSC(dataclasses.replace(TINY, has_fine_geometry=True)).eval()
+    model = LiteScanSSC(TINY_LITE).eval()
     one = small_camera()
-    moved = dataclasses.replace(one, T_grid_cam=one.T_grid_cam + torch.tensor([0.0, 0.0, 0.0, 1.5]))
+    moved = replace(one, T_grid_cam=one.T_grid_cam + torch.tensor([0.0, 0.0, 0.0, 1.5]))
     with torch.inference_mode():
         first = model.geometry(one)
         assert model.geometry(small_camera()) is first  # the same numbers
         assert not torch.equal(model.geometry(moved).nodes.index, first.nodes.index)
-        one.T_grid_cam[0, 0, 3] += 1.5  # in place: the kept geometry is not of this camera any more
-        again = model.geometry(one)
-        for mine, fresh in zip(again, model._geometry_of(one), strict=True):
-            for name, value in vars(fresh).items():
-                assert torch.equal(getattr(mine, name), value), name
+        first, pixels = model.geometry(one), model.voxel_pixels(one)
+        one.T_grid_cam[0, 0, 3] += 1.5  # in place: what was kept is not of this camera any more
+        tables = [(*model.geometry(one), model.voxel_pixels(one)), (*first, pixels)]
+        fresh = LiteScanSSC(TINY_LITE).eval()
+        for kept, former, right in zip(*tables, (*fresh.geometry(one), fresh.voxel_pixels(one)), strict=True):
+            for name, value in vars(right).items():
+                assert torch.equal(getattr(kept, name), value), name
+            assert any(not torch.equal(getattr(former, name), value) for name, value in vars(right).items())
 
 
 def test_result_with_and_without_gradients_is_the_same():

@@ -1,30 +1,18 @@
 """The parts that only the lite model has, against loops."""
 
 import math
-from dataclasses import replace
 
 import numpy as np
-import pytest
 import torch
 
 from core.network.test_model_golden import inputs, small_camera
-from core.network.tiny import TINY
+from core.network.tiny import TINY_LITE, part_config
 from scanssc_core.geometry import VoxelGridSpec
-from scanssc_core.network.head.semantic_head import SemanticHead
-from scanssc_core.network.image.efficientnet import EfficientNetConfig
+from scanssc_core.network.head.subvoxel_head import SubvoxelHead
 from scanssc_core.network.layers.subvoxels import grid_to_subvoxels, subvoxels_to_grid
+from scanssc_core.network.lift.depth_points import depth_to_points
+from scanssc_core.network.lite import LiteScanSSC
 from scanssc_core.network.measured.fine_geometry import fine_geometry, project_voxels
-from scanssc_core.network.scanssc import ScanSSC
-
-TINY_LITE = replace(
-    TINY,
-    backbone=EfficientNetConfig(width=0.25, depth=0.3, is_lite=True),
-    has_fine_geometry=True,
-    has_segmentation=True,
-    is_subvoxel_head=True,
-    has_ground_elevation=True,
-    num_groups=8,
-)
 
 
 def test_subvoxels_come_to_their_place_in_the_fine_grid():
@@ -49,7 +37,8 @@ def test_fine_geometry_tells_points_distance_and_whether_anything_was_measured()
     _, depth_m = inputs("kitti", size)
     depth_m[..., 40:60, 100:200] = 0
     camera = small_camera()
-    measures = fine_geometry(depth_m, camera, project_voxels(camera, grid, 2, size), grid, 2)[0].T.view(3, 8, 8, 4, 4)
+    points, voxel_pixels = depth_to_points(depth_m, camera), project_voxels(camera, grid, 2, size)
+    measures = fine_geometry(points, voxel_pixels, grid, 2)[0].T.view(3, 8, 8, 4, 4)
     v, u = np.indices(size)
     pixels = torch.from_numpy(np.stack([u, v, depth_m[0, 0].numpy()], axis=-1).reshape(-1, 3).astype(np.float32))
     counts, distance, is_measured = np.zeros((3, 8, 8, 4, 4))
@@ -73,7 +62,7 @@ def test_fine_geometry_tells_points_distance_and_whether_anything_was_measured()
 
 def test_sampled_logits_are_those_of_the_whole_grid():
     torch.manual_seed(0)
-    model = ScanSSC(TINY_LITE).eval()
+    model = LiteScanSSC(TINY_LITE).eval()
     torch.nn.init.normal_(model.head.bin_logits)
     arguments = (*inputs("kitti", (96, 320)), small_camera())
     voxels = torch.tensor([3, 40, 999])
@@ -85,24 +74,35 @@ def test_sampled_logits_are_those_of_the_whole_grid():
 
 def test_logits_of_the_bin_of_a_voxel_are_added_to_its_own():
     torch.manual_seed(0)
-    with_table = SemanticHead(8, 8, 5, scale=2, num_groups=4, is_subvoxel=True, num_bins=7)
-    plain = SemanticHead(8, 8, 5, scale=2, num_groups=4, is_subvoxel=True)
-    plain.load_state_dict({key: value for key, value in with_table.state_dict().items() if key != "bin_logits"})
+    head = SubvoxelHead(8, 7, part_config(head_channels=8, num_classes=5, num_groups=4))
     x, bins = torch.randn(2, 8, 3, 4, 5), torch.randint(0, 7, (2, 8, 3 * 4 * 5), dtype=torch.uint8)
     with torch.no_grad():
-        torch.testing.assert_close(with_table(x, bins), plain(x))
-        with_table.bin_logits.normal_(std=0.1)
-        added = with_table(x, bins) - plain(x)
+        plain = head(x, bins)
+        expected_plain = subvoxels_to_grid(head.layers(x), 2)
+        torch.testing.assert_close(plain, expected_plain, rtol=1e-4, atol=1e-5)  # the table starts at zero
+        head.bin_logits.normal_(std=0.1)
+        added = head(x, bins) - plain
     fine_bins = subvoxels_to_grid(bins.unflatten(2, (3, 4, 5)), 2)[:, 0].long()
-    expected = 10 * with_table.bin_logits.detach()[:, fine_bins].movedim(0, 1)
+    expected = 10 * head.bin_logits.detach()[:, fine_bins].movedim(0, 1)
     torch.testing.assert_close(added, expected, rtol=1e-4, atol=1e-5)
-    with pytest.raises(ValueError, match="expected the bins"):
-        with_table(x)
+
+
+def test_depth_map_is_unprojected_once_a_frame(monkeypatch):
+    calls = []
+
+    def counted(*arguments):
+        calls.append(arguments)
+        return depth_to_points(*arguments)
+
+    monkeypatch.setattr("scanssc_core.network.lite.depth_to_points", counted)
+    monkeypatch.setattr("scanssc_core.network.scanssc.depth_to_points", counted)
+    LiteScanSSC(TINY_LITE).eval()(*inputs("kitti", (96, 320)), small_camera())
+    assert len(calls) == 1
 
 
 def test_every_parameter_of_the_lite_parts_receives_a_gradient():
     torch.manual_seed(0)
-    model = ScanSSC(TINY_LITE)
+    model = LiteScanSSC(TINY_LITE)
     output = model.eval()(*inputs("kitti", (96, 320)), small_camera())
     (output.logits.square().mean() + output.segmentation.square().mean()).backward()
     for name, parameter in model.named_parameters():

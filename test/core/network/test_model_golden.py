@@ -16,6 +16,7 @@ from scanssc_core.network.camera_inputs import CameraInputs
 from scanssc_core.network.config import kitti360, semantic_kitti
 from scanssc_core.network.corrections import Corrections
 from scanssc_core.network.lift.cross_attention import project_references
+from scanssc_core.network.lift.depth_points import depth_to_points
 from scanssc_core.network.lift.proposal import propose_voxels
 from scanssc_core.network.scanssc import ScanSSC
 
@@ -104,7 +105,7 @@ def test_full_model_with_a_published_checkpoint_gives_the_published_logits(tmp_p
     data = load("full_semantic_kitti")
     the_camera = camera(load("geometry"), "kitti.")
     image, depth = inputs("kitti", (384, 1280))
-    proposals = propose_voxels(depth, the_camera, semantic_kitti().grid)
+    proposals = propose_voxels(depth_to_points(depth, the_camera), semantic_kitti().grid)
     np.testing.assert_array_equal(torch.nonzero(proposals[0]).squeeze(1).numpy(), data["proposal.index"])
     stages = tapped(model)
     with torch.inference_mode():

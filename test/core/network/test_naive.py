@@ -7,6 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from core.network.tiny import part_config
 from reference.attention import frustum_sample, masked_attention_allowed, plane_sample
 from scanssc_core.geometry import VoxelGridSpec
 from scanssc_core.network.camera_inputs import CameraInputs
@@ -21,6 +22,7 @@ from scanssc_core.network.layers.sampling import (
     sum_of_rows_in_bags,
     with_border,
 )
+from scanssc_core.network.lift.depth_points import depth_to_points
 from scanssc_core.network.lift.lift_splat import voxel_index
 from scanssc_core.network.lift.proposal import propose_voxels
 from scanssc_core.network.lift.self_attention import picture_shape
@@ -60,7 +62,7 @@ def test_masks_agree_with_their_rules(axis, make, length, margin, is_reversed):
 
 def test_far_voxel_does_not_change_near_features_beyond_the_margin():
     torch.manual_seed(0)
-    module = ScanModule((8, 6, 4), 16, num_heads=4, dropout=0.0, table_size=(8, 8)).double().eval()
+    module = ScanModule(part_config((8, 6, 4), channels=16, num_heads=4)).double().eval()
     volume = random(1, 8, 6, 4, 16)
     moved = volume.clone()
     moved[0, 6] += random(6, 4, 16, seed=5)  # beyond half of the depth
@@ -74,7 +76,7 @@ def test_far_voxel_does_not_change_near_features_beyond_the_margin():
 
 def test_low_voxel_does_not_change_the_ones_above_it():
     torch.manual_seed(0)
-    module = ScanModule((4, 6, 8), 16, num_heads=4, dropout=0.0, table_size=(8, 8)).double().eval()
+    module = ScanModule(part_config((4, 6, 8), channels=16, num_heads=4)).double().eval()
     volume = random(1, 4, 6, 8, 16)
     moved = volume.clone()
     moved[0, :, :, 2] += random(4, 6, 16, seed=5)
@@ -202,8 +204,8 @@ def test_depth_map_without_a_usable_point_proposes_every_voxel(depth_m):
     T_grid_cam = torch.tensor([[0.0, 0, 1, 0.3], [-1, 0, 0, 0], [0, -1, 0, 0], [0, 0, 0, 1]])[None]
     camera = CameraInputs(projection, T_grid_cam, torch.eye(3)[None], torch.zeros(1, 3))
     grid = VoxelGridSpec((8, 8, 4), 1.0, (0.0, -4.0, -2.0))
-    assert propose_voxels(torch.full((1, 1, *image), depth_m), camera, grid).all()
-    proposed = propose_voxels(torch.full((1, 1, *image), 3.0), camera, grid)
+    assert propose_voxels(depth_to_points(torch.full((1, 1, *image), depth_m), camera), grid).all()
+    proposed = propose_voxels(depth_to_points(torch.full((1, 1, *image), 3.0), camera), grid)
     assert 2 < proposed.sum() < proposed.numel()
 
 

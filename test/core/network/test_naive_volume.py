@@ -1,28 +1,34 @@
 """Lift, transformers, scan, mixing, fusion and head against naive loops in float64; all axes of different lengths."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from core.network.random_weights import check_close, random, randomized
+from core.network.tiny import part_config
 from reference import lift as naive
 from reference import volume as naive_volume
 from reference.attention import masked_attention_allowed
 from reference.transformer import cross_attention_layer, scan_line, self_attention_layer
 from scanssc_core.geometry import VoxelGridSpec
 from scanssc_core.network.camera_inputs import CameraInputs
+from scanssc_core.network.config import SCANNED_AXES
 from scanssc_core.network.corrections import Corrections
 from scanssc_core.network.head.semantic_head import SemanticHead
 from scanssc_core.network.lift.cross_attention import CrossAttention, project_references
+from scanssc_core.network.lift.depth_points import depth_to_points
 from scanssc_core.network.lift.lift_splat import lift_splat, sort_nodes
 from scanssc_core.network.lift.proposal import propose_voxels
 from scanssc_core.network.lift.self_attention import SelfAttentionLayer
 from scanssc_core.network.scan.fusion import TriFeatureFusion
 from scanssc_core.network.scan.mixing import MixingNet
-from scanssc_core.network.scan.scan_module import AXES, ScanModule
+from scanssc_core.network.scan.scan_module import ScanModule
 
 GRID = VoxelGridSpec((8, 6, 4), 1.0, (0.0, -3.0, -2.0))
 IMAGE = (24, 40)
+ATTENTION = part_config(channels=8, num_heads=2, num_points=3, hidden_channels=6)
 SCALE, TRANSLATION = 1.25, np.array([0.0, -3.0])
 
 
@@ -73,7 +79,7 @@ def test_lift_and_splat():
 def test_proposals():
     each, camera = cameras()
     depth_m = torch.from_numpy(np.random.default_rng(0).uniform(1, 9, (2, 1, *IMAGE)))
-    proposed = propose_voxels(depth_m, camera, GRID)
+    proposed = propose_voxels(depth_to_points(depth_m, camera), GRID)
     for sample in range(2):
         expected = naive.proposals(depth_m[sample, 0].numpy(), each[sample], GRID)
         np.testing.assert_array_equal(proposed[sample].view(GRID.shape).numpy(), expected)
@@ -82,7 +88,7 @@ def test_proposals():
 
 def test_cross_attention_of_two_samples():
     each, camera = cameras()
-    module = randomized(CrossAttention(2, 8, num_heads=2, num_points=3, hidden_channels=6, dropout=0.1))
+    module = randomized(CrossAttention(replace(ATTENTION, num_cross_layers=2)))
     context, prob = random(2, 8, 3, 5), random(2, 7, 3, 5, seed=1).softmax(dim=1)
     centers = GRID.centers().reshape(-1, 3)
     references = project_references(torch.from_numpy(centers), camera, IMAGE, (0.5, 7.5), Corrections())
@@ -104,17 +110,17 @@ def test_cross_attention_of_two_samples():
 
 
 def test_self_attention_layer():
-    module = randomized(SelfAttentionLayer(8, num_heads=2, num_points=3, hidden_channels=6, dropout=0.1))
+    module = randomized(SelfAttentionLayer(ATTENTION))
     x, positions = random(2, 12, 8), random(12, 8, seed=1)
     attended = module(x, positions, (3, 4))
     for sample in range(2):
         check_close(attended[sample], self_attention_layer(module, x[sample].numpy(), positions.numpy(), (3, 4)))
 
 
-@pytest.mark.parametrize("axis", AXES)
+@pytest.mark.parametrize("axis", SCANNED_AXES)
 def test_scan_blocks(axis):
     X, Y, Z, C = 6, 8, 4, 4
-    module = randomized(ScanModule((X, Y, Z), C, num_heads=2, dropout=0.1, table_size=(9, 9)))
+    module = randomized(ScanModule(part_config((X, Y, Z), channels=C, num_heads=2)))
     volume = random(2, X, Y, Z, C, seed=1)
     scanned = module.scan(volume, axis)
     rows, columns = (
@@ -144,6 +150,6 @@ def test_fusion():
 
 
 def test_head():
-    module = randomized(SemanticHead(4, 6, num_classes=5, scale=2, num_groups=3, is_subvoxel=False))
+    module = randomized(SemanticHead(part_config(channels=4, head_channels=6, num_classes=5, num_groups=3)))
     x = random(1, 4, 3, 4, 2, seed=1)
     check_close(module(x)[0], naive_volume.head(x[0].numpy(), module))

@@ -18,9 +18,10 @@ from core.network.golden import (
     published_state,
     unit_rows,
 )
+from core.network.tiny import part_config
 from golden.formula import positions, uniform
 from scanssc_core.checkpoint.published_names import to_our_name
-from scanssc_core.network.config import semantic_kitti
+from scanssc_core.network.config import SCANNED_AXES, semantic_kitti
 from scanssc_core.network.corrections import Corrections
 from scanssc_core.network.depth.deform_conv import DeformConv2d
 from scanssc_core.network.depth.depth_net import DepthAggregation, DepthNet
@@ -33,13 +34,14 @@ from scanssc_core.network.image.neck import FeatureNeck
 from scanssc_core.network.image.preprocess import NetworkView
 from scanssc_core.network.layers.sampling import BORDER, sample_frustum, sample_plane, with_border
 from scanssc_core.network.lift.cross_attention import CrossAttention, project_references
+from scanssc_core.network.lift.depth_points import depth_to_points
 from scanssc_core.network.lift.lift_splat import frustum, lift_splat, sort_nodes, voxel_index
 from scanssc_core.network.lift.proposal import propose_voxels
 from scanssc_core.network.lift.self_attention import SelfAttentionLayer
 from scanssc_core.network.scan.fusion import TriFeatureFusion
 from scanssc_core.network.scan.masks import depth_mask, height_mask, width_mask
 from scanssc_core.network.scan.mixing import MixingNeck, MixingNet
-from scanssc_core.network.scan.scan_module import AXES, ScanModule
+from scanssc_core.network.scan.scan_module import ScanModule
 from scanssc_core.network.scanssc import ScanSSC
 
 # The published range on 16 x 16 x 8 voxels; they are not cubes, which VoxelGridSpec does not know.
@@ -74,11 +76,11 @@ def test_masks_of_height_are_equal_bit_for_bit(length):
 
 def test_scan_blocks():
     data = load("unit_scan")
-    module = ScanModule((12, 8, 6), 32, num_heads=8, dropout=0.1, table_size=(20, 20))
+    module = ScanModule(part_config((12, 8, 6), channels=32, table_size=(20, 20)))
     fill_unit(module, "scan", "VoxFormer_head.", "scan.")
     inputs = inputs_of(data, "x")
     outputs = {axis: volume[0] for axis, volume in module(inputs["x"][None]).items()}
-    for axis in AXES:
+    for axis in SCANNED_AXES:
         check(outputs[axis], data[f"out.{axis}"], 4.2e-6, axis)
     check_gradients("scan", outputs, inputs, {"x": 7.1e-6})
 
@@ -110,15 +112,16 @@ def test_three_dimensional_neck_at_odd_sizes():
 def test_fusion():
     data = load("unit_fuse")
     module = fill_unit(TriFeatureFusion(32), "fuse", "occ_encoder_backbone.", "fusion.")
-    inputs = inputs_of(data, *AXES)
-    outputs = {"y": module(*(inputs[axis] for axis in AXES))}
+    inputs = inputs_of(data, *SCANNED_AXES)
+    outputs = {"y": module(*(inputs[axis] for axis in SCANNED_AXES))}
     check(outputs["y"], data["out.y"], 6.2e-7, "y")
-    check_gradients("fuse", outputs, inputs, dict.fromkeys(AXES, 2.8e-7))
+    check_gradients("fuse", outputs, inputs, dict.fromkeys(SCANNED_AXES, 2.8e-7))
 
 
 def test_head():
     data = load("unit_head")
-    module = fill_unit(SemanticHead(64, 32, 20, 2, 32, is_subvoxel=False), "head", "pts_bbox_head.", "head.")
+    config = part_config(channels=64, head_channels=32)
+    module = fill_unit(SemanticHead(config), "head", "pts_bbox_head.", "head.")
     inputs = inputs_of(data, "x")
     outputs = {"logits": module(inputs["x"])}
     check(module.layers(inputs["x"]), data["low"], 1.8e-6, "low")
@@ -143,13 +146,14 @@ def test_lift_and_pooling():
 
 def test_proposals_are_equal_index_by_index():
     data = load("unit_proposal")
-    proposals = propose_voxels(torch.from_numpy(data["depth"]), camera(data), UNIT_GRID)
+    points = depth_to_points(torch.from_numpy(data["depth"]), camera(data))
+    proposals = propose_voxels(points, UNIT_GRID)
     np.testing.assert_array_equal(torch.nonzero(proposals[0]).squeeze(1).numpy(), data["index"])
 
 
 def test_cross_attention():
     data = load("unit_cross")
-    module = CrossAttention(3, 32, num_heads=8, num_points=8, hidden_channels=64, dropout=0.1)
+    module = CrossAttention(part_config(channels=32, hidden_channels=64))
     fill_unit(module, "cross", "VoxFormer_head.cross_transformer.", "cross_attention.")
     low, high = torch.tensor(UNIT_GRID.extent_m).T
     centers = low + torch.from_numpy(data["ref_3d"]) * (high - low)
@@ -166,7 +170,7 @@ def test_cross_attention():
 
 def test_self_attention_layer():
     data = load("unit_self")
-    module = SelfAttentionLayer(32, num_heads=8, num_points=8, hidden_channels=64, dropout=0.1)
+    module = SelfAttentionLayer(part_config(channels=32, hidden_channels=64))
     fill_unit(module, "self", "VoxFormer_head.self_transformer.encoder.layers.0.", "self_attention.layers.0.")
     columns = int(np.unique(data["reference"][0, :, 0, 0]).size)
     inputs = inputs_of(data, "query", "pos")
@@ -241,7 +245,8 @@ def test_neighborhood_attention():
 
 def test_monocular_branch():
     data = load("unit_mono")
-    module = fill_unit(MonoDepth(24, 16, 12, 20), "mono", "depth_net.depth_net.", "depth_net.mono.")
+    config = part_config(mid_channels=16, channels=12, depth_range_m=(2.0, 12.0))  # 20 bins
+    module = fill_unit(MonoDepth(24, config), "mono", "depth_net.depth_net.", "depth_net.mono.")
     inputs = inputs_of(data, "x", "cam")
     outputs = {"y": torch.cat(module(inputs["x"], inputs["cam"][:, 0]), dim=1)}
     check(outputs["y"], data["out.y"], 1.2e-6, "y")
@@ -277,7 +282,8 @@ def test_whole_depth_net():
     shapes = {entry: shape for entry, shape, *_ in unit_rows("geo")}
     mid = int(shapes["depth_net.reduce_conv.0.weight"].split("x")[0])
     embed = int(shapes["depth_aggregation.stem.weight"].split("x")[0])
-    module = fill_unit(DepthNet(24, mid, rows, 112, 2.25, 0.5, embed, 8), "geo", "depth_net.", "depth_net.")
+    config = part_config(mid_channels=mid, channels=rows, aggregation_channels=embed)
+    module = fill_unit(DepthNet(24, config), "geo", "depth_net.", "depth_net.")
     vector = camera(data, "in.").vector()
     check(vector[:, None], data["mlp_input"], 1e-6, "camera vector")
     depth = torch.from_numpy(data["in.depth"])

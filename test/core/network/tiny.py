@@ -1,10 +1,11 @@
 """A small ScanSSC on a coarse grid, for random weights: fast, and right in every shape."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from scanssc_core.geometry import VoxelGridSpec
-from scanssc_core.network.config import semantic_kitti
+from scanssc_core.network.config import ScanSSCConfig, semantic_kitti
 from scanssc_core.network.image.efficientnet import EfficientNetConfig
+from scanssc_core.network.lite import LiteConfig
 
 TINY = replace(
     semantic_kitti(),
@@ -18,3 +19,16 @@ TINY = replace(
     aggregation_channels=8,
     table_size=(64, 64),
 )
+
+
+def part_config(grid_shape: tuple[int, int, int] = (8, 6, 4), **sizes: object) -> ScanSSCConfig:
+    """For a part alone: these sizes, and voxels of a metre."""
+    return replace(semantic_kitti(), grid=VoxelGridSpec(grid_shape, 1.0, (0.0, 0.0, 0.0)), **sizes)
+
+
+def as_lite(config: ScanSSCConfig, **changes: object) -> LiteConfig:
+    """A lite model of these sizes."""
+    return LiteConfig(**{entry.name: getattr(config, entry.name) for entry in fields(config)} | changes)
+
+
+TINY_LITE = as_lite(TINY, backbone=EfficientNetConfig(width=0.25, depth=0.3, is_lite=True), num_groups=8)

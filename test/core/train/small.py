@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from core.network.tiny import TINY
+from core.network.tiny import TINY, as_lite
 from scanssc_core.datasets.dataset import SSCDataset, SSCSample
 from scanssc_core.geometry import VoxelGridSpec
 from scanssc_core.network.image.efficientnet import EfficientNetConfig
@@ -36,6 +36,8 @@ MICRO = replace(
     num_groups=4,
     head_channels=8,
 )
+
+MICRO_LITE = as_lite(MICRO)
 
 
 def run_config(**train: object) -> RunConfig:

@@ -4,7 +4,7 @@ import json
 import pytest
 
 from core.train.small import run_config
-from scanssc_core.network.scan.scan_module import ScanRules
+from scanssc_core.network.config import ScanRules
 from scanssc_core.train.ablation import VARIANTS, find_variants, run_ablation
 
 

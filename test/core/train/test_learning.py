@@ -5,12 +5,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from core.train.small import MICRO, Street, run, run_config
+from core.train.small import MICRO, MICRO_LITE, Street, run, run_config
 from scanssc_core.checkpoint.files import load_checkpoint, save_checkpoint
 from scanssc_core.datasets.dataset import camera_of, collate
 from scanssc_core.evaluation.metrics import SSCMetrics
 from scanssc_core.losses.segmentation import segmentation_loss
 from scanssc_core.losses.total import LossConfig
+from scanssc_core.network.lite import LiteScanSSC
 from scanssc_core.network.scanssc import ScanSSC
 from scanssc_core.train.config import RunConfig
 from scanssc_core.train.initial_weights import initialize
@@ -84,13 +85,10 @@ def test_a_start_that_is_not_there_is_named(tmp_path):
         initialize(ScanSSC(MICRO), str(tmp_path / "missing.safetensors"))
 
 
-SUBVOXEL = replace(MICRO, is_subvoxel_head=True, has_segmentation=True)
-
-
 def sampling_module(num_voxels: int) -> TrainingModule:
     loss = LossConfig(scan=0.0, depth=0.0, sampled_voxels=num_voxels)
     torch.manual_seed(0)
-    return TrainingModule(ScanSSC(SUBVOXEL).eval(), RunConfig(model=SUBVOXEL, loss=loss), num_steps=1)
+    return TrainingModule(LiteScanSSC(MICRO_LITE).eval(), RunConfig(model=MICRO_LITE, loss=loss), num_steps=1)
 
 
 def test_losses_of_all_known_voxels_sampled_are_those_of_the_whole_volume():
@@ -110,6 +108,12 @@ def test_voxels_are_drawn_among_the_known_ones():
     assert sampling_module(10).draw_voxels(labels).tolist() == [10, 20, 30]
     drawn = sampling_module(2).draw_voxels(labels).tolist()
     assert len(drawn) == 2 and set(drawn) < {10, 20, 30}
+
+
+@pytest.mark.parametrize("loss", [LossConfig(scan=0.0, sampled_voxels=8), LossConfig(segmentation=1.0)])
+def test_losses_of_the_lite_model_alone_are_refused_for_the_published_one(loss):
+    with pytest.raises(ValueError, match="only the lite model"):
+        RunConfig(model=MICRO, loss=loss)
 
 
 def test_segmentation_loss_is_the_cross_entropy_of_the_known_pixels():
