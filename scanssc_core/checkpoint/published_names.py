@@ -6,8 +6,7 @@ The published model keeps geometry tables in its checkpoint; ours computes them,
 import re
 from collections.abc import Callable
 
-# Lightning's prefix, and the names of mmcls: there the backbone is the whole model.
-_CANONICAL = ((r"^model\.", ""), (r"^backbone\.layers\.", "img_backbone.layers."))
+_MMCLS = ("backbone.layers.", "img_backbone.layers.")  # of mmcls, where the backbone is the whole model
 
 _COUNTER = "num_batches_tracked"  # of batch norm; evaluation never reads it
 # Tables that are computed from the configuration.
@@ -69,9 +68,8 @@ _RULES: tuple[tuple[str, _Replacement], ...] = (
 
 def canonical_name(stored: str) -> str:
     """The published name of an entry as one of the files stores it."""
-    for pattern, replacement in _CANONICAL:
-        stored = re.sub(pattern, replacement, stored)
-    return stored
+    mmcls, published = _MMCLS
+    return published + stored.removeprefix(mmcls) if stored.startswith(mmcls) else stored
 
 
 def is_counter(name: str) -> bool:

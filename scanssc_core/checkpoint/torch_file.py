@@ -1,13 +1,19 @@
 """Reads the weights of a torch file (`torch.save`, both layouts) without running anything that the file names.
 
 A torch file holds a pickle: a program that may call any function it names. Here names stand for records and stand-ins
-only, so that optimizer states, callbacks and hyper-parameters of whatever class pass by, and a hostile
-file does nothing. Of the tensors, only those of the state dict are read.
+only, so that optimizer states, callbacks and hyper-parameters of whatever class pass by, and a hostile file does
+nothing. Of the tensors, only those of the state dict are read.
+
+torch.load(weights_only=True) would not do, also not with stand-ins as safe globals: it fills no stand-in for a class
+of dicts or lists (mmcv's ConfigDict in the hyper-parameters), does not tell the names in files of the layout before zip
+archives, and reads the optimizer's tensors too.
 """
 
 import math
 import pickle
+import re
 import zipfile
+import zlib
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +28,9 @@ _OLD_START = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."
 _NUM_HEADER_PICKLES = 3  # magic number, version, sizes of C types
 _PICKLE = "/data.pkl"
 _STATE_ENTRIES = ("state_dict", "model")  # where Lightning and mmcls keep the state dict, and MobileStereoNet
+_WRAPPERS = re.compile(r"(module\.|model\.)+")  # what DataParallel and Lightning put before the names of the network
+_ZIP_START = b"PK\x03\x04"
+_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, pickle.UnpicklingError)
 
 _STORAGES = {
     "FloatStorage": torch.float32,
@@ -109,27 +118,30 @@ class _Unpickler(pickle.Unpickler):
 
 
 def is_torch_file(path: Path) -> bool:
-    """Whether torch.save wrote it, in the layout of today or in the one before."""
-    if zipfile.is_zipfile(path):
-        return True
+    """Whether torch.save wrote it, in the layout of today or in the one before; or a part of it, cut off."""
     with path.open("rb") as file:
-        return file.read(len(_OLD_START)) == _OLD_START
+        start = file.read(len(_OLD_START))
+    return start == _OLD_START or start.startswith(_ZIP_START)
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
     """Read the tensors of the entry `state_dict` or `model`, or of the file itself if that is a dict of tensors.
 
+    Returns:
+        tensors by name, without `module.` and `model.` of what the network was wrapped in.
     Raises:
-        ValueError: if it is missing, no torch file or damaged, or if what should be a tensor is none.
+        ValueError: if it is no torch file or damaged, or if what should be a tensor is none.
     """
-    if not path.exists():
-        raise ValueError(f"no file at {path}")
     if not is_torch_file(path):
         raise ValueError(f"{path} is no torch file")
     try:
         with path.open("rb") as file:
-            return _read_zip(file) if zipfile.is_zipfile(path) else _read_old(file)
-    except Exception as error:  # a damaged or hostile pickle may raise anything
+            is_zip = file.read(len(_ZIP_START)) == _ZIP_START
+            file.seek(0)
+            return _read_zip(file) if is_zip else _read_old(file)
+    except _DAMAGE as error:
+        raise ValueError(f"{path} is damaged or incomplete ({error}): copy or download it again") from error
+    except Exception as error:  # a hostile pickle may raise anything
         raise ValueError(f"{path}: not a torch file with a state dict: {type(error).__name__}: {error}") from error
 
 
@@ -157,7 +169,10 @@ def _read_old(file: IO[bytes]) -> dict[str, Tensor]:
     def read(storage: _Storage) -> bytes:
         start, num_bytes = places[storage.key]
         file.seek(start)
-        return file.read(num_bytes)
+        numbers = file.read(num_bytes)
+        if len(numbers) < num_bytes:
+            raise EOFError(f"{len(numbers)} of {num_bytes} bytes of a tensor")
+        return numbers
 
     return _tensors(content, read)
 
@@ -168,7 +183,10 @@ def _tensors(content: Any, read: Callable[[_Storage], bytes]) -> dict[str, Tenso
     state = next((content[entry] for entry in _STATE_ENTRIES if entry in content), content)
     if not isinstance(state, dict):
         raise ValueError(f"expected a dict of tensors under one of {', '.join(_STATE_ENTRIES)}")
-    return {str(name): _tensor(name, value, read) for name, value in state.items()}
+    tensors = {_WRAPPERS.sub("", str(name), count=1): _tensor(name, value, read) for name, value in state.items()}
+    if len(tensors) < len(state):
+        raise ValueError("entries that differ only in a prefix module. or model.")
+    return tensors
 
 
 def _tensor(name: object, value: object, read: Callable[[_Storage], bytes]) -> Tensor:

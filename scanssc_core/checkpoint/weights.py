@@ -1,4 +1,4 @@
-"""Weights of a whole model or of some of its parts, under our names."""
+"""Weights of a whole network or of some of its parts, under our names."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -7,6 +7,9 @@ from pathlib import Path
 from torch import Tensor
 
 from scanssc_core.network.config import ScanSSCConfig
+from scanssc_core.stereo.mobilestereonet.network import MSNetConfig
+
+NetworkConfig = ScanSSCConfig | MSNetConfig
 
 _MAX_LISTED = 20
 
@@ -17,12 +20,12 @@ class Weights:
 
     Attributes:
         state: weights by our names.
-        config: of the whole model; None if only some of its parts are there.
+        config: of the whole network; None if only some of its parts are there.
         left_out: entries of the file, by its names, that have no place in the model.
     """
 
     state: dict[str, Tensor]
-    config: ScanSSCConfig | None
+    config: NetworkConfig | None
     left_out: tuple[str, ...] = ()
 
     @property

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from scanssc_core.checkpoint.files import extract_parts, halve_checkpoint, lower_empty
-from scanssc_core.checkpoint.published import convert_checkpoint
-from scanssc_core.checkpoint.stereo import convert_stereo_checkpoint, is_published_stereo
+from scanssc_core.checkpoint.edit import extract_parts, halve_checkpoint, lower_empty
+from scanssc_core.checkpoint.load import convert_checkpoint
+from scanssc_core.stereo.mobilestereonet.network import MSNetConfig
 
 checkpoint_app = typer.Typer(help="Convert, shrink, calibrate and take apart weights.", no_args_is_help=True)
 
@@ -20,13 +20,14 @@ def convert(
     target: Annotated[Path, typer.Argument(help="File to write (.safetensors).")],
 ) -> None:
     """Make a clean file of a published one: weights and what they are, no code."""
-    if is_published_stereo(source):
-        dims = convert_stereo_checkpoint(source, target).dims
-        typer.echo(f"{target}: MobileStereoNet, backend msnet{dims}d, {target.stat().st_size / 1e6:.0f} MB")
-        return
     weights = convert_checkpoint(source, target)
     config = weights.config
-    content = f"{config.dataset}, {config.num_classes} classes" if config else f"only {', '.join(weights.parts)}"
+    if config is None:
+        content = f"only {', '.join(weights.parts)}"
+    elif isinstance(config, MSNetConfig):
+        content = f"MobileStereoNet, backend msnet{config.dims}d"
+    else:
+        content = f"{config.dataset}, {config.num_classes} classes"
     typer.echo(f"{target}: {content}, {target.stat().st_size / 1e6:.0f} MB")
     for name in weights.left_out:
         typer.echo(f"left out: {name}")

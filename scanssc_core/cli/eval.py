@@ -8,7 +8,7 @@ import typer
 from numpy.typing import NDArray
 from rich.progress import Progress, track
 
-from scanssc_core.checkpoint.published import load_model
+from scanssc_core.checkpoint.load import load_model
 from scanssc_core.checkpoint.shipped import LITE_WEIGHTS
 from scanssc_core.datasets.dataset import open_dataset, read_labels
 from scanssc_core.datasets.layout import SPLITS, Layout

@@ -8,9 +8,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from scanssc_core.checkpoint.published import read_weights
+from scanssc_core.checkpoint.load import read_weights
 from scanssc_core.inference.cost import PartCost, num_published_constants, usual_cost
-from scanssc_core.network.config import ScanSSCConfig, semantic_kitti
+from scanssc_core.network.config import ScanSSCConfig, kitti360, semantic_kitti
+from scanssc_core.stereo.mobilestereonet.network import MSNetConfig
 
 
 def info(
@@ -23,17 +24,21 @@ def info(
         if weights.config is None:
             typer.echo(f"only parts of a model: {', '.join(weights.parts)}, {len(weights.state)} entries")
             return
+        if isinstance(weights.config, MSNetConfig):
+            typer.echo(f"MobileStereoNet, backend msnet{weights.config.dims}d, {len(weights.state)} entries")
+            return
         config = weights.config
     console = Console()
     console.print(_settings(config))
     costs = usual_cost(config)
     console.print(_costs(costs))
-    num_parameters = sum(cost.num_parameters for cost in costs.values())
-    constants = num_published_constants(config)
-    console.print(
-        f"Published as {(num_parameters + constants) / 1e6:.2f} M: with {constants:,} constants of the lift, "
-        "which are computed here."
-    )
+    if config in (semantic_kitti(), kitti360()):
+        num_parameters = sum(cost.num_parameters for cost in costs.values())
+        constants = num_published_constants(config)
+        console.print(
+            f"Published as {(num_parameters + constants) / 1e6:.2f} M: with {constants:,} constants of the lift, "
+            "which are computed here."
+        )
 
 
 def _settings(config: ScanSSCConfig) -> Table:

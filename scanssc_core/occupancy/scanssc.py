@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from scanssc_core.checkpoint.published import load_model
+from scanssc_core.checkpoint.load import load_model
 from scanssc_core.geometry import PinholeCamera
 from scanssc_core.inference.optimize import optimized_for_inference
 from scanssc_core.labels import LABEL_SETS

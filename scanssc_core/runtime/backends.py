@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from scanssc_core.checkpoint.load import load_stereo_network
 from scanssc_core.checkpoint.shipped import LITE_WEIGHTS
-from scanssc_core.checkpoint.stereo import load_stereo_network
 from scanssc_core.geometry import PinholeCamera, VoxelGridSpec
 from scanssc_core.labels import FREE, LABEL_SETS, SEMANTIC_KITTI, LabelSet
 from scanssc_core.occupancy.interface import Occupancy, OccupancyBackend

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from scanssc_core.checkpoint.imagenet import load_lite0_imagenet
-from scanssc_core.checkpoint.published import load_initial_weights
+from scanssc_core.checkpoint.initial import load_initial_weights
 from scanssc_core.network.scanssc import ScanSSC
 
 RANDOM, IMAGENET = "random", "imagenet"

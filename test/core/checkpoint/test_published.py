@@ -11,8 +11,9 @@ from safetensors import safe_open
 from core.network.golden import published_state, state_rows
 from core.network.tiny import TINY
 from scanssc_core.checkpoint import published as published_module
-from scanssc_core.checkpoint.files import load_checkpoint, save_checkpoint
-from scanssc_core.checkpoint.published import convert_checkpoint, load_initial_weights, load_model, read_published
+from scanssc_core.checkpoint.files import save_checkpoint
+from scanssc_core.checkpoint.initial import load_initial_weights
+from scanssc_core.checkpoint.load import convert_checkpoint, load_model, read_weights
 from scanssc_core.checkpoint.published_names import is_unused
 from scanssc_core.geometry import VoxelGridSpec
 from scanssc_core.labels import LABEL_SETS
@@ -87,7 +88,7 @@ def test_part_with_an_entry_missing_or_too_many_is_refused(tmp_path):
     state["img_backbone.layers.0.conv.weight"] = torch.ones(8, 3, 3, 3)
     torch.save({"state_dict": state}, tmp_path / "torn.pth")
     with pytest.raises(ValueError) as caught:
-        read_published(tmp_path / "torn.pth")
+        read_weights(tmp_path / "torn.pth")
     for part in ("missing neck.levels.0.0.weight", "unknown depth_net.novel", "backbone.stem.conv.weight: expected"):
         assert part in str(caught.value)
 
@@ -143,7 +144,7 @@ def test_every_published_entry_is_mapped_or_named_as_unused(tmp_path, monkeypatc
     tables = {"img_view_transformer": 4, "proposal_layer": 1, "VoxFormer_head": 3}
     assert {part: sum(name.startswith(part) for name in weights.left_out) for part in tables} == tables
     assert len(weights.left_out) == 8
-    model = load_checkpoint(tmp_path / "whole.safetensors")
+    model = load_model(tmp_path / "whole.safetensors")
     assert model.config == COARSE
     torch.testing.assert_close(load_model(tmp_path / "whole.ckpt").state_dict(), model.state_dict(), rtol=0, atol=0)
 
@@ -151,7 +152,7 @@ def test_every_published_entry_is_mapped_or_named_as_unused(tmp_path, monkeypatc
 def test_own_file_keeps_weights_and_says_what_they_are(tmp_path):
     model = ScanSSC(TINY).eval()
     save_checkpoint(tmp_path / "tiny.safetensors", model.state_dict(), TINY)
-    loaded = load_checkpoint(tmp_path / "tiny.safetensors")
+    loaded = load_model(tmp_path / "tiny.safetensors")
     assert loaded.config == TINY
     torch.testing.assert_close(loaded.state_dict(), model.state_dict(), rtol=0, atol=0)
     content = metadata(tmp_path / "tiny.safetensors")
@@ -167,7 +168,7 @@ def test_weights_that_do_not_fit_are_all_listed(tmp_path):
     state["head.layers.3.weight"] = torch.zeros(3, 3)
     save_checkpoint(tmp_path / "bad.safetensors", state, TINY)
     with pytest.raises(ValueError) as caught:
-        load_checkpoint(tmp_path / "bad.safetensors")
+        load_model(tmp_path / "bad.safetensors")
     for part in (
         "3 entries",
         "missing fusion.coefficients.weight",

@@ -9,7 +9,9 @@ from safetensors import safe_open
 from typer.testing import CliRunner
 
 from core.train.small import MICRO, MICRO_LITE
-from scanssc_core.checkpoint.files import extract_parts, halve_checkpoint, load_checkpoint, lower_empty, save_checkpoint
+from scanssc_core.checkpoint.edit import extract_parts, halve_checkpoint, lower_empty
+from scanssc_core.checkpoint.files import save_checkpoint
+from scanssc_core.checkpoint.load import load_model
 from scanssc_core.checkpoint.shipped import LITE_WEIGHTS
 from scanssc_core.cli import app
 from scanssc_core.datasets.dataset import read_labels
@@ -26,7 +28,7 @@ from scanssc_core.train.initial_weights import initialize
 
 def test_shipped_weights_are_the_lite_model_in_at_most_20_mb():
     assert LITE_WEIGHTS.stat().st_size <= 20_000_000
-    assert load_checkpoint(LITE_WEIGHTS).config == LiteConfig()
+    assert load_model(LITE_WEIGHTS).config == LiteConfig()
     for beside in ("LICENSE", "README.md"):
         assert "NonCommercial" in (LITE_WEIGHTS.parent / beside).read_text()
 
@@ -36,7 +38,7 @@ def test_halved_weights_are_those_of_the_run_to_float16(tmp_path):
     model = ScanSSC(MICRO)
     save_checkpoint(tmp_path / "run.safetensors", model.state_dict(), MICRO)
     halve_checkpoint(tmp_path / "run.safetensors", tmp_path / "half.safetensors")
-    half = load_checkpoint(tmp_path / "half.safetensors")
+    half = load_model(tmp_path / "half.safetensors")
     assert half.config == MICRO
     for name, value in model.state_dict().items():
         torch.testing.assert_close(half.state_dict()[name], value, rtol=1e-3 if value.ndim > 1 else 0, atol=1e-7)
@@ -63,7 +65,7 @@ def test_calibrated_weights_lower_the_logit_of_empty_and_of_nothing_else(tmp_pat
     x = torch.randn(1, model.head.layers[0].in_channels, *MICRO.grid.shape)
     bins = torch.zeros(1, 8, MICRO.num_voxels, dtype=torch.uint8)
     with torch.inference_mode():
-        before, after = model.head(x, bins), load_checkpoint(tmp_path / "target.safetensors").head(x, bins)
+        before, after = model.head(x, bins), load_model(tmp_path / "target.safetensors").head(x, bins)
     torch.testing.assert_close(after[:, 0], before[:, 0] - 0.75)
     torch.testing.assert_close(after[:, 1:], before[:, 1:])
 

@@ -6,9 +6,15 @@ from safetensors import safe_open
 from safetensors.torch import save
 from typer.testing import CliRunner
 
-from core.stereo.msnet_golden import check_disparity, image_pair, load, published_state
-from scanssc_core.checkpoint.stereo import convert_stereo_checkpoint, is_published_stereo, load_stereo_network
+from core.stereo.msnet_golden import check_disparity, image_pair, published_state
+from core.stereo.msnet_golden import load as load_golden
+from core.train.small import MICRO
+from scanssc_core.checkpoint import load
+from scanssc_core.checkpoint.files import save_checkpoint
+from scanssc_core.checkpoint.load import convert_checkpoint, load_model, load_stereo_network
+from scanssc_core.checkpoint.torch_file import read_state_dict
 from scanssc_core.cli.checkpoint import checkpoint_app
+from scanssc_core.network.scanssc import ScanSSC
 from scanssc_core.runtime.backends import make_stereo_backend
 
 
@@ -23,10 +29,9 @@ def write_published(path, dims: int, change=lambda state: state):
 @pytest.mark.parametrize("dims", [2, 3])
 def test_published_file_converts_loads_and_gives_the_golden_disparity(dims, tmp_path):
     published = write_published(tmp_path / "published.ckpt", dims)
-    assert is_published_stereo(published)
-    assert convert_stereo_checkpoint(published, tmp_path / "ours.safetensors").dims == dims
+    assert convert_checkpoint(published, tmp_path / "ours.safetensors").config.dims == dims
     left, right, _ = image_pair(96, 320)
-    expected = load(f"msnet{dims}d_96x320")["disparity"]
+    expected = load_golden(f"msnet{dims}d_96x320")["disparity"]
     backend = make_stereo_backend(f"msnet{dims}d", tmp_path / "ours.safetensors")
     backend._padded_to = (96, 320)
     check_disparity(backend.estimate(left, right).disparity_px[0].numpy(), expected)
@@ -35,7 +40,7 @@ def test_published_file_converts_loads_and_gives_the_golden_disparity(dims, tmp_
 @pytest.mark.parametrize("dims", [2, 3])
 def test_published_file_and_converted_one_hold_the_same_weights(dims, tmp_path):
     published = write_published(tmp_path / "published.ckpt", dims)
-    convert_stereo_checkpoint(published, tmp_path / "ours.safetensors")
+    convert_checkpoint(published, tmp_path / "ours.safetensors")
     first, second = load_stereo_network(published), load_stereo_network(tmp_path / "ours.safetensors")
     assert first.config == second.config
     assert all(
@@ -45,7 +50,7 @@ def test_published_file_and_converted_one_hold_the_same_weights(dims, tmp_path):
 
 
 def test_converted_file_says_what_it_is(tmp_path):
-    convert_stereo_checkpoint(write_published(tmp_path / "published.ckpt", 2), tmp_path / "ours.safetensors")
+    convert_checkpoint(write_published(tmp_path / "published.ckpt", 2), tmp_path / "ours.safetensors")
     with safe_open(tmp_path / "ours.safetensors", framework="pt") as file:
         assert file.metadata()["kind"] == "mobilestereonet"
         assert '"dims": 2' in file.metadata()["config"]
@@ -58,11 +63,31 @@ def test_the_command_says_which_backend_the_file_is_for(tmp_path):
     assert load_stereo_network(target).config.dims == 3
 
 
-def test_a_converted_scanssc_file_is_no_stereo_checkpoint(tmp_path):
-    path = tmp_path / "scanssc.safetensors"
-    path.write_bytes(save({"x": torch.zeros(1)}, {"format": "scanssc-1"}))
-    with pytest.raises(ValueError, match="expected a stereo checkpoint .* got 'scanssc-1'"):
-        load_stereo_network(path)
+def test_networks_are_not_taken_for_each_other(tmp_path):
+    save_checkpoint(tmp_path / "scanssc.safetensors", ScanSSC(MICRO).state_dict(), MICRO)
+    with pytest.raises(ValueError, match=r"scanssc\.safetensors holds weights of ScanSSC .*expected .*MobileStereoNet"):
+        load_stereo_network(tmp_path / "scanssc.safetensors")
+    published = write_published(tmp_path / "published.ckpt", 2)
+    with pytest.raises(ValueError, match=r"published\.ckpt holds weights of the stereo network msnet2d"):
+        load_model(published)
+
+
+def test_converted_files_of_before_are_read(tmp_path):
+    convert_checkpoint(write_published(tmp_path / "published.ckpt", 2), tmp_path / "ours.safetensors")
+    with safe_open(tmp_path / "ours.safetensors", framework="pt") as file:
+        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+        metadata = file.metadata() | {"format": "scanssc-stereo-1"}
+    (tmp_path / "former.safetensors").write_bytes(save(state, metadata))
+    assert load_stereo_network(tmp_path / "former.safetensors").config.dims == 2
+
+
+def test_published_file_is_read_once(tmp_path, monkeypatch):
+    published = write_published(tmp_path / "published.ckpt", 2)
+    reads = []
+    monkeypatch.setattr(load, "read_state_dict", lambda path: reads.append(path) or read_state_dict(path))
+    convert_checkpoint(published, tmp_path / "ours.safetensors")
+    load_stereo_network(published)
+    assert reads == [published, published]
 
 
 def without(name):
@@ -80,7 +105,7 @@ def without(name):
 def test_weights_that_do_not_fit_are_named(change, reason, tmp_path):
     path = write_published(tmp_path / "published.ckpt", 3, change)
     with pytest.raises(ValueError, match=f"published.ckpt: 1 entries(.|\n)*{reason}"):
-        convert_stereo_checkpoint(path, tmp_path / "ours.safetensors")
+        convert_checkpoint(path, tmp_path / "ours.safetensors")
     assert not (tmp_path / "ours.safetensors").exists()
 
 

@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from core.datasets.small_kitti import write_small_kitti
-from scanssc_core.checkpoint.files import load_checkpoint
+from scanssc_core.checkpoint.load import load_model
 from scanssc_core.cli import app
 from scanssc_core.train.run_log import read_log
 
@@ -37,7 +37,7 @@ def test_train_command_trains_continues_and_exports(root, tmp_path):
     assert [line["step"] for line in lines] == [1, 2, 3, 3]
     assert {"loss/total", "loss/depth", "loss/scan_width", "learning_rate"} <= lines[0].keys()
     assert {"val/iou", "val/miou", "val/class_iou/road"} <= lines[-1].keys()
-    assert load_checkpoint(tmp_path / "run" / "best.safetensors").config.image_size == (32, 96)
+    assert load_model(tmp_path / "run" / "best.safetensors").config.image_size == (32, 96)
     stored = json.loads((tmp_path / "run" / "run.json").read_text())
     assert stored["train"]["steps"] == 3 and stored["data"]["roots"] == [str(root)]
     assert list((tmp_path / "run" / "tensorboard").glob("events*"))

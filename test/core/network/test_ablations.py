@@ -7,7 +7,8 @@ import torch
 
 from core.network.tiny import part_config
 from core.train.small import MICRO, Street
-from scanssc_core.checkpoint.files import load_checkpoint, save_checkpoint
+from scanssc_core.checkpoint.files import save_checkpoint
+from scanssc_core.checkpoint.load import load_model
 from scanssc_core.datasets.dataset import camera_of, collate
 from scanssc_core.network.config import ScanRules
 from scanssc_core.network.scan.fusion import AverageFusion, LearnedVolumeFusion, LinearFusion, make_fusion
@@ -36,7 +37,7 @@ def test_every_parameter_of_a_variant_gets_a_gradient_and_its_file_is_read(name,
     (logits.square().sum() + depth_prob.square().sum()).backward()
     assert [key for key, value in model.named_parameters() if value.grad is None] == []
     save_checkpoint(tmp_path / "variant.safetensors", model.state_dict(), model.config)
-    assert load_checkpoint(tmp_path / "variant.safetensors").config == CONFIGS[name]
+    assert load_model(tmp_path / "variant.safetensors").config == CONFIGS[name]
 
 
 def test_a_reversed_scan_shows_near_voxels_what_is_far():

@@ -8,7 +8,8 @@ import torch
 
 from core.network.test_model_golden import inputs, small_camera
 from core.network.tiny import TINY, part_config
-from scanssc_core.checkpoint.files import load_checkpoint, save_checkpoint
+from scanssc_core.checkpoint.files import save_checkpoint
+from scanssc_core.checkpoint.load import load_model
 from scanssc_core.geometry import VoxelGridSpec
 from scanssc_core.network.camera_inputs import CameraInputs
 from scanssc_core.network.corrections import Corrections
@@ -143,4 +144,4 @@ def test_corrected_model_runs_and_is_kept_by_its_checkpoint(tmp_path):
         logits = model(*inputs("kitti", (96, 320)), small_camera()).logits
     assert torch.isfinite(logits).all()
     save_checkpoint(tmp_path / "tiny.safetensors", model.state_dict(), config)
-    assert load_checkpoint(tmp_path / "tiny.safetensors").config == config
+    assert load_model(tmp_path / "tiny.safetensors").config == config

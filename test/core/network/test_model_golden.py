@@ -9,7 +9,7 @@ import torch
 from core.network.golden import camera, check_sampled, fill_model, load, published_state
 from core.network.tiny import TINY
 from golden.formula import depth_input, image_input, positions
-from scanssc_core.checkpoint.published import convert_checkpoint, load_model
+from scanssc_core.checkpoint.load import convert_checkpoint, load_model
 from scanssc_core.geometry import VoxelGridSpec
 from scanssc_core.inference.optimize import optimized_for_inference
 from scanssc_core.network.camera_inputs import CameraInputs

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from golden.formula import splitmix64, uniform
-from scanssc_core.checkpoint.stereo import to_our_name
+from scanssc_core.checkpoint.published_stereo import to_our_name
 from scanssc_core.stereo.mobilestereonet.network import MobileStereoNet, msnet2d, msnet3d
 from scanssc_core.stereo.mobilestereonet.preprocess import normalise
 

@@ -21,7 +21,7 @@ from core.stereo.msnet_golden import (
     network_input,
     norm_errors,
 )
-from scanssc_core.checkpoint.stereo import to_our_name
+from scanssc_core.checkpoint.published_stereo import to_our_name
 from scanssc_core.stereo.mobilestereonet.cost_volume import groupwise_correlation, interlace
 from scanssc_core.stereo.mobilestereonet.disparity import disparity_of_costs, expected_disparity
 from scanssc_core.stereo.mobilestereonet.network import LOSS_WEIGHTS

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from core.train.small import in_child, run
-from scanssc_core.checkpoint.files import load_checkpoint
+from scanssc_core.checkpoint.load import load_model
 from scanssc_core.train.module import TrainingModule
 from scanssc_core.train.run_log import read_log
 
@@ -40,7 +40,7 @@ def kill_now() -> None:
 def assert_same(folder: Path, reference: Path) -> None:
     assert read_log(folder / "log.jsonl") == read_log(reference / "log.jsonl")
     for name in ("last.safetensors", "best.safetensors"):
-        ours, theirs = (load_checkpoint(path / name).state_dict() for path in (folder, reference))
+        ours, theirs = (load_model(path / name).state_dict() for path in (folder, reference))
         for key, value in theirs.items():
             assert torch.equal(ours[key], value), f"{name}: {key}"
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from core.train.small import MICRO, MICRO_LITE, Street, run, run_config
-from scanssc_core.checkpoint.files import load_checkpoint, save_checkpoint
+from scanssc_core.checkpoint.files import save_checkpoint
+from scanssc_core.checkpoint.load import load_model
 from scanssc_core.datasets.dataset import camera_of, collate
 from scanssc_core.evaluation.metrics import SSCMetrics
 from scanssc_core.losses.segmentation import segmentation_loss
@@ -39,7 +40,7 @@ def test_one_frame_is_overfitted(overfitted):
 
 def test_exported_weights_score_as_the_validation_said(overfitted):
     folder, _ = overfitted
-    model = load_checkpoint(folder / "best.safetensors")
+    model = load_model(folder / "best.safetensors")
     metrics, batch = SSCMetrics(MICRO.num_classes), collate([Street(1)[0]])
     with torch.inference_mode():
         logits = model(batch["image"], batch["depth_m"], camera_of(batch)).logits
@@ -64,7 +65,7 @@ def test_weight_of_a_sample_multiplies_its_loss(overfitted):
 
 def test_the_average_is_what_is_validated_and_exported(tmp_path):
     module = run(tmp_path, ema_decay=0.9, steps=2, validate_every=0)
-    exported = load_checkpoint(tmp_path / "last.safetensors").state_dict()
+    exported = load_model(tmp_path / "last.safetensors").state_dict()
     averaged, trained = module.averaged.model.state_dict(), module.model.state_dict()
     assert all(torch.equal(exported[name], averaged[name]) for name in exported)
     assert not torch.equal(exported["head.layers.0.weight"], trained["head.layers.0.weight"])

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from core.train.small import run
-from scanssc_core.checkpoint.files import load_checkpoint
+from scanssc_core.checkpoint.load import load_model
 from scanssc_core.train.module import TrainingModule
 from scanssc_core.train.run_log import read_log
 
@@ -87,7 +87,7 @@ def test_losses_and_scores_are_the_same(runs):
 
 
 def test_running_statistics_are_those_of_the_global_batch(runs):
-    two, one = (load_checkpoint(folder / "last.safetensors").state_dict() for folder in runs)
+    two, one = (load_model(folder / "last.safetensors").state_dict() for folder in runs)
     for name, value in one.items():
         if name.endswith(("running_mean", "running_var")):
             assert torch.allclose(two[name], value, rtol=1e-2, atol=1e-3), name

@@ -1,0 +1,58 @@
+"""Copies of our files with other content: halved, with fewer empty voxels, or parts only."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from scanssc_core.checkpoint.files import save_checkpoint, save_parts
+from scanssc_core.checkpoint.load import load_model, read_weights
+from scanssc_core.checkpoint.weights import Weights
+from scanssc_core.labels import FREE
+from scanssc_core.network.lite import LiteScanSSC
+
+
+def halve_checkpoint(source: Path, target: Path) -> None:
+    """Copy a model with its matrices in float16, half the size; vectors, statistics of norms among them, stay.
+
+    Raises:
+        ValueError: if the source is no whole model, or if a weight is too large for float16.
+    """
+    model = load_model(source)
+    state = dict(model.state_dict())
+    for name, value in state.items():
+        if value.ndim > 1:
+            state[name] = value.half()
+            if not state[name].isfinite().all():
+                raise ValueError(f"{source}: {name} holds a weight beyond float16, up to {value.abs().max():.3g}")
+    save_checkpoint(target, state, model.config)
+
+
+def lower_empty(source: Path, target: Path, by: float) -> None:
+    """Copy a lite model with a lower logit of *empty*: of more voxels the model then says that something is there.
+
+    Args:
+        by: taken from the bias of the head; positive finds more and invents more, negative the other way.
+    Raises:
+        ValueError: if the source is no whole model, or if its head has no bias.
+    """
+    model = load_model(source)
+    if not isinstance(model, LiteScanSSC):
+        raise ValueError(f"{source}: expected a lite model; the published head has no bias to change")
+    state = dict(model.state_dict())
+    num_subvoxels = model.config.label_scale**3
+    state["head.layers.3.bias"][FREE * num_subvoxels : (FREE + 1) * num_subvoxels] -= by
+    save_checkpoint(target, state, model.config)
+
+
+def extract_parts(source: Path, target: Path, parts: Sequence[str]) -> None:
+    """Copy some parts of a model, for training to start from.
+
+    Args:
+        parts: names of the model's parts: backbone, neck, depth_net, ...
+    Raises:
+        ValueError: if the source is no file of weights or lacks a part.
+    """
+    weights = read_weights(source)
+    if missing := sorted(set(parts) - set(weights.parts)):
+        raise ValueError(f"{source}: no part {', '.join(missing)} in it; there are {', '.join(weights.parts)}")
+    state = {name: value for name, value in weights.state.items() if name.partition(".")[0] in parts}
+    save_parts(target, Weights(state, None))

@@ -1,0 +1,96 @@
+"""The one way to weights, whatever file they are in: published or ours, of ScanSSC or of MobileStereoNet.
+
+Every file is read once. Nothing that a file contains is executed.
+"""
+
+from pathlib import Path
+
+from torch import nn
+
+from scanssc_core.checkpoint.files import read_checkpoint, save_checkpoint, save_parts
+from scanssc_core.checkpoint.published import from_published
+from scanssc_core.checkpoint.published_stereo import from_published_stereo, is_stereo
+from scanssc_core.checkpoint.torch_file import is_torch_file, read_state_dict
+from scanssc_core.checkpoint.weights import Weights, check_state
+from scanssc_core.network.kinds import make_network
+from scanssc_core.network.scanssc import ScanSSC
+from scanssc_core.stereo.mobilestereonet.network import MobileStereoNet, MSNetConfig
+
+
+def read_weights(path: Path) -> Weights:
+    """Read a file of weights.
+
+    Raises:
+        ValueError: naming the file, if it is missing, a folder, damaged, or none that is known; or listing the entries
+            of a published file that are missing, unknown or of another shape.
+    """
+    if not path.exists():
+        raise ValueError(f"no checkpoint at {path}")
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder; expected a checkpoint file")
+    if not is_torch_file(path):
+        return read_checkpoint(path)
+    stored = read_state_dict(path)
+    return (from_published_stereo if is_stereo(stored) else from_published)(path, stored)
+
+
+def load_model(path: Path) -> ScanSSC:
+    """Build the ScanSSC network, of whichever kind, that a file holds, in evaluation mode.
+
+    Raises:
+        ValueError: see read_weights; or if the file holds only parts of a network, another network, or weights that do
+            not fit its configuration; lists what differs.
+    """
+    weights = read_weights(path)
+    if weights.config is None:
+        raise ValueError(
+            f"{path} holds only {', '.join(weights.parts)}: no whole model, but weights for training to start from "
+            "(scanssc train --init)"
+        )
+    if isinstance(weights.config, MSNetConfig):
+        raise ValueError(
+            f"{path} holds weights of the stereo network msnet{weights.config.dims}d (stereo_checkpoint); expected "
+            "those of a ScanSSC model"
+        )
+    network = make_network(weights.config)
+    _fill(network, path, weights)
+    return network
+
+
+def load_stereo_network(path: Path) -> MobileStereoNet:
+    """Build the stereo network that a file holds, in evaluation mode.
+
+    Raises:
+        ValueError: see read_weights; or if the file holds another network, or weights that do not fit; lists what
+            differs.
+    """
+    weights = read_weights(path)
+    if not isinstance(weights.config, MSNetConfig):
+        raise ValueError(
+            f"{path} holds weights of ScanSSC ({', '.join(weights.parts)}); expected those of MobileStereoNet"
+        )
+    network = MobileStereoNet(weights.config)
+    _fill(network, path, weights)
+    return network
+
+
+def _fill(network: nn.Module, path: Path, weights: Weights) -> None:
+    check_state(path, weights.state, network.state_dict())
+    network.load_state_dict(weights.state)
+    network.eval()
+
+
+def convert_checkpoint(source: Path, target: Path) -> Weights:
+    """Make a file of ours of a published one: a whole network or parts.
+
+    Raises:
+        ValueError: see read_weights; and if the source is no published file.
+    """
+    if source.is_file() and not is_torch_file(source):
+        raise ValueError(f"{source} is no published file: expected one that torch.save wrote (.ckpt, .pth)")
+    weights = read_weights(source)
+    if weights.config is None:
+        save_parts(target, weights)
+    else:
+        save_checkpoint(target, weights.state, weights.config)
+    return weights

@@ -1,0 +1,100 @@
+"""Our files: what they say of themselves is taken or refused by name, and files of before are read."""
+
+import json
+
+import pytest
+from safetensors import safe_open
+from safetensors.torch import save
+
+from core.network.tiny import TINY, TINY_LITE
+from core.train.small import MICRO, MICRO_LITE
+from scanssc_core.checkpoint.files import save_checkpoint
+from scanssc_core.checkpoint.load import load_model, read_weights
+from scanssc_core.checkpoint.shipped import LITE_WEIGHTS
+from scanssc_core.network.kinds import make_network
+from scanssc_core.network.lite import LiteScanSSC
+
+SWITCHES = ("has_fine_geometry", "has_segmentation", "is_subvoxel_head", "has_ground_elevation")
+
+
+def write(path, config, change=lambda values: values, **metadata):
+    """A file of this configuration's random weights, with changes to what it says of itself."""
+    save_checkpoint(path, make_network(config).state_dict(), config)
+    with safe_open(path, framework="pt") as file:
+        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+        content = file.metadata()
+    content["config"] = json.dumps(change(json.loads(content["config"])))
+    content = {name: text for name, text in (content | metadata).items() if text is not None}
+    path.write_bytes(save(state, content))
+    return path
+
+
+@pytest.mark.parametrize("config", [TINY, TINY_LITE])
+def test_a_file_says_which_kind_of_network_it_holds(config, tmp_path):
+    model = load_model(write(tmp_path / "some.safetensors", config))
+    assert model.config == config and isinstance(model, LiteScanSSC) == (config is TINY_LITE)
+
+
+@pytest.mark.parametrize(("config", "is_on"), [(MICRO, False), (MICRO_LITE, True)])
+def test_a_file_of_before_tells_its_kind_by_its_switches(config, is_on, tmp_path):
+    former = write(
+        tmp_path / "some.safetensors", config, lambda values: values | dict.fromkeys(SWITCHES, is_on), kind=None
+    )
+    assert load_model(former).config == config
+
+
+def test_the_shipped_file_is_such_a_file():
+    with safe_open(LITE_WEIGHTS, framework="pt") as file:
+        assert "kind" not in file.metadata() and all(json.loads(file.metadata()["config"])[name] for name in SWITCHES)
+
+
+@pytest.mark.parametrize("missing", SWITCHES)
+def test_a_file_of_before_with_some_of_the_switches_is_refused(missing, tmp_path):
+    switches = dict.fromkeys(SWITCHES, True) | {missing: False}
+    path = write(tmp_path / "some.safetensors", MICRO_LITE, lambda values: values | switches, kind=None)
+    with pytest.raises(ValueError, match=r"some\.safetensors: a lite model without one of"):
+        read_weights(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "metadata", "reason"),
+    [
+        (lambda values: values | {"novel": 3}, {}, "ScanSSCConfig has no field novel in scanssc .*newer version"),
+        (
+            lambda values: values | {"scan": values["scan"] | {"spiral": True}},
+            {},
+            "ScanRules has no field spiral in scanssc .*newer version",
+        ),
+        (lambda values: values, {"kind": "great"}, "kind 'great'; scanssc .* knows scanssc, lite, mobilestereonet"),
+        (lambda values: values, {"format": "other-1"}, "expected format 'scanssc-1' .*got 'other-1'"),
+        (lambda values: [1], {}, "expected a configuration of named values"),
+        (lambda values: values | {"image_size": [100, 320]}, {}, "image_size divisible by 32"),
+        (lambda values: values | {"image_size": 7}, {}, "configuration in its metadata"),
+    ],
+)
+def test_what_a_file_says_and_this_version_does_not_know_is_named_in_one_line(change, metadata, reason, tmp_path):
+    path = write(tmp_path / "some.safetensors", MICRO, change, **metadata)
+    with pytest.raises(ValueError, match=rf"some\.safetensors: .*{reason}") as caught:
+        read_weights(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_broken_json_is_named(tmp_path):
+    path = write(tmp_path / "some.safetensors", MICRO)
+    path.write_bytes(path.read_bytes().replace(b'{\\"image_size', b'[\\"image_size'))
+    with pytest.raises(ValueError, match=r"some\.safetensors: the configuration in its metadata is no JSON"):
+        read_weights(path)
+
+
+@pytest.mark.parametrize("kept", [0.02, 0.5, 0.99])
+def test_a_cut_file_is_damaged_or_incomplete(kept, tmp_path):
+    path = write(tmp_path / "some.safetensors", MICRO)
+    path.write_bytes(path.read_bytes()[: int(kept * path.stat().st_size)])
+    with pytest.raises(ValueError, match=r"some\.safetensors is damaged or incomplete"):
+        read_weights(path)
+
+
+def test_a_folder_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"weights\.ckpt is a folder"):
+        (tmp_path / "weights.ckpt").mkdir()
+        read_weights(tmp_path / "weights.ckpt")
