@@ -52,11 +52,11 @@ def check_state(path: Path, state: Mapping[str, Tensor], expected: Mapping[str, 
     """Refuse weights that are not exactly those expected.
 
     Raises:
-        ValueError: listing what is missing, what is unknown and what has another shape.
+        ValueError: listing what has another shape, what is unknown and what is missing.
     """
-    problems = [f"missing {name}" for name in expected if name not in state]
-    problems += [f"unknown {name}" for name in state if name not in expected]
-    refuse(path, problems + wrong_shapes(state, expected))
+    unknown = [f"unknown {name}" for name in state if name not in expected]
+    missing = [f"missing {name}" for name in expected if name not in state]
+    refuse(path, wrong_shapes(state, expected) + unknown + missing)
 
 
 def refuse(path: Path, problems: list[str]) -> None:
