@@ -34,9 +34,11 @@ from scanssc_core.files import write_file
 from scanssc_core.geometry import VoxelGridSpec
 from scanssc_core.labels import SEMANTIC_KITTI, STEREO_GEOMETRY
 from scanssc_core.render.report import render_report
-from scanssc_core.sources.bag import StereoTopics, find_stereo_topics, open_bag, write_stereo_bag
+from scanssc_core.sources.bag import open_bag
+from scanssc_core.sources.bag_writer import write_stereo_bag
 from scanssc_core.sources.images import to_uint8
 from scanssc_core.sources.kitti import open_sequence
+from scanssc_core.sources.stereo_topics import StereoTopics, find_stereo_topics
 from scanssc_core.synthetic.sequence import SyntheticSequence
 from scanssc_ros.client.voxel_grid import VoxelGridView
 from scanssc_ros.conversions import image_to_rgb, stamp_to_ns
@@ -178,7 +180,7 @@ def run_demo(bag: Path, out: Path, extra: list[str], console: Console) -> tuple[
         ValueError: if the bag cannot be read or holds no stereo pair.
     """
     with open_bag(bag) as reader:
-        topics = find_stereo_topics({connection.topic: connection.msgtype for connection in reader.connections})
+        topics = find_stereo_topics(reader)
         num_pairs = reader.topics[topics.left_image].msgcount
     log_file = out / "node.log"
     profile = Path(get_package_share_directory("scanssc_ros")) / "config" / "fastdds.xml"
