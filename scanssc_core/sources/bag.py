@@ -35,8 +35,8 @@ def open_bag(path: Path) -> Iterator[AnyReader]:
     """
     if not path.exists():
         raise ValueError(f"no bag at {path}")
-    reader = None
     try:
+        _refuse_unmerged(path)
         reader = AnyReader([_with_messages(path)], default_typestore=get_typestore(Stores.ROS2_HUMBLE))
         reader.open()
     except Exception as error:  # the library's own errors have no common base, and damaged files raise others
@@ -96,6 +96,17 @@ def _with_messages(path: Path) -> Path:
         if files
         else "neither metadata.yaml nor a bag file in it"
     )
+
+
+def _refuse_unmerged(path: Path) -> None:
+    """SQLite keeps the last messages of a recording that was cut off in a file of their own, which the library ignores."""
+    for file in [path] if path.is_file() else _bag_files(path):
+        journal = file.with_name(f"{file.name}-wal")
+        if journal.exists() and journal.stat().st_size:
+            raise ValueError(
+                f"{journal.name} holds messages that are not in {file.name} yet; "
+                f"`sqlite3 {file.name} 'PRAGMA wal_checkpoint(TRUNCATE)'` moves them there"
+            )
 
 
 def _bag_files(folder: Path) -> list[Path]:

@@ -138,7 +138,8 @@ class BagCalibration:
         camera_frame = self._options.camera_frame or image_frame
         T_cam_grid = self._frames.lookup(camera_frame, self._options.grid_frame)
         if T_cam_grid is None:
-            there = f"its frames are {', '.join(sorted(self._frame_names))}" if self._frame_names else "it is empty"
+            names = ", ".join(sorted(self._frame_names))
+            there = f"its frames are {names}" if names else "it is empty (/tf is not read)"
             raise ValueError(
                 f"{self._path}: /tf_static does not join the grid's frame {self._options.grid_frame!r} and the left "
                 f"camera's {camera_frame!r}; {there}; name them by --grid-frame and --camera-frame, or give the pose "

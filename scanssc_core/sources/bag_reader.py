@@ -104,6 +104,8 @@ class BagSequence:
                     continue
                 side, stamp = sides[connection.topic], message.header.stamp
                 stamp_ns = stamp.sec * 1_000_000_000 + stamp.nanosec
+                if not stamp_ns:
+                    raise ValueError(f"{self._path}: {connection.topic}: stamps of zero, by which no pair can be told")
                 num_images[side] += 1
                 sync.add(side, stamp_ns, _Picture(side, connection.topic, stamp_ns, message))
                 for pair in pairs:

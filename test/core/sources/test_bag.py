@@ -56,6 +56,16 @@ def test_cut_off_recording_names_the_command_that_mends_it(tmp_path):
             topics_of(path)
 
 
+def test_messages_that_sqlite_did_not_merge_are_not_left_out_unsaid(tmp_path):
+    bag = good_bag(tmp_path / "bag", StoragePlugin.SQLITE3)
+    (bag / "bag.db3-wal").write_bytes(b"")
+    assert len(topics_of(bag)) == 5
+    (bag / "bag.db3-wal").write_bytes(b"pages")
+    for path in (bag, bag / "bag.db3"):
+        with pytest.raises(ValueError, match=r"bag\.db3-wal holds messages .*wal_checkpoint"):
+            topics_of(path)
+
+
 def test_bag_that_is_damaged_inside_gives_what_is_whole_and_names_the_damage(tmp_path):
     pixels = np.zeros((600, 600), np.uint8)
     bag = SmallBag().rig().pairs(num_pairs=5, pixels=pixels).write(tmp_path / "bag")

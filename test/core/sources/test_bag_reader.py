@@ -68,6 +68,13 @@ def test_images_without_partner_are_counted(tmp_path, caplog):
     assert "2 pairs within 20 ms (--tolerance) of 3 left and 2 right images" in caplog.text
 
 
+def test_stamps_of_zero_are_refused(tmp_path):
+    bag = SmallBag().rig()
+    for topic in (LEFT, RIGHT):
+        bag.image(topic, stamp_ns=0, time_ns=START_NS)
+    assert refusal(bag, tmp_path) == f"{LEFT}: stamps of zero, by which no pair can be told"
+
+
 def test_a_good_bag_is_read_without_a_warning(tmp_path, caplog):
     assert len(list(BagSequence(good_bag(tmp_path / "bag")))) == 3
     assert not caplog.records
