@@ -24,6 +24,29 @@ def whole_file(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def claim_folder(folder: Path, name: str, description: str, is_empty: bool) -> None:
+    """Keep in a folder of results how they are made, so that a second run does not mix two kinds.
+
+    Args:
+        name: of the file in it that keeps the description.
+        description: lines `what: value` of all that decides the results.
+        is_empty: whether the folder holds no results yet.
+    Raises:
+        ValueError: if it holds results that were made otherwise, or that do not say how; names the lines that differ.
+    """
+    path = folder / name
+    # Paths need not be UTF-8.
+    kept = path.read_text(errors="surrogateescape") if path.exists() else f"no {name} says how\n"
+    if not is_empty and kept != description:
+        held, asked = kept.splitlines(), description.splitlines()
+        others, ours = ("; ".join(line for line in a if line not in b) for a, b in ((held, asked), (asked, held)))
+        raise ValueError(
+            f"{folder} holds results that were made otherwise ({others}); asked for: {ours}. "
+            "Choose another folder, or delete that one"
+        )
+    write_file(path, description.encode(errors="surrogateescape"))
+
+
 def write_file(path: Path, content: bytes) -> None:
     """Write a file whole or not at all.
 

@@ -15,7 +15,7 @@ from scanssc_core.geometry import VoxelGridSpec, make_transform
 from scanssc_core.labels import LabelSet
 from scanssc_core.occupancy.interface import Occupancy
 from scanssc_core.sources.depth_images import decode_depth, decode_disparity
-from scanssc_core.sources.images import DEPTH_ENCODINGS, ENCODINGS, decode_compressed_image, decode_image
+from scanssc_core.sources.images import ENCODINGS, decode_compressed_image, decode_image, is_depth
 from scanssc_ros.msg import VoxelGrid
 
 _HAS_CV_BRIDGE = find_spec("cv_bridge") is not None
@@ -34,7 +34,7 @@ def image_to_rgb(message: Image | CompressedImage) -> NDArray:
     """
     if isinstance(message, CompressedImage):
         return decode_compressed_image(message.data, message.format)
-    if message.encoding not in (*ENCODINGS, *DEPTH_ENCODINGS) and _HAS_CV_BRIDGE:
+    if message.encoding not in ENCODINGS and not is_depth(message.encoding) and _HAS_CV_BRIDGE:
         return _image_to_rgb_by_cv_bridge(message)
     return decode_image(
         message.data, message.encoding, message.height, message.width, message.step, bool(message.is_bigendian)

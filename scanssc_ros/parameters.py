@@ -18,6 +18,7 @@ from scanssc_core.runtime.backends import (
     STEREO_NETWORKS,
 )
 from scanssc_core.runtime.device import PRECISIONS
+from scanssc_core.sources.pairing import DEFAULT_DEPTH, DEFAULT_TOLERANCE_S
 
 # KITTI odometry sequences 04-12, Tr and P2 of calib.txt: LiDAR frame -> left colour camera, row by row.
 _KITTI_T_CAMERA_GRID = (
@@ -59,9 +60,11 @@ class NodeParameters:
         choices=("auto", "builtin", "message_filters"),
     )
     sync_tolerance_s: float = _parameter(
-        0.02, "Largest difference of the stamps of a pair, inclusive.", minimum=0.0, maximum=1.0
+        DEFAULT_TOLERANCE_S, "Largest difference of the stamps of a pair, inclusive.", minimum=0.0, maximum=1.0
     )
-    sync_queue_size: int = _parameter(10, "Images of one side that wait for a partner.", minimum=1, maximum=100)
+    sync_queue_size: int = _parameter(
+        DEFAULT_DEPTH, "Images of one side that wait for a partner.", minimum=1, maximum=100
+    )
     stereo_backend: str = _parameter(
         "sgm",
         "Source of depth: sgm; msnet2d, msnet3d = MobileStereoNet; topic = another node's, without a right image.",

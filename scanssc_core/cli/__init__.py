@@ -1,5 +1,6 @@
 """The `scanssc` command: one subcommand a room."""
 
+import io
 import sys
 
 import typer
@@ -51,6 +52,8 @@ def common(
 def main() -> None:
     """Run the command; what is wrong with the input is one line on stderr and status 1, not a traceback."""
     use_huge_pages()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")  # names of files need not be UTF-8
     try:
         app()
     except (ValueError, OSError) as error:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.progress import track
 
-from scanssc_core.sources.bag import write_stereo_bag
+from scanssc_core.sources.bag_writer import write_stereo_bag
 from scanssc_core.sources.kitti import open_sequence
 from scanssc_core.sources.sequence import StereoFrame, StereoSequence
 

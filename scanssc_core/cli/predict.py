@@ -9,16 +9,31 @@ import typer
 from numpy.typing import NDArray
 from rich.progress import track
 
-from scanssc_core.cli.sources import open_stereo, read_truth
+from scanssc_core.cli.sources import (
+    CameraFrame,
+    CameraPose,
+    GridFrame,
+    LeftInfo,
+    LeftTopic,
+    Rectify,
+    RightInfo,
+    RightTopic,
+    Tolerance,
+    bag_options,
+    open_stereo,
+    read_truth,
+)
 from scanssc_core.datasets.depth_maps import read_depth_file
 from scanssc_core.datasets.semantic_kitti import write_voxel_labels
-from scanssc_core.files import write_file
+from scanssc_core.files import claim_folder, write_file
 from scanssc_core.labels import SEMANTIC_KITTI, UNKNOWN
 from scanssc_core.render.report import render_report
 from scanssc_core.runtime.backends import AUTO, LITE, make_occupancy_backend, make_stereo_backend
 from scanssc_core.runtime.device import resolve_device
 from scanssc_core.runtime.pipeline import OccupancyPipeline
+from scanssc_core.sources.bag_calibration import BagOptions
 from scanssc_core.sources.kitti import open_pair
+from scanssc_core.sources.pairing import DEFAULT_TOLERANCE_S
 from scanssc_core.sources.sequence import StereoFrame, StereoSequence
 
 
@@ -53,19 +68,45 @@ def predict(
     precision: Annotated[str, typer.Option(help="auto, float32, float16 or bfloat16.")] = "float32",
     keep_unseen: Annotated[bool, typer.Option(help="Keep what lies outside the camera's view.")] = False,
     frames: Annotated[int, typer.Option(min=0, help="Only the first frames; 0 = all.")] = 0,
+    left_topic: LeftTopic = "",
+    right_topic: RightTopic = "",
+    left_info: LeftInfo = "",
+    right_info: RightInfo = "",
+    tolerance: Tolerance = DEFAULT_TOLERANCE_S,
+    rectify: Rectify = False,
+    grid_frame: GridFrame = BagOptions.grid_frame,
+    camera_frame: CameraFrame = "",
+    t_camera_grid: CameraPose = "",
 ) -> None:
     """Label every frame; frames that are there already are left alone, so an interrupted run goes on."""
     *sources, out = paths
-    sequence = _open_source(sources, left, right, calib)
+    options = bag_options(
+        left_topic, right_topic, left_info, right_info, tolerance, rectify, grid_frame, camera_frame, t_camera_grid
+    )
+    sequence = _open_source(sources, left, right, calib, options)
     if truth is not None and len(sequence) > 1:
         raise ValueError(f"--truth is of one frame, but there are {len(sequence)}")
     occupancy_backend = make_occupancy_backend(model, checkpoint, resolve_device(device), precision)
     stereo = make_stereo_backend(stereo_backend, stereo_checkpoint, resolve_device(device), precision)
     pipeline = OccupancyPipeline(stereo, occupancy_backend, keep_unseen)
     label_set, grid = occupancy_backend.label_set, occupancy_backend.grid
+    decisive = {
+        "source": (left.parent if left is not None else sources[0]).resolve(),
+        "options of the bag": options,
+        "calibration": calib,
+        "model": model,
+        "checkpoint": checkpoint,
+        "depth": depth or stereo_backend,
+        "stereo checkpoint": stereo_checkpoint,
+        "unseen voxels": "kept" if keep_unseen else "UNKNOWN",
+    }
+    description = "".join(f"{name}: {value}\n" for name, value in decisive.items())
+    claim_folder(out, "predict.txt", description, is_empty=not any(out.glob("*.npz")))
     num_frames = min(frames or len(sequence), len(sequence))
+    num_done = 0
     numbered = zip(range(num_frames), sequence, strict=False)
     for index, frame in track(numbered, total=num_frames, description="labelling frames"):
+        num_done += 1
         name = f"{index:06d}" if frame.left_file is None else frame.left_file.stem
         if (out / f"{name}.npz").exists():
             continue
@@ -79,17 +120,18 @@ def predict(
         )
         write_file(out / f"{name}.png", picture)
         packed = io.BytesIO()
-        np.savez_compressed(packed, labels=labels, class_names=np.array(label_set.names))
+        np.savez_compressed(packed, labels=labels, stamp_ns=frame.stamp_ns, class_names=np.array(label_set.names))
         write_file(out / f"{name}.npz", packed.getvalue())  # last: a frame counts as done when this is there
+    typer.echo(f"{num_done} frames in {out}")
 
 
 def _open_source(
-    sources: list[Path], left: Path | None, right: Path | None, calibration: Path | None
+    sources: list[Path], left: Path | None, right: Path | None, calibration: Path | None, options: BagOptions
 ) -> StereoSequence:
     if left is not None and right is not None and calibration is not None and not sources:
         return open_pair(left, right, calibration)
     if len(sources) == 1 and left is None and right is None and calibration is None:
-        return open_stereo(sources[0])
+        return open_stereo(sources[0], options)
     raise ValueError("expected SOURCE OUT, or --left, --right, --calib and OUT")
 
 

@@ -7,10 +7,24 @@ import numpy as np
 import typer
 from rich.progress import track
 
-from scanssc_core.cli.sources import open_stereo
+from scanssc_core.cli.sources import (
+    CameraFrame,
+    CameraPose,
+    GridFrame,
+    LeftInfo,
+    LeftTopic,
+    Rectify,
+    RightInfo,
+    RightTopic,
+    Tolerance,
+    bag_options,
+    open_stereo,
+)
 from scanssc_core.labels import FREE, UNKNOWN
 from scanssc_core.runtime.backends import make_occupancy_backend, make_stereo_backend
 from scanssc_core.runtime.pipeline import OccupancyPipeline
+from scanssc_core.sources.bag_calibration import BagOptions
+from scanssc_core.sources.pairing import DEFAULT_TOLERANCE_S
 
 
 def view(
@@ -23,6 +37,15 @@ def view(
     frames: Annotated[int, typer.Option(min=0, help="Only the first frames; 0 = all.")] = 0,
     model: Annotated[str, typer.Option(help="Occupancy backend: lite or stereo.")] = "lite",
     stereo_backend: Annotated[str, typer.Option(help="Depth backend.")] = "sgm",
+    left_topic: LeftTopic = "",
+    right_topic: RightTopic = "",
+    left_info: LeftInfo = "",
+    right_info: RightInfo = "",
+    tolerance: Tolerance = DEFAULT_TOLERANCE_S,
+    rectify: Rectify = False,
+    grid_frame: GridFrame = BagOptions.grid_frame,
+    camera_frame: CameraFrame = "",
+    t_camera_grid: CameraPose = "",
 ) -> None:
     """Run the pipeline on a bag and show images, depth and voxels in the Rerun viewer (extra `view`)."""
     try:
@@ -34,7 +57,10 @@ def view(
         rr.log_file_from_path(source)
         return
 
-    sequence = open_stereo(source)
+    options = bag_options(
+        left_topic, right_topic, left_info, right_info, tolerance, rectify, grid_frame, camera_frame, t_camera_grid
+    )
+    sequence = open_stereo(source, options)
     pipeline = OccupancyPipeline(make_stereo_backend(stereo_backend), make_occupancy_backend(model))
     grid, label_set = pipeline.occupancy.grid, pipeline.occupancy.label_set
     rr.init("scanssc", spawn=save is None)
@@ -42,6 +68,7 @@ def view(
         rr.save(save)
     num_frames = min(frames or len(sequence), len(sequence))
     numbered = zip(range(num_frames), sequence, strict=False)
+    num_shown = 0
     for index, frame in track(numbered, total=num_frames, description="processing frames"):
         result = pipeline.run(frame.left_rgb, frame.right_rgb, frame.rig, frame.T_cam_velo)
         labels = result.occupancy.labels
@@ -59,5 +86,6 @@ def view(
                 fill_mode="solid",
             ),
         )
+        num_shown += 1
     if save is not None:
-        typer.echo(f"{num_frames} frames in {save}")
+        typer.echo(f"{num_shown} frames in {save}")

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from scanssc_core.datasets.layout import NOMINAL_BASELINES_M, FrameFiles, Layout
 from scanssc_core.datasets.semantic_kitti import read_array
-from scanssc_core.files import write_file
+from scanssc_core.files import claim_folder, write_file
 from scanssc_core.geometry import StereoRig
 from scanssc_core.runtime.backends import make_stereo_backend
 from scanssc_core.runtime.device import resolve_device
@@ -125,7 +125,7 @@ def write_depth_maps(
             file that is wrong, with all other maps written.
     """
     spec.make_backend()  # what is wrong with it is said here, not by every process
-    _claim(folder, spec)
+    claim_folder(folder, "depth.txt", spec.description, is_empty=not (folder / "depth.txt").exists())
     missing = [files for files in frames if not files.depth(folder, spec.suffix).exists()]
     for _ in range(len(frames) - len(missing)):
         on_frame()
@@ -166,14 +166,3 @@ def _write_one(layout: Layout, files: FrameFiles, folder: Path, spec: DepthSpec)
         rig = replace(rig, baseline_m=NOMINAL_BASELINES_M[layout.dataset])
     depth_m = _backend.compute_depth(left_rgb, right_rgb, rig)
     write_depth_map(files.depth(folder, spec.suffix), depth_m)
-
-
-def _claim(folder: Path, spec: DepthSpec) -> None:
-    """Keep beside the maps how they were made, so that a second run does not mix two kinds."""
-    path = folder / "depth.txt"
-    if path.exists() and path.read_text() != spec.description:
-        raise ValueError(
-            f"{folder} holds other depth maps ({path.read_text().strip()}); asked for: {spec.description.strip()}. "
-            "Choose another folder, or delete that one"
-        )
-    write_file(path, spec.description.encode())

@@ -1,230 +1,123 @@
-"""Stereo sequences as rosbag2, without ROS: what a bag holds, and how one is written."""
+"""Bags opened and read without ROS: rosbag2 folders, bare .mcap and .db3 files, ROS 1 bags."""
 
-import os
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
 from rosbags.highlevel import AnyReader
-from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
-from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.interfaces import Connection
 from rosbags.typesys import Stores, get_typestore
 
-from scanssc_core.geometry import LIDAR_HEIGHT_M, invert_transform, matrix_to_quaternion
-from scanssc_core.sources.sequence import StereoFrame, StereoSequence
-
-NAMESPACES = {"left": "/kitti/camera_color_left", "right": "/kitti/camera_color_right"}
-_FRAMES = {"left": "camera_color_left", "right": "camera_color_right"}
-_GRID_FRAME = "velodyne"
-_BASE_FRAME = "base_link"
-#: Sequences whose times start at zero are moved to the day KITTI was recorded: stamp 0 means "no time" in ROS.
-_RECORDING_DAY_NS = 1_317_384_000_000_000_000
-_DEFINITION_VERSION: Literal[8, 9] = 8  # rosbag2 metadata that Humble to Kilted read
-
-_STORE = get_typestore(Stores.ROS2_HUMBLE)
-# Latched: a node that starts later still gets the transforms.
-_FOREVER = QosTime(9223372036, 854775807)
-_LATCHED = Qos(
-    history=QosHistory.KEEP_LAST,
-    depth=1,
-    reliability=QosReliability.RELIABLE,
-    durability=QosDurability.TRANSIENT_LOCAL,
-    deadline=_FOREVER,
-    lifespan=_FOREVER,
-    liveliness=QosLiveliness.AUTOMATIC,
-    liveliness_lease_duration=_FOREVER,
-    avoid_ros_namespace_conventions=False,
-)
+# What mends a bag that was not closed or got damaged, by the suffix of its files.
+_REMEDIES = {
+    ".mcap": "of a recording that was cut off, `mcap recover OLD.mcap -o NEW.mcap` saves what is whole",
+    ".db3": "of a recording that was cut off, `sqlite3 OLD.db3 .recover | sqlite3 NEW.db3` saves what is whole",
+    ".bag": "a recording of ROS 1 that was cut off is mended by `rosbag reindex OLD.bag`",
+    ".active": "a recording of ROS 1 that was cut off is mended by `rosbag reindex OLD.bag.active`; then name it .bag",
+}
+_SUFFIXES = (".mcap", ".db3", ".bag")
 
 
-@dataclass(frozen=True)
-class StereoTopics:
-    """Which topics of a bag are the stereo pair.
-
-    Attributes:
-        left_image, right_image: Image or CompressedImage topics.
-        left_info, right_info: CameraInfo topics.
-        is_compressed: whether the images are CompressedImage.
-    """
-
-    left_image: str
-    right_image: str
-    left_info: str
-    right_info: str
-    is_compressed: bool
+def is_bag(path: Path) -> bool:
+    """Whether this is meant as a bag: a file, or a folder with metadata.yaml or files of a bag."""
+    return path.is_file() or (path / "metadata.yaml").exists() or bool(_bag_files(path))
 
 
 @contextmanager
 def open_bag(path: Path) -> Iterator[AnyReader]:
-    """An opened reader of a bag folder or of a bare .mcap or .db3 file.
+    """An opened reader of a bag.
 
+    Args:
+        path: folder of a rosbag2; its metadata.yaml may be missing if it holds one file. Or a .mcap, .db3 or .bag file.
     Raises:
-        ValueError: if there is no readable bag there.
+        ValueError: naming the bag and what to do, if there is none that can be read.
     """
     if not path.exists():
         raise ValueError(f"no bag at {path}")
     try:
-        reader = AnyReader([path], default_typestore=_STORE)
+        _refuse_unmerged(path)
+        reader = AnyReader([_with_messages(path)], default_typestore=get_typestore(Stores.ROS2_HUMBLE))
         reader.open()
-    except Exception as error:  # the library's own errors have no common base
-        raise ValueError(f"{path} is not a rosbag2 (a folder with metadata.yaml, .mcap or .db3): {error}") from error
+    except Exception as error:  # the library's own errors have no common base, and damaged files raise others
+        raise ValueError(
+            f"{path} is no bag that can be read (a folder with metadata.yaml; .mcap, .db3 or .bag): "
+            f"{_reason(error)}{_remedy(path)}"
+        ) from error
     try:
         yield reader
     finally:
         reader.close()
 
 
-def find_stereo_topics(topics: dict[str, str]) -> StereoTopics:
-    """Find the stereo pair among a bag's topics.
+def read_messages(reader: AnyReader, connections: Iterable[Connection] = ()) -> Iterator[tuple[Connection, int, bytes]]:
+    """Messages in the order of the bag: connection, time of recording in ns, raw bytes.
 
     Args:
-        topics: topic name -> message type.
+        reader: an opened bag.
+        connections: only these; default: all.
     Raises:
-        ValueError: if no image topics that differ in left and right (or the numbers of KITTI's cameras) have a
-            camera_info beside them; lists the topics there are.
+        ValueError: where the bag is damaged, after everything before it was given.
     """
-    for message_type in ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"):
-        images = sorted(topic for topic, its_type in topics.items() if its_type == message_type)
-        for left in images:
-            for left_word, right_word in (
-                ("left", "right"),
-                ("image_02", "image_03"),
-                ("cam2", "cam3"),
-                ("cam0", "cam1"),
-            ):
-                right = left.replace(left_word, right_word)
-                if left_word not in left or right not in images:
-                    continue
-                infos = [_camera_info_of(topic, topics) for topic in (left, right)]
-                if infos[0] and infos[1]:
-                    return StereoTopics(left, right, infos[0], infos[1], message_type.endswith("CompressedImage"))
-    listing = ", ".join(f"{topic} ({its_type})" for topic, its_type in sorted(topics.items()))
-    raise ValueError(f"no stereo pair with camera_info in this bag; its topics are {listing}")
-
-
-def _camera_info_of(image_topic: str, topics: dict[str, str]) -> str:
-    """The camera_info in the namespace of an image topic, or in the one above; empty if there is none."""
-    namespace = image_topic.removesuffix("/compressed")
-    while namespace:
-        namespace = namespace.rpartition("/")[0]
-        if topics.get(f"{namespace}/camera_info") == "sensor_msgs/msg/CameraInfo":
-            return f"{namespace}/camera_info"
-    return ""
-
-
-def write_stereo_bag(
-    sequence: StereoSequence, bag: Path, compressed: bool = False, on_frame: Callable[[], None] = lambda: None
-) -> None:
-    """Write a sequence as rosbag2 mcap, whole or not at all.
-
-    Args:
-        sequence: frames in the order of time.
-        bag: folder to make; must not exist.
-        compressed: store images as JPEG (CompressedImage) instead of raw rgb8.
-        on_frame: called after every frame, for a progress bar.
-    Raises:
-        ValueError: if the folder exists.
-    """
-    if bag.exists():
-        raise ValueError(f"{bag} exists: choose another name or remove it")
-    # The writer names its file after the folder: write under the final name, in a folder beside it.
-    workshop = bag.with_name(f".{bag.name}.{os.getpid()}")
-    workshop.mkdir(parents=True)
+    num_read = 0
     try:
-        with Writer(workshop / bag.name, version=_DEFINITION_VERSION, storage_plugin=StoragePlugin.MCAP) as writer:
-            _write_frames(writer, sequence, compressed, on_frame)
-        (workshop / bag.name).rename(bag)
-    finally:
-        shutil.rmtree(workshop)
+        for message in reader.messages(list(connections)):
+            yield message
+            num_read += 1
+    except Exception as error:  # as above; what the caller does with a message raises there, not here
+        path = Path(str(reader.paths[0]))
+        raise ValueError(
+            f"{path} is damaged after {num_read} messages that were read: {_reason(error)}{_remedy(path)}"
+        ) from error
 
 
-def _write_frames(writer: Writer, sequence: StereoSequence, compressed: bool, on_frame: Callable[[], None]) -> None:
-    image_name = "sensor_msgs/msg/CompressedImage" if compressed else "sensor_msgs/msg/Image"
-    suffix = "/compressed" if compressed else ""
-    connections = {}
-    for side, namespace in NAMESPACES.items():
-        connections[side, "image"] = writer.add_connection(
-            f"{namespace}/image_raw{suffix}", image_name, typestore=_STORE
-        )
-        connections[side, "info"] = writer.add_connection(
-            f"{namespace}/camera_info", "sensor_msgs/msg/CameraInfo", typestore=_STORE
-        )
-    tf_static = writer.add_connection(
-        "/tf_static", "tf2_msgs/msg/TFMessage", typestore=_STORE, offered_qos_profiles=[_LATCHED]
+def deserialize(reader: AnyReader, connection: Connection, raw: bytes) -> Any:
+    """A message by its fields.
+
+    Raises:
+        ValueError: naming the topic, if the bytes are not a message of its type.
+    """
+    try:
+        return reader.deserialize(raw, connection.msgtype)
+    except Exception as error:  # as above
+        raise ValueError(f"{connection.topic}: no {connection.msgtype}: {_reason(error)}") from error
+
+
+def _with_messages(path: Path) -> Path:
+    """The folder or file that the library takes."""
+    if path.is_file() or (path / "metadata.yaml").exists():
+        return path
+    files = _bag_files(path)
+    if len(files) == 1:
+        return files[0]
+    raise ValueError(
+        f"no metadata.yaml, and {len(files)} bag files ({', '.join(file.name for file in files)}): name one of them, "
+        "or write metadata.yaml by `ros2 bag reindex`"
+        if files
+        else "neither metadata.yaml nor a bag file in it"
     )
 
-    offset_ns = None
-    for frame in sequence:
-        if offset_ns is None:
-            offset_ns = 0 if frame.stamp_ns > _RECORDING_DAY_NS // 2 else _RECORDING_DAY_NS
-            transforms = _static_transforms(frame, frame.stamp_ns + offset_ns)
-            writer.write(
-                tf_static, frame.stamp_ns + offset_ns, _STORE.serialize_cdr(transforms, transforms.__msgtype__)
+
+def _refuse_unmerged(path: Path) -> None:
+    """SQLite keeps the last messages of a recording that was cut off in a file of their own, which the library ignores."""
+    for file in [path] if path.is_file() else _bag_files(path):
+        journal = file.with_name(f"{file.name}-wal")
+        if journal.exists() and journal.stat().st_size:
+            raise ValueError(
+                f"{journal.name} holds messages that are not in {file.name} yet; "
+                f"`sqlite3 {file.name} 'PRAGMA wal_checkpoint(TRUNCATE)'` moves them there"
             )
-        stamp_ns = frame.stamp_ns + offset_ns
-        for side, image in (("left", frame.left_rgb), ("right", frame.right_rgb)):
-            header = _header(stamp_ns, _FRAMES[side])
-            message = _compressed_image(header, image) if compressed else _image(header, image)
-            for kind, content in (("image", message), ("info", _camera_info(header, frame, side))):
-                raw = _STORE.serialize_cdr(content, content.__msgtype__)
-                writer.write(connections[side, kind], stamp_ns, raw)
-        on_frame()
 
 
-def _type(name: str) -> Any:
-    return _STORE.types[name]
+def _bag_files(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.glob("*") if file.suffix in _SUFFIXES and file.is_file())
 
 
-def _header(stamp_ns: int, frame_id: str) -> Any:
-    sec, nanosec = divmod(stamp_ns, 1_000_000_000)
-    return _type("std_msgs/msg/Header")(_type("builtin_interfaces/msg/Time")(sec, nanosec), frame_id)
+def _reason(error: Exception) -> str:
+    return str(error).rstrip(".") or type(error).__name__
 
 
-def _image(header: Any, image: NDArray) -> Any:
-    height, width = image.shape[:2]
-    return _type("sensor_msgs/msg/Image")(header, height, width, "rgb8", 0, 3 * width, image.reshape(-1))
-
-
-def _compressed_image(header: Any, image: NDArray) -> Any:
-    jpeg = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 95])[1]
-    return _type("sensor_msgs/msg/CompressedImage")(header, "jpeg", jpeg.reshape(-1))
-
-
-def _camera_info(header: Any, frame: StereoFrame, side: str) -> Any:
-    """Full CameraInfo of a rectified camera: D = 0, R = identity, P[0, 3] = -fx * baseline on the right."""
-    camera = frame.rig.left
-    K = camera.matrix
-    if side == "right":
-        K[0, 2] = frame.rig.right_cx
-    P = np.hstack([K, np.zeros((3, 1))])
-    P[0, 3] = -camera.fx * frame.rig.baseline_m if side == "right" else 0.0
-    region = _type("sensor_msgs/msg/RegionOfInterest")(0, 0, 0, 0, False)
-    return _type("sensor_msgs/msg/CameraInfo")(
-        header, camera.height, camera.width, "plumb_bob", np.zeros(5), K.reshape(-1), np.eye(3).reshape(-1),
-        P.reshape(-1), 0, 0, region,
-    )  # fmt: skip
-
-
-def _static_transforms(frame: StereoFrame, stamp_ns: int) -> Any:
-    """base_link -> velodyne -> left camera -> right camera."""
-    T_base_velo, T_left_right = np.eye(4), np.eye(4)
-    T_base_velo[2, 3] = LIDAR_HEIGHT_M
-    T_left_right[0, 3] = frame.rig.baseline_m
-    chain = (
-        (_BASE_FRAME, _GRID_FRAME, T_base_velo),
-        (_GRID_FRAME, _FRAMES["left"], invert_transform(frame.T_cam_velo)),
-        (_FRAMES["left"], _FRAMES["right"], T_left_right),
-    )
-    transforms = []
-    for parent, child, T_parent_child in chain:
-        translation = _type("geometry_msgs/msg/Vector3")(*map(float, T_parent_child[:3, 3]))
-        rotation = _type("geometry_msgs/msg/Quaternion")(*map(float, matrix_to_quaternion(T_parent_child[:3, :3])))
-        transform = _type("geometry_msgs/msg/Transform")(translation, rotation)
-        transforms.append(_type("geometry_msgs/msg/TransformStamped")(_header(stamp_ns, parent), child, transform))
-    return _type("tf2_msgs/msg/TFMessage")(transforms)
+def _remedy(path: Path) -> str:
+    files = [path] if path.is_file() else _bag_files(path)
+    remedies = {_REMEDIES[file.suffix] for file in files if file.suffix in _REMEDIES}
+    return "".join(f"; {remedy}" for remedy in sorted(remedies))

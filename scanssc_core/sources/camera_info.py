@@ -96,6 +96,14 @@ class CameraCalibration:
         """
         return PinholeCamera.from_projection_matrix(self.P, self.width, self.height)
 
+    def is_same(self, other: "CameraCalibration") -> bool:
+        """Whether another CameraInfo says the same."""
+        fields = (self.width, self.height, self.distortion_model, self.description)
+        matrices = zip((self.K, self.D, self.R, self.P), (other.K, other.D, other.R, other.P), strict=True)
+        return fields == (other.width, other.height, other.distortion_model, other.description) and all(
+            np.array_equal(mine, theirs, equal_nan=True) for mine, theirs in matrices
+        )
+
     def check_size(self, width: int, height: int) -> None:
         """Compare with an image that came.
 

@@ -63,8 +63,13 @@ _ENCODINGS = {
 }
 
 ENCODINGS = tuple(_ENCODINGS)
-#: Encodings of depth images (REP 118): numbers that are no brightness.
-DEPTH_ENCODINGS = ("16UC1", "32FC1")
+# Encodings of depth images (REP 118): numbers that are no brightness.
+_DEPTH_ENCODINGS = ("16UC1", "32FC1")
+
+
+def is_depth(encoding: str) -> bool:
+    """Whether images of this encoding, or CompressedImage of this format, are of depth."""
+    return "compressedDepth" in encoding or encoding.partition(";")[0].strip() in _DEPTH_ENCODINGS
 
 
 def decode_image(data: bytes, encoding: str, height: int, width: int, step: int, is_bigendian: bool) -> NDArray:
@@ -113,8 +118,8 @@ def decode_compressed_image(data: bytes, format_name: str) -> NDArray:
     Raises:
         ValueError: if the bytes are not a whole image, or the image is of depth.
     """
-    encoding = "16UC1" if "compressedDepth" in format_name else format_name.partition(";")[0].strip()
-    _refuse_depth(encoding)
+    _refuse_depth(format_name)
+    encoding = format_name.partition(";")[0].strip()
     try:
         if encoding.startswith("bayer_") and encoding in _ENCODINGS:
             mosaic = _decode_file(data, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
@@ -215,5 +220,5 @@ def _decode_file(data: bytes, flags: int) -> NDArray:
 
 
 def _refuse_depth(encoding: str) -> None:
-    if encoding in DEPTH_ENCODINGS:
+    if is_depth(encoding):
         raise ValueError(f"encoding: {encoding} is of depth images, expected a picture ({', '.join(ENCODINGS)})")

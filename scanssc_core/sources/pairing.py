@@ -11,12 +11,37 @@ from typing import Any
 
 LEFT, RIGHT = 0, 1
 
-#: Stamps this far behind the newest one are not late arrivals: time has jumped.
-TIME_JUMP_NS = 500_000_000
+#: Largest difference of the stamps of a pair, where nothing else is asked for.
+DEFAULT_TOLERANCE_S = 0.02
+#: Images of one side that wait for a partner.
+DEFAULT_DEPTH = 10
+
+# Stamps this far behind the newest one of their side are not late arrivals: time has jumped.
+_TIME_JUMP_NS = 500_000_000
 
 NO_PARTNER = "no_partner"
 DUPLICATE_STAMP = "duplicate_stamp"
 TIME_JUMP = "time_jump"
+
+
+class TimeJumps:
+    """Tells when the stamps of a side jump back; a clock of one camera that is behind the other's is no jump."""
+
+    def __init__(self) -> None:
+        self._newest_ns: list[int | None] = [None, None]
+
+    def has_jumped(self, side: int, stamp_ns: int) -> bool:
+        """Take a stamp of LEFT or RIGHT. After a jump both sides start afresh."""
+        newest_ns = self._newest_ns[side]
+        has_jumped = newest_ns is not None and stamp_ns < newest_ns - _TIME_JUMP_NS
+        if has_jumped:
+            self.reset()
+        self._newest_ns[side] = stamp_ns if has_jumped or newest_ns is None else max(newest_ns, stamp_ns)
+        return has_jumped
+
+    def reset(self) -> None:
+        """Forget the stamps so far."""
+        self._newest_ns = [None, None]
 
 
 class StereoSync:
@@ -30,14 +55,14 @@ class StereoSync:
         depth: items of one side that wait for a partner before the oldest is dropped.
     """
 
-    def __init__(self, on_pair: Callable[[Any, Any], None], tolerance_ns: int, depth: int = 10) -> None:
+    def __init__(self, on_pair: Callable[[Any, Any], None], tolerance_ns: int, depth: int = DEFAULT_DEPTH) -> None:
         if tolerance_ns < 0 or depth < 1:
             raise ValueError(f"expected tolerance_ns >= 0 and depth >= 1, got {tolerance_ns} and {depth}")
         self._on_pair = on_pair
         self._tolerance_ns = tolerance_ns
         self._depth = depth
         self._waiting: tuple[dict[int, Any], dict[int, Any]] = ({}, {})  # stamp -> item
-        self._newest_ns: int | None = None
+        self._jumps = TimeJumps()
         self.num_matched = 0
         self.num_resets = 0
         self.drops: tuple[Counter[str], Counter[str]] = (Counter(), Counter())
@@ -45,10 +70,8 @@ class StereoSync:
 
     def add(self, side: int, stamp_ns: int, item: Any) -> None:
         """Take an item of LEFT or RIGHT; calls on_pair if it completes a pair."""
-        if self._newest_ns is not None and stamp_ns < self._newest_ns - TIME_JUMP_NS:
-            self.reset()
-        self._newest_ns = stamp_ns if self._newest_ns is None else max(self._newest_ns, stamp_ns)
-
+        if self._jumps.has_jumped(side, stamp_ns):
+            self._forget_waiting()
         mine, others = self._waiting[side], self._waiting[1 - side]
         if stamp_ns in mine:
             self.drops[side][DUPLICATE_STAMP] += 1
@@ -69,11 +92,14 @@ class StereoSync:
         return len(self._waiting[side])
 
     def reset(self) -> None:
-        """Forget what waits: time has jumped."""
+        """Start afresh: time has jumped."""
+        self._jumps.reset()
+        self._forget_waiting()
+
+    def _forget_waiting(self) -> None:
         for side in (LEFT, RIGHT):
             self.drops[side][TIME_JUMP] += len(self._waiting[side])
             self._waiting[side].clear()
-        self._newest_ns = None
         self.num_resets += 1
 
     def _emit(self, side: int, stamp_ns: int, partner_ns: int) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any, Protocol
 
-from scanssc_core.sources.pairing import NO_PARTNER, TIME_JUMP_NS, StereoSync
+from scanssc_core.sources.pairing import NO_PARTNER, StereoSync, TimeJumps
 
 
 class Synchronizer(Protocol):
@@ -34,7 +34,7 @@ class MessageFiltersSync:
         self._tolerance_s = tolerance_ns / 1e9
         self._depth = depth
         self._num_received = [0, 0]
-        self._newest_ns: int | None = None
+        self._jumps = TimeJumps()
         self.num_matched = 0
         self.num_resets = 0
         self.nearest_miss_ns: int | None = None  # not known of the stock synchroniser
@@ -51,9 +51,8 @@ class MessageFiltersSync:
 
     def add(self, side: int, stamp_ns: int, item: Any) -> None:
         """Take a message of one side."""
-        if self._newest_ns is not None and stamp_ns < self._newest_ns - TIME_JUMP_NS:
-            self.reset()
-        self._newest_ns = stamp_ns if self._newest_ns is None else max(self._newest_ns, stamp_ns)
+        if self._jumps.has_jumped(side, stamp_ns):
+            self._rebuild()
         self._num_received[side] += 1
         self._inputs[side].signalMessage(item)
 
@@ -72,8 +71,11 @@ class MessageFiltersSync:
 
     def reset(self) -> None:
         """Start afresh with a new synchroniser: time has jumped."""
+        self._jumps.reset()
+        self._rebuild()
+
+    def _rebuild(self) -> None:
         self._build()
-        self._newest_ns = None
         self.num_resets += 1
 
     def _matched(self, left: Any, right: Any) -> None:

@@ -21,7 +21,7 @@ from rclpy.utilities import remove_ros_args
 from rosbags.highlevel import AnyReader
 from rosgraph_msgs.msg import Clock
 
-from scanssc_core.sources.bag import open_bag
+from scanssc_core.sources.bag import open_bag, read_messages
 
 # Subscribers are discovered one after the other, and each may know us later than we know it: Fast DDS repeats a lost
 # packet of discovery after a second.
@@ -91,7 +91,7 @@ class BagPlayer(Node):
     def play_once(self, rate: float, is_running: Callable[[], bool]) -> None:
         """Publish all messages, `rate` times as fast as recorded, while is_running()."""
         start_s, first_ns = time.monotonic(), None
-        for connection, bag_time_ns, raw in self._reader.messages():
+        for connection, bag_time_ns, raw in read_messages(self._reader):
             first_ns = bag_time_ns if first_ns is None else first_ns
             while is_running() and (wait_s := start_s + (bag_time_ns - first_ns) / 1e9 / rate - time.monotonic()) > 0:
                 time.sleep(min(wait_s, 0.1))
@@ -138,6 +138,11 @@ def main(args: list[str] | None = None) -> int:
     rclpy.init(args=arguments)
     try:
         with open_bag(options.bag) as reader:
+            if not reader.is2:
+                raise ValueError(
+                    f"{options.bag} is a ROS 1 bag, whose messages ROS 2 cannot take; convert it: "
+                    f"rosbags-convert --src {options.bag} --dst {options.bag.with_suffix('')}"
+                )
             play(reader, options)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)

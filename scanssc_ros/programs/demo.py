@@ -5,6 +5,7 @@ Ends with a table on the terminal, summary.json and demo.png.
 """
 
 import argparse
+import ctypes
 import json
 import os
 import shutil
@@ -14,14 +15,17 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import rclpy
 from ament_index_python.packages import get_package_prefix, get_package_share_directory
 from diagnostic_msgs.msg import DiagnosticArray
 from numpy.typing import NDArray
+from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
 from rich.console import Console
@@ -34,9 +38,11 @@ from scanssc_core.files import write_file
 from scanssc_core.geometry import VoxelGridSpec
 from scanssc_core.labels import SEMANTIC_KITTI, STEREO_GEOMETRY
 from scanssc_core.render.report import render_report
-from scanssc_core.sources.bag import StereoTopics, find_stereo_topics, open_bag, write_stereo_bag
+from scanssc_core.sources.bag import open_bag
+from scanssc_core.sources.bag_writer import write_stereo_bag
 from scanssc_core.sources.images import to_uint8
 from scanssc_core.sources.kitti import open_sequence
+from scanssc_core.sources.stereo_topics import NamedTopics, StereoTopics, find_stereo_topics
 from scanssc_core.synthetic.sequence import SyntheticSequence
 from scanssc_ros.client.voxel_grid import VoxelGridView
 from scanssc_ros.conversions import image_to_rgb, stamp_to_ns
@@ -48,6 +54,7 @@ _SYNTHETIC_SEED = 3
 _START_TIMEOUT_S = 60.0
 _IDLE_TIMEOUT_S = 30.0
 _STOP_TIMEOUT_S = 20.0
+_PR_SET_PDEATHSIG = 1  # of <sys/prctl.h>
 _LATE_IMAGES_S = 5.0  # after the replay; what has not come by then was lost on the way
 
 
@@ -168,9 +175,17 @@ def _executable(name: str) -> Path:
     return Path(get_package_prefix("scanssc_ros")) / "lib" / "scanssc_ros" / name
 
 
-def run_demo(bag: Path, out: Path, extra: list[str], console: Console) -> tuple[Recorder, dict[str, object]]:
+def run_demo(
+    bag: Path, named: NamedTopics, out: Path, extra: list[str], console: Console
+) -> tuple[Recorder, dict[str, object]]:
     """Start the node, replay the bag, and wait until every pair is dealt with.
 
+    Args:
+        bag: what the player plays.
+        named: its topics that the user named.
+        out: folder of the node's log.
+        extra: arguments of the node.
+        console: where progress is shown.
     Returns:
         the recorder, and the summary.
     Raises:
@@ -178,51 +193,64 @@ def run_demo(bag: Path, out: Path, extra: list[str], console: Console) -> tuple[
         ValueError: if the bag cannot be read or holds no stereo pair.
     """
     with open_bag(bag) as reader:
-        topics = find_stereo_topics({connection.topic: connection.msgtype for connection in reader.connections})
+        topics = find_stereo_topics(reader, named)
         num_pairs = reader.topics[topics.left_image].msgcount
     log_file = out / "node.log"
     profile = Path(get_package_share_directory("scanssc_ros")) / "config" / "fastdds.xml"
     environment = {"FASTDDS_DEFAULT_PROFILES_FILE": str(profile), **os.environ}
-    with log_file.open("w") as log:
-        node = subprocess.Popen(node_command(topics, extra), stdout=log, stderr=subprocess.STDOUT, env=environment)
+    with log_file.open("w") as log, _process(node_command(topics, extra), environment, log) as node:
         recorder = Recorder(topics)
-        try:
-            _spin_until(
-                recorder,
-                lambda: recorder.count_subscribers(topics.left_image) > 1,
-                _START_TIMEOUT_S,
-                node,
-                f"start the node (its log: {log_file})",
-            )
-            console.print(f"replaying {num_pairs} stereo pairs of {bag}")
-            # Of these topics only the node subscribes to all: this process alone must not set the player off.
-            needed = [topics.left_image, topics.right_image, topics.left_info, topics.right_info]
-            command = [str(_executable("bag_player")), str(bag), "--wait-for", *needed]
-            player = subprocess.Popen(command, env=environment)
+        _spin_until(
+            recorder,
+            lambda: recorder.count_subscribers(topics.left_image) > 1,
+            _START_TIMEOUT_S,
+            node,
+            f"start the node (its log: {log_file})",
+        )
+        console.print(f"replaying {num_pairs} stereo pairs of {bag}")
+        # Of these topics only the node subscribes to all: this process alone must not set the player off.
+        needed = [topics.left_image, topics.right_image, topics.left_info, topics.right_info]
+        command = [str(_executable("bag_player")), str(bag), "--wait-for", *needed]
+        with _process(command, environment) as player:
             _spin_until(recorder, lambda: player.poll() is not None, float("inf"), node, "replay the bag")
-            if player.returncode != 0:
-                raise DemoError(f"step 'replay the bag' failed with status {player.returncode}")
-            end_s = time.monotonic() + _LATE_IMAGES_S
-            _spin_until(
-                recorder,
-                lambda: _is_idle(recorder, num_pairs if time.monotonic() < end_s else 1),
-                _IDLE_TIMEOUT_S,
-                node,
-                "process the pairs",
-            )
-            num_received = min(int(recorder.diagnostics[f"{side} image"]["received"]) for side in SIDES)
-            if num_received < num_pairs:
-                console.print(f"warning: of {num_pairs} pairs the node received {num_received}: this machine is busy")
-        finally:
-            node.send_signal(signal.SIGINT)
-            try:
-                status = node.wait(_STOP_TIMEOUT_S)
-            except subprocess.TimeoutExpired:
-                node.kill()
-                status = node.wait()
-    if status != 0:
-        raise DemoError(f"the node ended with status {status}; its log: {log_file}")
+        if player.returncode != 0:
+            raise DemoError(f"step 'replay the bag' failed with status {player.returncode}")
+        end_s = time.monotonic() + _LATE_IMAGES_S
+        _spin_until(
+            recorder,
+            lambda: _is_idle(recorder, num_pairs if time.monotonic() < end_s else 1),
+            _IDLE_TIMEOUT_S,
+            node,
+            "process the pairs",
+        )
+        num_received = min(int(recorder.diagnostics[f"{side} image"]["received"]) for side in SIDES)
+        if num_received < num_pairs:
+            console.print(f"warning: of {num_pairs} pairs the node received {num_received}: this machine is busy")
+    if node.returncode != 0:
+        raise DemoError(f"the node ended with status {node.returncode}; its log: {log_file}")
     return recorder, summarize(recorder, bag)
+
+
+@contextmanager
+def _process(command: list[str], environment: dict[str, str], log: IO[str] | None = None) -> Iterator[subprocess.Popen]:
+    """A program that ends with the block, by SIGTERM if it still runs; and with this process, however that ends."""
+    output = subprocess.STDOUT if log is not None else None
+    process = subprocess.Popen(command, stdout=log, stderr=output, env=environment, preexec_fn=_end_with_parent)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(_STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _end_with_parent() -> None:
+    """Have Linux end this process when its parent is gone, also where that was killed and could not do it."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _spin_until(
@@ -325,18 +353,27 @@ def main() -> int:
     """Run the demonstration; status 1 and one line that names the step if something fails."""
     parser = argparse.ArgumentParser(prog="demo", description="Replay a stereo bag into the node and show what comes.")
     parser.add_argument("--bag", type=Path, help="rosbag2 or KITTI sequence folder; default: a synthetic street")
+    for option, what in (("topic", "image"), ("info", "CameraInfo")):
+        for side in SIDES:
+            parser.add_argument(
+                f"--{side}-{option}", default="", help=f"{side} {what} of the bag; default: by its name"
+            )
     parser.add_argument("--out", type=Path, default=Path("demo"), help="folder for the results (default: demo)")
     options, extra = parser.parse_known_args()
     console = Console()
     options.out.mkdir(parents=True, exist_ok=True)
     rclpy.init(args=[])
+    named = NamedTopics(options.left_topic, options.right_topic, options.left_info, options.right_info)
     try:
         bag = prepare_bag(options.bag, options.out, console)
-        recorder, summary = run_demo(bag, options.out, extra, console)
+        recorder, summary = run_demo(bag, named, options.out, extra, console)
         source = "a synthetic street" if options.bag is None else options.bag.resolve().name
         picture = draw(recorder, f"scanssc_ros: {source}, model {summary['model']}")
     except (DemoError, ValueError) as error:
         console.print(f"error: {error}", style="bold red", highlight=False)
+        return 1
+    except (KeyboardInterrupt, ExternalShutdownException):
+        console.print("interrupted")
         return 1
     finally:
         rclpy.try_shutdown()

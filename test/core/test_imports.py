@@ -20,7 +20,7 @@ ALLOWED = {
     "checkpoint": {"geometry", "labels", "files", "network", "stereo"},
     "occupancy": {"geometry", "labels", "network", "inference", "checkpoint"},
     "runtime": {"geometry", "labels", "checkpoint", "stereo", "occupancy"},
-    "sources": {"geometry", "labels", "files"},
+    "sources": {"geometry", "labels", "files", "stereo"},
     "datasets": {"geometry", "labels", "files", "network", "stereo", "runtime", "sources"},
     "synthetic": {"geometry", "labels", "files", "sources", "datasets"},
     "losses": {"labels", "network"},

@@ -21,8 +21,8 @@ from scanssc_core.network.scanssc import ScanSSC
 from scanssc_core.occupancy.visibility import visible_voxels
 from scanssc_core.runtime.backends import make_occupancy_backend, make_stereo_backend
 from scanssc_core.runtime.pipeline import OccupancyPipeline
-from scanssc_core.sources.bag import write_stereo_bag
 from scanssc_core.sources.bag_reader import BagSequence
+from scanssc_core.sources.bag_writer import write_stereo_bag
 from scanssc_core.synthetic.scene import wall_scene
 from scanssc_core.synthetic.sequence import SyntheticSequence
 from scanssc_ros.client.voxel_grid import UNKNOWN, VoxelGridView

@@ -98,7 +98,9 @@ def test_predict_of_a_pair_gives_the_labels_of_the_sequence(sequence, tiny_check
     ours, theirs = (np.load(tmp_path / folder / "000001.npz") for folder in ("pair", "whole"))
     np.testing.assert_array_equal(ours["labels"], theirs["labels"])
     assert "building" in ours["class_names"]
-    assert sorted(path.name for path in (tmp_path / "pair").iterdir()) == ["000001.label", "000001.npz", "000001.png"]
+    assert sorted(path.name for path in (tmp_path / "pair").iterdir()) == [
+        *("000001.label", "000001.npz", "000001.png", "predict.txt")
+    ]
 
 
 def test_predict_shows_the_ground_truth_that_lies_beside_the_images(sequence, tmp_path):

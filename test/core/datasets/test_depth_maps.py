@@ -51,7 +51,7 @@ def test_only_missing_maps_are_written_and_other_kinds_are_not_mixed_in(layout):
     assert write(layout) == 1
     assert (folder / "000001.npy").read_bytes() == maps["000001.npy"]
     assert (folder / "000002.npy").read_bytes() == b"untouched"
-    with pytest.raises(ValueError, match="holds other depth maps .*calibrated.*asked for: .*published"):
+    with pytest.raises(ValueError, match="holds results that were made otherwise .*calibrated.*asked for: .*published"):
         write(layout, DepthSpec(constants="published"))
 
 

@@ -1,113 +1,114 @@
+import shutil
+
 import numpy as np
 import pytest
+from rosbags.rosbag2 import StoragePlugin
 
-from scanssc_core.geometry import PinholeCamera, StereoRig
-from scanssc_core.sources.bag import find_stereo_topics, write_stereo_bag
-from scanssc_core.sources.bag_reader import BagSequence
-from scanssc_core.sources.kitti import open_sequence
-from scanssc_core.synthetic.scene import wall_scene
-from scanssc_core.synthetic.sequence import SyntheticSequence
-
-RIG = StereoRig(PinholeCamera(60.0, 60.0, 31.5, 15.0, width=64, height=32), 0.5, 31.5)
-IMAGE, COMPRESSED, INFO = (f"sensor_msgs/msg/{name}" for name in ("Image", "CompressedImage", "CameraInfo"))
+from core.sources.small_bags import SmallBag, good_bag
+from scanssc_core.sources.bag import is_bag, open_bag, read_messages
 
 
-@pytest.fixture
-def drive():
-    return SyntheticSequence(wall_scene(8.0), num_frames=3, rig=RIG)
-
-
-def test_written_bag_reads_back_the_same_frames(drive, tmp_path):
-    write_stereo_bag(drive, tmp_path / "bag")
-    read = list(BagSequence(tmp_path / "bag"))
-    assert len(read) == 3
-    for frame, expected in zip(read, drive, strict=True):
-        np.testing.assert_array_equal(frame.left_rgb, expected.left_rgb)
-        np.testing.assert_array_equal(frame.right_rgb, expected.right_rgb)
-        np.testing.assert_allclose(frame.T_cam_velo, expected.T_cam_velo, atol=1e-12)
-        assert frame.rig == expected.rig
-    assert read[1].stamp_ns - read[0].stamp_ns == 100_000_000
-    assert read[0].stamp_ns > 0
-
-
-def test_bare_mcap_file_reads_like_its_folder(drive, tmp_path):
-    write_stereo_bag(drive, tmp_path / "bag")
-    assert len(list(BagSequence(tmp_path / "bag" / "bag.mcap"))) == 3
-
-
-def test_compressed_bag_keeps_the_images_but_for_jpeg(drive, tmp_path):
-    write_stereo_bag(drive, tmp_path / "bag", compressed=True)
-    frame, expected = next(iter(BagSequence(tmp_path / "bag"))), next(iter(drive))
-    assert np.abs(frame.left_rgb.astype(int) - expected.left_rgb).mean() < 12
-
-
-def test_existing_bag_is_not_overwritten(drive, tmp_path):
-    write_stereo_bag(drive, tmp_path / "bag")
-    with pytest.raises(ValueError, match="exists"):
-        write_stereo_bag(drive, tmp_path / "bag")
-
-
-def test_failure_half_way_leaves_nothing_behind(drive, tmp_path):
-    class Failing:
-        def __len__(self):
-            return 2
-
-        def __iter__(self):
-            yield next(iter(drive))
-            raise OSError("disk full")
-
-    with pytest.raises(OSError, match="disk full"):
-        write_stereo_bag(Failing(), tmp_path / "bag")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_path_without_a_bag_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="no bag at"):
-        BagSequence(tmp_path / "nothing")
-    (tmp_path / "x.mcap").write_bytes(b"rubbish")
-    with pytest.raises(ValueError, match="not a rosbag2"):
-        BagSequence(tmp_path / "x.mcap")
+def topics_of(path):
+    with open_bag(path) as reader:
+        return {connection.topic for connection, _, _ in read_messages(reader)}
 
 
 @pytest.mark.parametrize(
-    ("left", "right", "info", "kind"),
-    [
-        (
-            "/kitti/camera_color_left/image_raw",
-            "/kitti/camera_color_right/image_raw",
-            "/kitti/camera_color_left",
-            IMAGE,
-        ),
-        (
-            "/kitti/camera/color/left/image_raw",
-            "/kitti/camera/color/right/image_raw",
-            "/kitti/camera/color/left",
-            IMAGE,
-        ),
-        ("/stereo/left/image_rect/compressed", "/stereo/right/image_rect/compressed", "/stereo/left", COMPRESSED),
-    ],
+    ("storage", "name"), [(StoragePlugin.MCAP, "bag.mcap"), (StoragePlugin.SQLITE3, "bag.db3")], ids=["mcap", "sqlite3"]
 )
-def test_stereo_topics_of_several_converters_are_found(left, right, info, kind):
-    topics = {
-        left: kind,
-        right: kind,
-        f"{info}/camera_info": INFO,
-        f"{info.replace('left', 'right')}/camera_info": INFO,
-    }
-    found = find_stereo_topics({**topics, "/velo/points": "sensor_msgs/msg/PointCloud2"})
-    assert (found.left_image, found.right_image) == (left, right)
-    assert found.left_info == f"{info}/camera_info"
-    assert found.is_compressed == (kind == COMPRESSED)
+def test_folder_bare_file_and_folder_without_metadata_hold_the_same(tmp_path, storage, name):
+    bag = good_bag(tmp_path / "bag", storage)
+    expected = topics_of(bag)
+    assert len(expected) == 5
+    assert topics_of(bag / name) == expected
+    (bag / "metadata.yaml").unlink()
+    assert topics_of(bag) == expected
 
 
-def test_bag_without_a_stereo_pair_lists_its_topics():
-    with pytest.raises(ValueError, match=r"no stereo pair.*/front/image"):
-        find_stereo_topics({"/front/image": IMAGE})
+def test_ros1_bag_is_read(tmp_path):
+    assert len(topics_of(SmallBag(is_ros1=True).rig().pairs().write(tmp_path / "a.bag"))) == 5
 
 
-def test_real_bag_reads_like_the_frames_it_was_made_of(bags):
-    from_bag = next(iter(BagSequence(bags / "kitti_10hz_color")))
-    from_files = open_sequence(bags / "kitti_10hz_frames" / "sequences" / "02").frame(0)
-    np.testing.assert_array_equal(from_bag.left_rgb, from_files.left_rgb)
-    np.testing.assert_allclose(from_bag.T_cam_velo, from_files.T_cam_velo, atol=1e-6)
-    assert from_bag.rig.baseline_m == pytest.approx(from_files.rig.baseline_m, abs=1e-6)
+def test_several_files_without_metadata_are_not_guessed_to_be_one_recording(tmp_path):
+    bag = good_bag(tmp_path / "bag")
+    (bag / "metadata.yaml").unlink()
+    shutil.copy(bag / "bag.mcap", bag / "other.mcap")
+    with pytest.raises(ValueError, match=r"2 bag files \(bag.mcap, other.mcap\): name one.*ros2 bag reindex"):
+        topics_of(bag)
+
+
+def test_cut_off_recording_names_the_command_that_mends_it(tmp_path):
+    for storage, name, command in (
+        (StoragePlugin.MCAP, "bag.mcap", "mcap recover"),
+        (StoragePlugin.SQLITE3, "bag.db3", "recover | sqlite3"),
+    ):
+        bag = good_bag(tmp_path / storage.name / "bag", storage)
+        content = (bag / name).read_bytes()
+        (bag / name).write_bytes(content[: len(content) // 2])
+        for path in (bag, bag / name):
+            with pytest.raises(ValueError, match=f"{path}.*{command}"):
+                topics_of(path)
+    ros1 = SmallBag(is_ros1=True).rig().pairs().write(tmp_path / "a.bag")
+    (tmp_path / "a.bag.active").write_bytes(ros1.read_bytes()[:-100])
+    ros1.write_bytes(ros1.read_bytes()[:-100])
+    for path in (ros1, tmp_path / "a.bag.active"):
+        with pytest.raises(ValueError, match=f"{path}.*rosbag reindex"):
+            topics_of(path)
+
+
+def test_messages_that_sqlite_did_not_merge_are_not_left_out_unsaid(tmp_path):
+    bag = good_bag(tmp_path / "bag", StoragePlugin.SQLITE3)
+    (bag / "bag.db3-wal").write_bytes(b"")
+    assert len(topics_of(bag)) == 5
+    (bag / "bag.db3-wal").write_bytes(b"pages")
+    for path in (bag, bag / "bag.db3"):
+        with pytest.raises(ValueError, match=r"bag\.db3-wal holds messages .*wal_checkpoint"):
+            topics_of(path)
+
+
+def test_bag_that_is_damaged_inside_gives_what_is_whole_and_names_the_damage(tmp_path):
+    pixels = np.zeros((600, 600), np.uint8)
+    bag = SmallBag().rig().pairs(num_pairs=5, pixels=pixels).write(tmp_path / "bag")
+    file = bag / "bag.mcap"
+    content = bytearray(file.read_bytes())
+    last_record = content.rfind(b"left_optical") - 47  # before it: record header 31, CDR header 4, stamp 8, length 4
+    content[last_record + 1 : last_record + 9] = b"\xff" * 8
+    file.write_bytes(content)
+    read = []
+    with pytest.raises(ValueError, match=r"bag.*damaged after \d+ messages.*mcap recover"), open_bag(bag) as reader:
+        for message in read_messages(reader):
+            read.append(message)
+    assert 3 < len(read) < 13
+
+
+def test_what_the_reader_of_messages_raises_itself_is_not_taken_for_damage(tmp_path):
+    with open_bag(good_bag(tmp_path / "bag")) as reader, pytest.raises(KeyError):
+        for _ in read_messages(reader):
+            raise KeyError("of the caller")
+
+
+@pytest.mark.parametrize("content", [b"", b"rubbish", b"\x89MCAP0\r\n"])
+def test_what_is_no_bag_is_refused_by_name(tmp_path, content):
+    for name in ("x.mcap", "x.db3", "x.bag", "x.mp4"):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(ValueError, match=f"{name} is no bag that can be read"):
+            topics_of(tmp_path / name)
+    with pytest.raises(ValueError, match="no bag at"):
+        topics_of(tmp_path / "nothing")
+    with pytest.raises(ValueError, match=r"neither metadata\.yaml nor a bag file"):
+        (tmp_path / "empty").mkdir()
+        topics_of(tmp_path / "empty")
+
+
+@pytest.mark.parametrize("content", ["rosbag2_bagfile_information: {version: 99}", "{", "a: b", ""])
+def test_metadata_that_cannot_be_used_is_refused(tmp_path, content):
+    bag = good_bag(tmp_path / "bag")
+    (bag / "metadata.yaml").write_text(content)
+    with pytest.raises(ValueError, match=f"{bag} is no bag that can be read"):
+        topics_of(bag)
+
+
+def test_folders_and_files_that_are_meant_as_bags(tmp_path):
+    bag = good_bag(tmp_path / "bag")
+    assert is_bag(bag) and is_bag(bag / "bag.mcap")
+    assert not is_bag(tmp_path) and not is_bag(tmp_path / "nothing")

@@ -76,6 +76,15 @@ def test_a_bag_that_loops_pairs_completely_every_time():
     assert sync.drops[LEFT] == {TIME_JUMP: 2}
 
 
+def test_a_clock_that_is_behind_the_other_cameras_is_no_jump_of_time():
+    sync, pairs = make(depth=30)
+    for index in range(20):
+        sync.add(LEFT, 10 * SECOND + index * 100 * MS, index)
+        sync.add(RIGHT, 9 * SECOND + index * 100 * MS, index)
+    assert sync.num_resets == 0
+    assert pairs == [(index, index + 10) for index in range(10)]
+
+
 @given(
     st.lists(st.tuples(st.integers(0, 1), st.integers(0, 3000)), max_size=60),
     st.integers(0, 60),

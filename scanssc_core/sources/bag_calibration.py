@@ -1,0 +1,164 @@
+"""Calibration and pose of the cameras of a bag: CameraInfo and /tf_static, or what the user says of the pose."""
+
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rosbags.highlevel import AnyReader
+
+from scanssc_core.geometry import StereoRig, make_transform
+from scanssc_core.geometry.frame_graph import FrameGraph
+from scanssc_core.sources.bag import deserialize, read_messages
+from scanssc_core.sources.camera_info import CameraCalibration, make_rig
+from scanssc_core.sources.pairing import DEFAULT_TOLERANCE_S
+from scanssc_core.sources.stereo_topics import NamedTopics, StereoTopics
+from scanssc_core.stereo.rectification import Rectifier, UnrectifiedCamera
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class BagOptions:
+    """What a bag does not say by itself.
+
+    Attributes:
+        topics: those that are named.
+        grid_frame: frame_id of the LiDAR, or whatever the grid is fixed to: x forward, y left, z up.
+        camera_frame: optical frame of the left camera; empty = frame_id of its images.
+        t_camera_grid: grid frame -> left camera, the upper 3x4 of the matrix, row by row, metres; empty = /tf_static.
+        tolerance_s: largest difference of the stamps of a pair, inclusive.
+        rectify: whether the images are as the cameras took them, and are to be rectified by CameraInfo.
+    """
+
+    topics: NamedTopics = field(default_factory=NamedTopics)
+    grid_frame: str = "velodyne"
+    camera_frame: str = ""
+    t_camera_grid: tuple[float, ...] = ()
+    tolerance_s: float = DEFAULT_TOLERANCE_S
+    rectify: bool = False
+
+    def __post_init__(self) -> None:
+        if self.t_camera_grid and len(self.t_camera_grid) != 12:
+            raise ValueError(f"t_camera_grid: expected 12 numbers (3x4, row by row), got {len(self.t_camera_grid)}")
+
+
+class BagCalibration:
+    """Starts with the first CameraInfo of either camera, wherever in the bag it is; `update` takes the later ones.
+
+    All of /tf_static holds for all of the bag, also what is told late in it.
+
+    Args:
+        path: of the bag, for errors.
+        reader: the opened bag.
+        topics: of the pair.
+        options: what the bag does not say by itself.
+    Raises:
+        ValueError: naming bag and topic, if a CameraInfo cannot be used.
+    """
+
+    def __init__(self, path: Path, reader: AnyReader, topics: StereoTopics, options: BagOptions) -> None:
+        self._path = path
+        self._options = options
+        self._topics = (topics.left_info, topics.right_info)
+        self._cameras: dict[str, CameraCalibration] = {}
+        self._rectifiers: dict[str, Rectifier] = {}
+        self._rig: StereoRig | None = None
+        for topic, image_topic in zip(self._topics, (topics.left_image, topics.right_image), strict=True):
+            for connection, _, raw in read_messages(reader, reader.topics[topic].connections):
+                self.update(topic, deserialize(reader, connection, raw))
+                break
+            if not options.rectify and self._cameras[topic].D.any() and "rect" not in image_topic:
+                _logger.warning(
+                    "%s: D of %s is not zero: %s is taken to be rectified already; --rectify does it",
+                    path,
+                    topic,
+                    image_topic,
+                )
+        self._frames = FrameGraph()
+        self._frame_names: set[str] = set()
+        self._read_transforms(reader)
+
+    def update(self, info_topic: str, info: Any) -> None:
+        """Take a CameraInfo of the left or right camera."""
+        # ROS 1 spells the matrices in capitals.
+        fields: Any = SimpleNamespace(**{name.lower(): value for name, value in vars(info).items()})
+        try:
+            camera = CameraCalibration.from_camera_info(fields)
+            if info_topic in self._cameras and self._cameras[info_topic].is_same(camera):
+                return
+            self._cameras[info_topic] = camera
+            self._rig = None
+            if self._options.rectify:
+                self._rectifiers[info_topic] = Rectifier(
+                    UnrectifiedCamera.from_lists(
+                        camera.K, camera.D, camera.R, camera.P, camera.distortion_model, camera.width, camera.height
+                    )
+                )
+        except ValueError as error:
+            raise ValueError(f"{self._path}: {info_topic}: {error}") from error
+
+    @property
+    def rig(self) -> StereoRig:
+        """The rectified pair, by the newest CameraInfo.
+
+        Raises:
+            ValueError: naming bag and topics, if the two are none.
+        """
+        if self._rig is None:
+            try:
+                self._rig = make_rig(*(self._cameras[topic] for topic in self._topics))
+            except ValueError as error:
+                raise ValueError(f"{self._path}: {' and '.join(self._topics)}: {error}") from error
+        return self._rig
+
+    def rectified(self, side: int, image: NDArray) -> NDArray:
+        """The image of LEFT or RIGHT as `rig` has it: rectified here if that was asked for.
+
+        Raises:
+            ValueError: if it is of another size than its CameraInfo.
+        """
+        topic = self._topics[side]
+        self._cameras[topic].check_size(image.shape[1], image.shape[0])
+        return self._rectifiers[topic](image) if topic in self._rectifiers else image
+
+    def T_cam_grid(self, image_frame: str) -> NDArray:
+        """(4, 4) grid frame -> left camera.
+
+        Args:
+            image_frame: frame_id of the left image.
+        Raises:
+            ValueError: naming the frames, if /tf_static does not join them.
+        """
+        if self._options.t_camera_grid:
+            return np.vstack([np.reshape(self._options.t_camera_grid, (3, 4)), [0.0, 0.0, 0.0, 1.0]])
+        camera_frame = self._options.camera_frame or image_frame
+        T_cam_grid = self._frames.lookup(camera_frame, self._options.grid_frame)
+        if T_cam_grid is None:
+            names = ", ".join(sorted(self._frame_names))
+            there = f"its frames are {names}" if names else "it is empty (/tf is not read)"
+            raise ValueError(
+                f"{self._path}: /tf_static does not join the grid's frame {self._options.grid_frame!r} and the left "
+                f"camera's {camera_frame!r}; {there}; name them by --grid-frame and --camera-frame, or give the pose "
+                "by --t-camera-grid"
+            )
+        return T_cam_grid
+
+    def _read_transforms(self, reader: AnyReader) -> None:
+        connections = [c for c in reader.connections if c.topic.lstrip("/") == "tf_static" and c.msgcount]
+        for connection, _, raw in read_messages(reader, connections) if connections else ():
+            for stamped in deserialize(reader, connection, raw).transforms:
+                rotation, translation = stamped.transform.rotation, stamped.transform.translation
+                parent, child = stamped.header.frame_id, stamped.child_frame_id
+                try:
+                    T_parent_child = make_transform(
+                        (rotation.x, rotation.y, rotation.z, rotation.w), (translation.x, translation.y, translation.z)
+                    )
+                except ValueError as error:
+                    _logger.warning("%s: /tf_static: %s -> %s is not used: %s", self._path, parent, child, error)
+                    continue
+                self._frames.add(parent, child, T_parent_child)
+                self._frame_names |= {parent, child}

@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+
+from scanssc_core.geometry import PinholeCamera, StereoRig
+from scanssc_core.sources.bag_reader import BagSequence
+from scanssc_core.sources.bag_writer import write_stereo_bag
+from scanssc_core.sources.kitti import open_sequence
+from scanssc_core.synthetic.scene import wall_scene
+from scanssc_core.synthetic.sequence import SyntheticSequence
+
+RIG = StereoRig(PinholeCamera(60.0, 60.0, 31.5, 15.0, width=64, height=32), 0.5, 31.5)
+
+
+@pytest.fixture
+def drive():
+    return SyntheticSequence(wall_scene(8.0), num_frames=3, rig=RIG)
+
+
+def test_written_bag_reads_back_the_same_frames(drive, tmp_path):
+    write_stereo_bag(drive, tmp_path / "bag")
+    read = list(BagSequence(tmp_path / "bag"))
+    assert len(read) == 3
+    for frame, expected in zip(read, drive, strict=True):
+        np.testing.assert_array_equal(frame.left_rgb, expected.left_rgb)
+        np.testing.assert_array_equal(frame.right_rgb, expected.right_rgb)
+        np.testing.assert_allclose(frame.T_cam_velo, expected.T_cam_velo, atol=1e-12)
+        assert frame.rig == expected.rig
+    assert read[1].stamp_ns - read[0].stamp_ns == 100_000_000
+    assert read[0].stamp_ns > 0
+
+
+def test_compressed_bag_keeps_the_images_but_for_jpeg(drive, tmp_path):
+    write_stereo_bag(drive, tmp_path / "bag", compressed=True)
+    frame, expected = next(iter(BagSequence(tmp_path / "bag"))), next(iter(drive))
+    assert np.abs(frame.left_rgb.astype(int) - expected.left_rgb).mean() < 12
+
+
+def test_existing_bag_is_not_overwritten(drive, tmp_path):
+    write_stereo_bag(drive, tmp_path / "bag")
+    with pytest.raises(ValueError, match="exists"):
+        write_stereo_bag(drive, tmp_path / "bag")
+
+
+def test_failure_half_way_leaves_nothing_behind(drive, tmp_path):
+    class Failing:
+        def __len__(self):
+            return 2
+
+        def __iter__(self):
+            yield next(iter(drive))
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        write_stereo_bag(Failing(), tmp_path / "bag")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_real_bag_reads_like_the_frames_it_was_made_of(bags):
+    from_bag = next(iter(BagSequence(bags / "kitti_10hz_color")))
+    from_files = open_sequence(bags / "kitti_10hz_frames" / "sequences" / "02").frame(0)
+    np.testing.assert_array_equal(from_bag.left_rgb, from_files.left_rgb)
+    np.testing.assert_allclose(from_bag.T_cam_velo, from_files.T_cam_velo, atol=1e-6)
+    assert from_bag.rig.baseline_m == pytest.approx(from_files.rig.baseline_m, abs=1e-6)
