@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scanssc_core.geometry.camera import as_projection_matrix
+from scanssc_core.geometry.transforms import is_rotation
 
 # Distortion models of sensor_msgs/distortion_models.hpp, with the numbers of coefficients that they may have.
 _NUM_COEFFICIENTS = {"plumb_bob": (4, 5), "rational_polynomial": (8, 12, 14), "equidistant": (4,)}
@@ -48,7 +49,7 @@ class UnrectifiedCamera:
             raise ValueError(
                 f"cannot rectify: expected focal lengths above zero in K, got {intrinsics[0, 0]}, {intrinsics[1, 1]}"
             )
-        if not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3):
+        if not is_rotation(rotation):
             raise ValueError(f"cannot rectify: R is not a rotation: {rotation.reshape(-1).tolist()}")
         if not np.isfinite(coefficients).all():
             raise ValueError(f"cannot rectify: expected finite D, got {coefficients.tolist()}")
