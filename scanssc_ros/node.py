@@ -27,7 +27,9 @@ from scanssc_core.runtime.pipeline import OccupancyPipeline
 from scanssc_ros.input.extrinsics import Extrinsics
 from scanssc_ros.input.inputs import StereoInputs, StereoMessages
 from scanssc_ros.output.diagnostics import (
+    extrinsics_status,
     input_status,
+    name_statuses,
     pipeline_status,
     row_alignment_status,
     silence_message,
@@ -280,10 +282,13 @@ class ScanSSCNode(LifecycleNode):
                 if is_silent and entry.is_warning_due(_SILENCE_WARNING_PERIOD_S):
                     self.get_logger().warning(silence_message(entry, state))
             message.status.append(synchronization_status(self._inputs, self._node_parameters.sync_tolerance_s))
+        if self._extrinsics is not None:
+            message.status.append(extrinsics_status(self._extrinsics))
         max_row_offset_px = self._node_parameters.max_row_offset_px
         if self._processor is not None and max_row_offset_px > 0 and self._node_parameters.stereo_backend != TOPIC:
             message.status.append(row_alignment_status(self._processor.row_alignment.result(), max_row_offset_px))
         message.status.append(pipeline_status(self._statistics, values))
+        name_statuses(message.status, self.get_fully_qualified_name())
         self._diagnostics.publish(message)
 
 

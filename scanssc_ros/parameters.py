@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scanssc_core.geometry import check_camera_pose
+from scanssc_core.geometry.frame_graph import bare_frame
 from scanssc_core.runtime.backends import (
     GEOMETRIC_BACKENDS,
     LITE,
@@ -108,12 +110,16 @@ class NodeParameters:
     grid_frame: str = _parameter("velodyne", "Frame of the grid: x forward, y left, z up, origin at the LiDAR.")
     camera_frame: str = _parameter("", "Optical frame of the left camera; empty = frame_id of its images.")
     extrinsics_source: str = _parameter(
-        "auto",
-        "Pose of the camera: tf, parameter (t_camera_grid), or auto: tf, after tf_timeout_s without it the parameter.",
-        choices=("auto", "tf", "parameter"),
+        "tf",
+        "Pose of the camera: tf, waited for; parameter = t_camera_grid; auto = t_camera_grid until tf comes, with a "
+        "warning.",
+        choices=("tf", "parameter", "auto"),
     )
     tf_timeout_s: float = _parameter(
-        1.0, "How long auto waits for the transform after the first pair.", minimum=0.0, maximum=60.0
+        1.0,
+        "How long auto waits for tf, from the first pair, before it takes the parameter.",
+        minimum=0.0,
+        maximum=60.0,
     )
     t_camera_grid: list[float] = _parameter(  # noqa: RUF009 (a field with a default factory)
         _KITTI_T_CAMERA_GRID,
@@ -147,6 +153,10 @@ class NodeParameters:
         3.0, "An input without a message for this long is warned about.", minimum=0.1, maximum=3600.0, dynamic=True
     )
 
+    def __post_init__(self) -> None:
+        for name in ("grid_frame", "camera_frame"):
+            object.__setattr__(self, name, bare_frame(getattr(self, name)))
+
     @property
     def T_cam_grid(self) -> NDArray:
         """(4, 4) grid frame -> left camera, from the parameter t_camera_grid."""
@@ -174,9 +184,11 @@ class NodeParameters:
     def _problems_of_extrinsics(self) -> list[str]:
         if len(self.t_camera_grid) != 12:
             return [f"t_camera_grid: expected 12 numbers (3x4, row by row), got {len(self.t_camera_grid)}"]
-        rotation = self.T_cam_grid[:3, :3]
-        is_rotation = np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3) and np.linalg.det(rotation) > 0
-        return [] if is_rotation else ["t_camera_grid: its 3x3 part is not a rotation matrix"]
+        try:
+            check_camera_pose(self.T_cam_grid)
+        except ValueError as error:
+            return [f"t_camera_grid: {error}"]
+        return []
 
 
 DYNAMIC_PARAMETERS = frozenset(

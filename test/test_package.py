@@ -23,7 +23,7 @@ def test_package_xml_names_the_packages_that_a_ros_installation_must_bring():
 
 
 def test_default_parameter_file_holds_every_parameter_with_its_default():
-    values = yaml.safe_load((ROOT / "config" / "scanssc.yaml").read_text())["scanssc"]["ros__parameters"]
+    values = yaml.safe_load((ROOT / "config" / "scanssc.yaml").read_text())["/**/scanssc"]["ros__parameters"]
     assert values == dataclasses.asdict(NodeParameters())
 
 

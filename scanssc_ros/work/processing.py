@@ -85,9 +85,10 @@ class PairProcessor:
     def _process(self, pair: StereoMessages) -> None:
         start_s = time.monotonic()
         self._check_age(pair)
-        T_cam_grid = self._extrinsics.lookup(pair.left.header.frame_id)
-        if T_cam_grid is None:
-            raise PairDropped("no_extrinsics", self._extrinsics.missing_transform(pair.left.header.frame_id))
+        try:
+            T_cam_grid = self._extrinsics.lookup(pair.left.header.frame_id)
+        except ValueError as error:
+            raise PairDropped("no_extrinsics", str(error)) from error
         images = self._decode(pair)
         decoded_s = time.monotonic()
         result = self._run(pair, images, T_cam_grid)

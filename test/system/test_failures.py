@@ -7,7 +7,6 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.qos import ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 
-from scanssc_ros.input.inputs import CAMERA_NAMESPACES
 from system.harness import World, camera_info, make_image, set_stamp
 
 pytestmark = pytest.mark.system
@@ -60,9 +59,9 @@ def test_missing_right_image_is_named_with_its_topic(world, start_node):
         world.images[0].publish(image)
         world.spin_for(0.1)
     world.spin_until(lambda: "waiting" in world.message("right image"))
-    assert f"{CAMERA_NAMESPACES[1]}/image_raw" in world.message("right image")
+    assert "/right/image_rect" in world.message("right image")
     assert world.statuses["right image"].level == DiagnosticStatus.WARN
-    world.spin_until(lambda: f"nothing on {CAMERA_NAMESPACES[1]}/image_raw" in node.log)
+    world.spin_until(lambda: "nothing on /right/image_rect" in node.log)
     assert world.grids == []
     assert_lives_on(world, node)
 
@@ -168,7 +167,7 @@ def test_swapped_cameras_are_rejected_by_name(world, start_node):
 def test_two_publishers_on_one_topic_are_reported_and_the_node_goes_on(world, start_node):
     node = start_node()
     world.wait_for_node(node)
-    intruder = world.create_publisher(Image, f"{CAMERA_NAMESPACES[0]}/image_raw", 10)
+    intruder = world.create_publisher(Image, "left/image_rect", 10)
     stamp_ns = world.publish_pair()
     repeated = make_image()
     world.wait_for_grid(stamp_ns)
@@ -184,7 +183,7 @@ def test_two_publishers_on_one_topic_are_reported_and_the_node_goes_on(world, st
 
 def test_broken_compressed_image_is_dropped_by_name(world, start_node):
     node = start_node(image_transport="compressed", input_timeout_s=30.0)
-    topics = [f"{name}/image_raw/compressed" for name in CAMERA_NAMESPACES]
+    topics = [f"{side}/image_rect/compressed" for side in ("left", "right")]
     publishers = [world.create_publisher(CompressedImage, topic, 10) for topic in topics]
     world.wait_for_node(node, [*publishers, *world.infos])
     world.publish_infos()
@@ -195,26 +194,6 @@ def test_broken_compressed_image_is_dropped_by_name(world, start_node):
     world.spin_until(lambda: world.value("pipeline", "dropped.bad_image") == "1")
     assert "not an image" in world.value("pipeline", "reason.bad_image")
     assert node.is_alive()
-
-
-def test_transform_that_never_comes_is_named(world, start_node):
-    node = start_node(extrinsics_source="tf")
-    world.wait_for_node(node)
-    world.publish_pair()
-    world.spin_until(lambda: world.value("pipeline", "dropped.no_extrinsics") == "1")
-    assert "'velodyne' to 'camera_color_left' on /tf_static" in world.value("pipeline", "reason.no_extrinsics")
-    assert world.grids == []
-    assert node.is_alive()
-
-
-def test_auto_extrinsics_fall_back_to_the_parameter_and_say_so(world, start_node):
-    node = start_node(extrinsics_source="auto", tf_timeout_s=0.2)
-    world.wait_for_node(node)
-    world.publish_pair()
-    world.spin_for(0.5)
-    assert_lives_on(world, node)
-    assert "using the parameter t_camera_grid" in node.log
-    world.spin_until(lambda: world.value("pipeline", "extrinsics").startswith("parameter (no transform"))
 
 
 def test_results_older_than_max_age_are_never_published(world, start_node):

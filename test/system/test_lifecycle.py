@@ -56,7 +56,7 @@ def test_without_autostart_a_manager_leads_through_all_states(world, start_node)
         world.wait_for_grid(world.publish_pair())
         assert change_state(world, Transition.TRANSITION_DEACTIVATE)
         num_grids = len(world.grids)
-        world.spin_until(lambda: world.count_subscribers("/kitti/camera_color_left/image_raw") == 0)
+        world.spin_until(lambda: world.count_subscribers("left/image_rect") == 0)
         world.publish_pair()
         world.spin_for(0.5)
         assert len(world.grids) == num_grids
