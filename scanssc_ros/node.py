@@ -36,11 +36,14 @@ from scanssc_ros.output.diagnostics import (
     synchronization_status,
 )
 from scanssc_ros.output.outputs import OccupancyOutputs
-from scanssc_ros.parameters import DYNAMIC_PARAMETERS, TOPIC, NodeParameters
+from scanssc_ros.parameter_files import unbound_files
+from scanssc_ros.parameters import DYNAMIC_PARAMETERS, TOPIC, NodeParameters, unknown_parameters
 from scanssc_ros.statistics import PipelineStatistics
 from scanssc_ros.work.processing import PairProcessor
 from scanssc_ros.work.worker import NewestOnlyWorker
 
+#: Without a namespace, and unless it is remapped.
+NODE_NAME = "scanssc"
 _DIAGNOSTICS_PERIOD_S = 1.0
 _SILENCE_WARNING_PERIOD_S = 10.0
 
@@ -66,7 +69,7 @@ class ScanSSCNode(LifecycleNode):
     """Stereo pairs in, semantic occupancy out (README: topics, parameters, frames)."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__("scanssc", **kwargs)
+        super().__init__(NODE_NAME, **kwargs)
         # rclpy.node.Node keeps its own _parameters: hence the longer name.
         self._declaration_problems = self._declare_parameters()
         self._node_parameters = self._read_parameters()
@@ -223,8 +226,11 @@ class ScanSSCNode(LifecycleNode):
     # Parameters
 
     def _declare_parameters(self) -> list[str]:
-        """Declare all; a value of a wrong type or out of range is listed and its default declared instead."""
-        problems = []
+        """Declare all; a value of a wrong type or out of range is listed and its default declared instead.
+
+        What is set from outside and is no parameter of the node is listed, too: rclpy drops it without a word.
+        """
+        problems = unbound_files(sys.argv, self.get_fully_qualified_name(), NODE_NAME)
         defaults = NodeParameters()
         for entry in dataclasses.fields(NodeParameters):
             default, descriptor = getattr(defaults, entry.name), _descriptor(entry)
@@ -233,7 +239,8 @@ class ScanSSCNode(LifecycleNode):
             except (InvalidParameterTypeException, InvalidParameterValueException) as error:
                 problems.append(f"{entry.name}: {error}")
                 self.declare_parameter(entry.name, default, descriptor, ignore_override=True)
-        return problems
+        # rclpy keeps what was set from outside here, and has no public name for it.
+        return problems + unknown_parameters(name for name in self._parameter_overrides if not self.has_parameter(name))
 
     def _read_parameters(self) -> NodeParameters:
         values = {entry.name: self.get_parameter(entry.name).value for entry in dataclasses.fields(NodeParameters)}

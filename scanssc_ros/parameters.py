@@ -4,6 +4,8 @@ Values are read when the node is configured. Those marked dynamic may be changed
 """
 
 import dataclasses
+import difflib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -177,6 +179,11 @@ class NodeParameters:
                 f"precision: {self.precision} was asked for, but model {self.model} with depth by "
                 f"{self.stereo_backend} computes in float32 only"
             )
+        if self.stereo_backend == TOPIC and self.stereo_checkpoint:
+            found.append(
+                f"stereo_checkpoint: {self.stereo_checkpoint} was given, but stereo_backend is {TOPIC}, which computes "
+                "nothing"
+            )
         if not self.grid_frame:
             found.append("grid_frame: expected a frame name, got an empty one")
         return found + self._problems_of_extrinsics()
@@ -194,6 +201,17 @@ class NodeParameters:
 DYNAMIC_PARAMETERS = frozenset(
     entry.name for entry in dataclasses.fields(NodeParameters) if entry.metadata.get("dynamic")
 )
+
+
+def unknown_parameters(names: Iterable[str]) -> list[str]:
+    """A problem for each of these names, which are no parameters of the node, with the one that may be meant."""
+    known = [entry.name for entry in dataclasses.fields(NodeParameters)]
+    problems = []
+    for name in names:
+        meant = difflib.get_close_matches(name, known, 1)
+        hint = f"is {meant[0]} meant?" if meant else "the README has the table of parameters"
+        problems.append(f"{name}: the node has no parameter of this name; {hint}")
+    return problems
 
 
 def markdown_table() -> str:

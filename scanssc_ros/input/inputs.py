@@ -12,7 +12,13 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from stereo_msgs.msg import DisparityImage
 
 from scanssc_ros.conversions import stamp_to_ns
-from scanssc_ros.input.calibration import Calibration, has_distortion, is_same_calibration, make_calibration
+from scanssc_ros.input.calibration import (
+    Calibration,
+    CalibrationError,
+    has_distortion,
+    is_same_calibration,
+    make_calibration,
+)
 from scanssc_ros.input.synchronization import make_synchronizer
 from scanssc_ros.parameters import TOPIC, NodeParameters
 from scanssc_ros.statistics import InputStatistics, PipelineStatistics
@@ -183,16 +189,18 @@ class StereoInputs:
         if any(side not in self._infos for side in self._sides):
             return
         self._calibration, self.calibration_problem = None, ""
-        entries = [self.statistics[f"{side} camera_info"] for side in self._sides]
+        rejected: tuple[str, ...] = ()
         try:
-            infos = [self._infos[side] for side in self._sides]
+            infos = {side: self._infos[side] for side in self._sides}
             self._calibration = make_calibration(infos, self._is_to_rectify)
-        except ValueError as error:
-            self.calibration_problem = str(error)
-            self._node.get_logger().error(f"{' and '.join(entry.topic for entry in entries)}: {error}")
+            self._node.get_logger().info(f"calibration: {self._calibration}")
+        except CalibrationError as error:
+            rejected, self.calibration_problem = error.sides, str(error)
+            topics = " and ".join(self.statistics[f"{side} camera_info"].topic for side in rejected)
+            self._node.get_logger().error(f"{topics}: {error}")
             self._drop_uncalibrated("bad_calibration", self.calibration_problem)
-        for entry in entries:
-            entry.rejection = self.calibration_problem
+        for side in self._sides:
+            self.statistics[f"{side} camera_info"].rejection = self.calibration_problem if side in rejected else ""
 
     def _on_matched(self, left: Picture, partner: Picture | DisparityImage) -> None:
         arrival_s = time.monotonic()

@@ -156,5 +156,6 @@ def _check_size(name: str, image: NDArray, pair: StereoMessages) -> None:
     if image.shape[:2] != (camera.height, camera.width):
         raise PairDropped(
             "size_mismatch",
-            f"the {name} is {image.shape[1]}x{image.shape[0]}, its CameraInfo says {camera.width}x{camera.height}",
+            f"the {name} is {image.shape[1]}x{image.shape[0]}, its CameraInfo says {camera.width}x{camera.height} "
+            f"({pair.calibration.description})",
         )

@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import rclpy
@@ -169,6 +170,15 @@ class World(Node):
         """Wait for the grid of this left stamp."""
         self.spin_until(lambda: any(grid_stamp_ns(grid) == stamp_ns for grid in self.grids))
         return next(grid for grid in self.grids if grid_stamp_ns(grid) == stamp_ns)
+
+
+def call(world: World, service_type: type, name: str, request: object) -> Any:
+    """The answer of a service."""
+    client = world.create_client(service_type, name)
+    world.spin_until(client.service_is_ready)
+    future = client.call_async(request)
+    world.spin_until(future.done)
+    return future.result()
 
 
 def grid_stamp_ns(grid: VoxelGrid) -> int:

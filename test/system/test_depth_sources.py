@@ -155,6 +155,15 @@ def test_unrectified_images_are_rectified_on_request_or_refused_with_the_reason(
     world.publish_infos(unrectified_info("left", k=[0.0] * 9), unrectified_info("right"))
     world.spin_until(lambda: "cannot rectify" in world.message("left camera_info"))
     assert "focal lengths above zero in K" in world.message("left camera_info")
+    for fields, reason in (
+        ({"r": [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, -1.0]}, "R is not a rotation"),
+        ({"d": [1e308, 0.0, 0.0, 0.0, 0.0]}, "K, D, R and P do not belong together: 0%"),
+        ({"width": 30000, "height": 30000}, "50 megapixels"),
+    ):
+        world.publish_infos(unrectified_info("left", **fields), unrectified_info("right"))
+        world.spin_until(lambda reason=reason: reason in world.message("left camera_info"))
+        assert world.value("right camera_info", "state") == "active"
+        assert node.is_alive()
 
     world.publish_infos(unrectified_info("left"), unrectified_info("right"))
     world.spin_until(lambda: world.value("left camera_info", "state") == "active")
@@ -190,7 +199,7 @@ def test_pairs_that_no_depth_can_come_of_are_refused_by_name(world, start_node):
     for right, reason in (
         (unrectified, "expected a rectified pair (same fx, fy, cy in both P)"),
         (unequal, "expected images of one size"),
-        (no_baseline, "expected a baseline above zero, got 0.0000 m"),
+        (no_baseline, "expected a baseline of 0.01 to 2 m, got 0 m"),
     ):
         world.publish_infos(left, right)
         world.spin_until(lambda reason=reason: reason in world.message("right camera_info"))

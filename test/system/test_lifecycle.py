@@ -8,15 +8,9 @@ from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
 
+from system.harness import call
+
 pytestmark = pytest.mark.system
-
-
-def call(world, service_type, name, request):
-    client = world.create_client(service_type, name)
-    world.spin_until(client.service_is_ready)
-    future = client.call_async(request)
-    world.spin_until(future.done)
-    return future.result()
 
 
 def set_parameter(world, name, value):
@@ -44,6 +38,31 @@ def test_bad_set_up_is_refused_with_everything_that_is_wrong(start_node):
         assert problem in node.log
     assert "4 problem(s)" in node.log
     assert "Traceback" not in node.log
+
+
+def test_what_the_node_would_not_heed_is_refused_by_name(start_node, tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("/scanssc:\n  ros__parameters:\n    model: stereo\n")
+    node = start_node(
+        *("-p", "modell:=stereo", "-r", "__ns:=/front", "--params-file", str(file)),
+        model="stereo",
+        checkpoint="my.ckpt",
+        stereo_checkpoint="msnet.ckpt",
+    )
+    assert node.process.wait(60) == 1
+    for problem in (
+        "modell: the node has no parameter of this name; is model meant?",
+        f"params-file {file}: its /scanssc is not this node, /front/scanssc",
+        "checkpoint: my.ckpt was given, but model is stereo, which has no weights",
+        "stereo_checkpoint: msnet.ckpt was given, but stereo_backend is sgm, which has no weights",
+        "4 problem(s)",
+    ):
+        assert problem in node.log
+
+
+def test_parameters_that_rclpy_and_launch_set_are_no_unknown_ones(world, start_node):
+    start_node("-p", "use_sim_time:=false", "-p", "start_type_description_service:=true")
+    assert state(world) == State.PRIMARY_STATE_ACTIVE
 
 
 def test_without_autostart_a_manager_leads_through_all_states(world, start_node):

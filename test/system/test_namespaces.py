@@ -1,8 +1,12 @@
 """Two nodes side by side, and whose parameters a file sets."""
 
-import pytest
+from pathlib import Path
 
-from system.harness import World
+import pytest
+from ament_index_python.packages import get_package_share_directory
+from rcl_interfaces.srv import GetParameters
+
+from system.harness import World, call
 
 pytestmark = pytest.mark.system
 
@@ -23,3 +27,15 @@ def test_two_nodes_in_two_namespaces_work_side_by_side_and_report_under_two_name
         assert world.value("left image", "topic") == f"/{name}/left/image_rect"
         world.executor_.shutdown()
         world.destroy_node()
+
+
+def test_the_shipped_parameter_file_binds_in_any_namespace(context, start_node, tmp_path):
+    shipped = Path(get_package_share_directory("scanssc_ros")) / "config" / "scanssc.yaml"
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(shipped.read_text().replace("max_age_s: 2.0", "max_age_s: 7.5"))
+    world = World(context)
+    start_node("--params-file", str(mine), "-r", "__ns:=/robot/front", autostart=False)
+    request = GetParameters.Request(names=["max_age_s"])
+    assert call(world, GetParameters, "/robot/front/scanssc/get_parameters", request).values[0].double_value == 7.5
+    world.executor_.shutdown()
+    world.destroy_node()
