@@ -1,17 +1,22 @@
+import cv2
 import numpy as np
 import pytest
 
+from scanssc_core.geometry import PinholeCamera, StereoRig
 from scanssc_core.stereo.coverage import MIN_COVERAGE, CoverageLog, coverage_problem, depth_coverage
 from scanssc_core.stereo.sgm import SgmBackend
-from scanssc_core.synthetic.sequence import SyntheticSequence
 
+RIG = StereoRig(PinholeCamera(180.0, 180.0, 140.0, 48.0, width=280, height=96), 0.5, 140.0)
 WELL, HARDLY = np.full((10, 10), 7.0, np.float32), np.zeros((10, 10), np.float32)
 HARDLY[0, :3] = 7.0
 
 
-@pytest.fixture(scope="module")
-def street():
-    return SyntheticSequence.on_street(seed=1, num_frames=1).frame(0)[0]
+@pytest.fixture
+def pair():
+    """A textured wall at nine metres."""
+    noise = np.random.default_rng(0).integers(0, 256, (48, 140, 3), np.uint8)
+    left = cv2.resize(noise, (280, 96), interpolation=cv2.INTER_CUBIC)
+    return left, np.roll(left, -10, axis=1)
 
 
 def test_only_depth_above_zero_counts():
@@ -19,22 +24,22 @@ def test_only_depth_above_zero_counts():
     assert depth_coverage(depth_m) == 3 / 8
 
 
-def test_a_working_pair_is_far_above_the_threshold(street):
-    depth_m = SgmBackend().compute_depth(street.left_rgb, street.right_rgb, street.rig)
+def test_a_working_pair_is_far_above_the_threshold(pair):
+    depth_m = SgmBackend().compute_depth(*pair, RIG)
     assert depth_coverage(depth_m) > 4 * MIN_COVERAGE
 
 
 @pytest.mark.parametrize("fault", ["swapped", "left lens covered", "right lens covered", "right image upside down"])
-def test_a_pair_that_cannot_match_is_below_the_threshold(street, fault):
-    left, right = street.left_rgb, street.right_rgb
+def test_a_pair_that_cannot_match_is_below_the_threshold(pair, fault):
+    left, right = pair
     dark = np.random.default_rng(0).integers(0, 4, left.shape, np.uint8)
-    pair = {
+    faulty = {
         "swapped": (right, left),
         "left lens covered": (dark, right),
         "right lens covered": (left, dark),
         "right image upside down": (left, right[::-1]),
     }[fault]
-    depth_m = SgmBackend().compute_depth(*pair, street.rig)
+    depth_m = SgmBackend().compute_depth(*faulty, RIG)
     assert depth_coverage(depth_m) < MIN_COVERAGE
     assert "swapped" in coverage_problem(depth_coverage(depth_m))
 
