@@ -27,6 +27,7 @@ from scanssc_core.runtime.pipeline import OccupancyPipeline
 from scanssc_ros.input.extrinsics import Extrinsics
 from scanssc_ros.input.inputs import StereoInputs, StereoMessages
 from scanssc_ros.output.diagnostics import (
+    coverage_status,
     extrinsics_status,
     input_status,
     name_statuses,
@@ -291,6 +292,8 @@ class ScanSSCNode(LifecycleNode):
             message.status.append(synchronization_status(self._inputs, self._node_parameters.sync_tolerance_s))
         if self._extrinsics is not None:
             message.status.append(extrinsics_status(self._extrinsics))
+        if self._processor is not None:
+            message.status.append(coverage_status(self._processor.coverage))
         max_row_offset_px = self._node_parameters.max_row_offset_px
         if self._processor is not None and max_row_offset_px > 0 and self._node_parameters.stereo_backend != TOPIC:
             message.status.append(row_alignment_status(self._processor.row_alignment.result(), max_row_offset_px))

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
+from scanssc_core.stereo.coverage import coverage_problem
 from scanssc_core.stereo.row_alignment import RowOffset
 from scanssc_ros.input.extrinsics import Extrinsics
 from scanssc_ros.input.inputs import StereoInputs
@@ -82,6 +83,19 @@ def extrinsics_status(extrinsics: Extrinsics) -> DiagnosticStatus:
     """Where the camera's pose comes from; a warning while there is none or the parameter stands in for TF."""
     level, message = (WARN, extrinsics.problem) if extrinsics.problem else (OK, f"pose from {extrinsics.source}")
     return make_status("extrinsics", level, message, {"source": extrinsics.source})
+
+
+def coverage_status(coverage: float | None) -> DiagnosticStatus:
+    """Whether the newest pair has as much depth as a working one.
+
+    Args:
+        coverage: share of its pixels that have depth; None before the first pair.
+    """
+    if coverage is None:
+        return make_status("depth coverage", OK, "not measured yet", {})
+    problem = coverage_problem(coverage)
+    message = problem or f"depth covers {coverage:.0%} of the pixels"
+    return make_status("depth coverage", WARN if problem else OK, message, {"coverage": f"{coverage:.3f}"})
 
 
 def row_alignment_status(offset: RowOffset | None, max_offset_px: float) -> DiagnosticStatus:

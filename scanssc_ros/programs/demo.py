@@ -317,7 +317,9 @@ def draw(recorder: Recorder, title: str) -> bytes:
         DemoError: if no frame came with all its parts.
     """
     if recorder.shown is None:
-        raise DemoError("step 'draw the picture' failed: no frame came with image, depth and grid")
+        values = recorder.diagnostics.get("pipeline", {})
+        reasons = [f"; the node says: {value}" for key, value in values.items() if key.startswith("reason.")]
+        raise DemoError(f"step 'draw the picture' failed: no frame came with image, depth and grid{''.join(reasons)}")
     left_rgb, depth_m, grid = recorder.shown
     spec = VoxelGridSpec.semantic_kitti()
     label_set = next(known for known in (STEREO_GEOMETRY, SEMANTIC_KITTI) if known.names == grid.class_names)

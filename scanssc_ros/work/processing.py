@@ -9,6 +9,7 @@ from rclpy.lifecycle import LifecycleNode
 
 from scanssc_core.runtime.pipeline import OccupancyPipeline, PipelineResult
 from scanssc_core.sources.images import to_uint8
+from scanssc_core.stereo.coverage import depth_coverage
 from scanssc_core.stereo.row_alignment import RowAlignmentMonitor
 from scanssc_ros.conversions import depth_from_message, image_to_rgb, stamp_to_ns
 from scanssc_ros.input.extrinsics import Extrinsics
@@ -50,6 +51,7 @@ class PairProcessor:
 
     Attributes:
         row_alignment: of the pairs processed.
+        coverage: share of the newest pair's pixels that have depth; None before the first.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class PairProcessor:
         self._statistics = statistics
         self._parameters = parameters
         self.row_alignment = RowAlignmentMonitor()
+        self.coverage: float | None = None
 
     def __call__(self, pair: StereoMessages) -> None:
         """Process one pair; never raises."""
@@ -92,6 +95,7 @@ class PairProcessor:
         images = self._decode(pair)
         decoded_s = time.monotonic()
         result = self._run(pair, images, T_cam_grid)
+        self.coverage = depth_coverage(result.depth_m)
         self._check_age(pair)
         before_publishing_s = time.monotonic()
         occupancy = self._pipeline.occupancy

@@ -207,6 +207,17 @@ def test_binning_is_applied_to_the_calibration_of_the_full_sensor(world, start_n
     assert "left 640x96" in world.message("left camera_info") and "right 320x96" in world.message("left camera_info")
 
 
+def test_pair_with_hardly_any_depth_is_warned_of_until_depth_is_back(world, start_node):
+    node = start_node()
+    world.wait_for_node(node)
+    world.wait_for_grid(world.publish_pair(left=make_image(shift_px=9), right=make_image(shift_px=0)))  # exchanged
+    world.spin_until(lambda: "are left and right swapped" in world.message("depth coverage"))
+    assert world.statuses["depth coverage"].level == DiagnosticStatus.WARN
+    assert float(world.value("depth coverage", "coverage")) < 0.1
+    world.wait_for_grid(world.publish_pair())
+    world.spin_until(lambda: world.statuses["depth coverage"].level == DiagnosticStatus.OK)
+
+
 def test_two_publishers_on_one_topic_are_reported_and_the_node_goes_on(world, start_node):
     node = start_node()
     world.wait_for_node(node)
