@@ -1,12 +1,14 @@
-"""Two nodes side by side, and whose parameters a file sets."""
+"""Nodes side by side, whose parameters a file sets, and where the commands are installed."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
-from ament_index_python.packages import get_package_share_directory
+from ament_index_python.packages import get_package_prefix, get_package_share_directory
 from rcl_interfaces.srv import GetParameters
 
-from system.harness import World, call
+import scanssc_core
+from system.harness import World, call, executable
 
 pytestmark = pytest.mark.system
 
@@ -39,3 +41,12 @@ def test_the_shipped_parameter_file_binds_in_any_namespace(context, start_node, 
     assert call(world, GetParameters, "/robot/front/scanssc/get_parameters", request).values[0].double_value == 7.5
     world.executor_.shutdown()
     world.destroy_node()
+
+
+def test_the_offline_command_is_on_the_path_of_a_sourced_workspace_and_beside_the_node():
+    prefix = Path(get_package_prefix("scanssc_ros"))
+    for command in (prefix / "bin" / "scanssc", executable("scanssc")):
+        printed = subprocess.run([command, "--version"], capture_output=True, text=True, check=True).stdout
+        assert printed.strip() == scanssc_core.__version__
+    hook = prefix / "share" / "scanssc_ros" / "environment" / "path.dsv"
+    assert hook.read_text().strip() == "prepend-non-duplicate-if-exists;PATH;bin"
