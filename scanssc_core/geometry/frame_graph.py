@@ -24,6 +24,12 @@ class FrameGraph:
         """Tell where a frame is; replaces what was told of the same child."""
         self._parents[bare_frame(child)] = bare_frame(parent), T_parent_child
 
+    @property
+    def frames(self) -> list[str]:
+        """Names of all frames, sorted."""
+        parents = self._parents.copy()
+        return sorted({*parents, *(parent for parent, _ in parents.values())})
+
     def lookup(self, target: str, source: str) -> NDArray | None:
         """(4, 4) T_target_source, or None if the frames are not joined."""
         above_target, above_source = self._ancestors(bare_frame(target)), self._ancestors(bare_frame(source))

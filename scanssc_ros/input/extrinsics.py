@@ -16,6 +16,8 @@ from scanssc_ros.parameters import NodeParameters
 if TYPE_CHECKING:
     from tf2_msgs.msg import TFMessage
 
+_MAX_NAMED_FRAMES = 12
+
 
 class _TfStaticListener:
     """/tf_static without tf2_ros."""
@@ -42,7 +44,9 @@ class _TfStaticListener:
     def lookup(self, target: str, source: str) -> NDArray:
         T_target_source = self._transforms.lookup(target, source)
         if T_target_source is None:
-            missing = f"no transform from {source!r} to {target!r} on /tf_static"
+            frames = self._transforms.frames
+            there = ", ".join(frames[:_MAX_NAMED_FRAMES]) + (", ..." if len(frames) > _MAX_NAMED_FRAMES else "")
+            missing = f"no transform from {source!r} to {target!r} on /tf_static, which has {there or 'no frames yet'}"
             raise LookupError("; ".join([missing, *self._refused.copy().values()]))
         return T_target_source
 
@@ -133,12 +137,13 @@ class Extrinsics:
         grid_frame = self._parameters.grid_frame
         try:
             T_cam_grid = self._listener.lookup(camera_frame, grid_frame)
+            check_camera_pose(T_cam_grid)
         except LookupError as missing:
             return self._parameters.T_cam_grid, "parameter", self._stand_in(str(missing))
-        try:
-            check_camera_pose(T_cam_grid)
         except ValueError as error:
-            raise ValueError(f"transform from {grid_frame!r} to {camera_frame!r}: {error}: see camera_frame") from error
+            raise ValueError(
+                f"transform from {grid_frame!r} to {camera_frame!r}: {error} (parameters grid_frame, camera_frame)"
+            ) from error
         return T_cam_grid, "tf", ""
 
     def _stand_in(self, missing: str) -> str:

@@ -161,5 +161,5 @@ def _check_size(name: str, image: NDArray, pair: StereoMessages) -> None:
         raise PairDropped(
             "size_mismatch",
             f"the {name} is {image.shape[1]}x{image.shape[0]}, its CameraInfo says {camera.width}x{camera.height} "
-            f"({pair.calibration.description})",
+            f"({pair.calibration.description}): publish the CameraInfo of this resolution",
         )

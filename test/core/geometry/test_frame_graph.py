@@ -51,6 +51,14 @@ def test_leading_slashes_make_no_other_frame():
     assert frames.lookup("/camera", "camera")[0, 3] == 0.0
 
 
+def test_frames_are_listed_whether_they_are_parents_or_children():
+    frames = FrameGraph()
+    assert frames.frames == []
+    frames.add("/base", "lidar", shift(1.0))
+    frames.add("base", "camera", shift(1.0))
+    assert frames.frames == ["base", "camera", "lidar"]
+
+
 def test_frames_that_are_each_others_parents_end_the_search():
     frames = FrameGraph()
     frames.add("a", "b", shift(1.0))
