@@ -82,6 +82,7 @@ class Extrinsics:
     Attributes:
         source: where the newest pair's pose came from: `tf`, `parameter`, or `none`.
         problem: why there is none, or why the parameter stands in for TF; empty when all is well.
+        position_m: of the camera in the grid frame, x, y, z in words; empty while there is no pose.
 
     Raises:
         ValueError: if TF is asked for and neither tf2_ros nor tf2_msgs is installed.
@@ -92,8 +93,8 @@ class Extrinsics:
         self._parameters = parameters
         self._listener: _TfStaticListener | _Tf2Listener | None = None
         self._first_asked_s: float | None = None
-        self._told: tuple[str, str, bytes] | None = None
-        self.source, self.problem = "none", "no pair has come yet"
+        self._told: tuple[str, str] | None = None
+        self.source, self.problem, self.position_m = "none", "no pair has come yet", ""
         if parameters.extrinsics_source == "parameter":
             self.source, self.problem = "parameter", ""
         elif find_spec("tf2_ros") is not None:
@@ -115,11 +116,11 @@ class Extrinsics:
             ValueError: while there is no pose, and when the one there is can be no camera's; says why.
         """
         try:
-            T_cam_grid, self.source, self.problem = self._find(self._parameters.camera_frame or bare_frame(image_frame))
+            T_cam_grid, source, problem = self._find(self._parameters.camera_frame or bare_frame(image_frame))
         except ValueError as error:
-            self.source, self.problem = "none", str(error)
+            self.source, self.problem, self.position_m = "none", str(error), ""
             raise
-        self._tell(T_cam_grid)
+        self._take(T_cam_grid, source, problem)
         return T_cam_grid
 
     def close(self) -> None:
@@ -160,18 +161,14 @@ class Extrinsics:
             raise ValueError(missing)
         return f"{missing}: t_camera_grid is used until it comes (extrinsics_source: auto)"
 
-    def _tell(self, T_cam_grid: NDArray) -> None:
-        """Log which pose is in use, once and whenever that changes."""
-        now = self.source, self.problem, T_cam_grid.tobytes()
-        if now == self._told:
-            return
-        self._told = now
-        ahead_m, left_m, up_m = invert_transform(T_cam_grid)[:3, 3]
-        pose = (
-            f"camera pose from {self.source}: {ahead_m:.2f} m ahead, {left_m:.2f} m left and {up_m:.2f} m up in "
-            f"{self._parameters.grid_frame!r}"
-        )
-        if self.problem:
-            self._node.get_logger().warning(f"{pose}; {self.problem}")
-        else:
+    def _take(self, T_cam_grid: NDArray, source: str, problem: str) -> None:
+        """Note what is taken, and log it when it is from elsewhere than before."""
+        is_news = self._told != (source, problem)
+        self._told = self.source, self.problem = source, problem
+        self.position_m = "{:.3f}, {:.3f}, {:.3f}".format(*invert_transform(T_cam_grid)[:3, 3])
+        pose = f"camera pose from {source}: at {self.position_m} m in {self._parameters.grid_frame!r}"
+        # rclpy wants one severity for each line that logs.
+        if is_news and problem:
+            self._node.get_logger().warning(f"{pose}; {problem}")
+        elif is_news:
             self._node.get_logger().info(pose)

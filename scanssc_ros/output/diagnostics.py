@@ -82,7 +82,7 @@ def synchronization_status(inputs: StereoInputs, tolerance_s: float) -> Diagnost
 def extrinsics_status(extrinsics: Extrinsics) -> DiagnosticStatus:
     """Where the camera's pose comes from; a warning while there is none or the parameter stands in for TF."""
     level, message = (WARN, extrinsics.problem) if extrinsics.problem else (OK, f"pose from {extrinsics.source}")
-    return make_status("extrinsics", level, message, {"source": extrinsics.source})
+    return make_status("extrinsics", level, message, {"source": extrinsics.source, "position_m": extrinsics.position_m})
 
 
 def coverage_status(coverage: float | None) -> DiagnosticStatus:

@@ -6,7 +6,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from tf2_msgs.msg import TFMessage
 
-from scanssc_core.geometry import PinholeCamera
+from scanssc_core.geometry import PinholeCamera, invert_transform
 from scanssc_core.occupancy.visibility import visible_voxels
 from scanssc_core.runtime.backends import make_occupancy_backend
 from scanssc_ros.client.voxel_grid import UNKNOWN, VoxelGridView
@@ -58,7 +58,9 @@ def test_a_transform_is_waited_for_taken_when_it_comes_and_again_when_it_changes
         world.spin_until(lambda height_m=height_m: is_seen_from(grid_of(world), moved(height_m)))
     world.spin_until(lambda: world.message("extrinsics") == "pose from tf")
     assert world.statuses["extrinsics"].level == DiagnosticStatus.OK
-    assert node.log.count("camera pose from tf") == 2
+    assert node.log.count("camera pose from tf") == 1
+    x, y, z = (float(value) for value in world.value("extrinsics", "position_m").split(", "))
+    np.testing.assert_allclose([x, y, z], invert_transform(moved(1.0))[:3, 3], atol=1e-3)
 
 
 def test_auto_warns_of_the_parameter_in_use_and_takes_the_transform_that_comes_late(world, start_node, tf_static):
