@@ -1,6 +1,10 @@
 """Start the scanssc node, with RViz if asked for.
 
-ros2 launch scanssc_ros scanssc.launch.py topics:=kitti2bag image_transport:=compressed rviz:=true
+ros2 launch scanssc_ros scanssc.launch.py                                           bags of kitti2bag
+ros2 launch scanssc_ros scanssc.launch.py namespace:=front params_file:=front.yaml  /front/left/image_rect ...
+
+Parameters come from config/scanssc.yaml, from config/kitti.yaml with a converter of KITTI, from params_file, and from
+the arguments that are given: the later goes before the earlier.
 """
 
 import os
@@ -13,24 +17,29 @@ from launch_ros.actions import Node
 
 from launch import LaunchContext, LaunchDescription
 
-# Names in the node, before remapping.
-NODE_TOPICS = {
-    "left_image": "/kitti/camera_color_left/image_raw",
-    "right_image": "/kitti/camera_color_right/image_raw",
-    "left_camera_info": "/kitti/camera_color_left/camera_info",
-    "right_camera_info": "/kitti/camera_color_right/camera_info",
-}
-# Of stereo_backend:=topic; no converter makes them.
-DEPTH_TOPICS = {
-    "disparity": "/kitti/camera_color_left/disparity",
-    "depth": "/kitti/camera_color_left/depth",
-}
+SIDES = ("left", "right")
+# The node takes image_raw with rectify:=true; both names and both transports are remapped, whatever the parameters say.
+IMAGE_NAMES = ("image_rect", "image_raw")
+# Of stereo_backend:=topic.
+DEPTH_TOPICS = ("disparity", "depth")
+OUTPUTS = ("occupancy", "markers", "points", "depth")
 # Names that the converters of KITTI to bags give: image topics and camera_info topics, with {side} for left and right.
 CONVERTERS = {
     "kitti2bag": ("/kitti/camera_color_{side}/image_raw", "/kitti/camera_color_{side}/camera_info"),
     "kitti2bag_odometry": ("/kitti/camera_color_{side}/image_rect", "/kitti/camera_color_{side}/camera_info"),
     "kitti_to_ros2bag": ("/kitti/camera/color/{side}/image_raw", "/kitti/camera/color/{side}/camera_info"),
 }
+# Arguments that set the parameter of their name.
+TEXT_PARAMETERS = (
+    "image_transport",
+    "model",
+    "checkpoint",
+    "stereo_backend",
+    "stereo_checkpoint",
+    "depth_input",
+    "device",
+)
+SWITCHES = ("rectify", "use_sim_time")
 # Up to Jazzy, Fast DDS reads its profile from a variable of the older name; Kilted warns when it sees that one.
 FASTRTPS_DISTRIBUTIONS = ("humble", "iron", "jazzy")
 
@@ -41,29 +50,47 @@ def _start(context: LaunchContext) -> list:
     def argument(name: str) -> str:
         return LaunchConfiguration(name).perform(context)
 
-    image, camera_info = CONVERTERS[argument("topics")]
-    is_compressed = argument("image_transport") == "compressed"
-    remappings = []
-    for name, node_topic in NODE_TOPICS.items():
-        side = name.partition("_")[0]
-        preset = (camera_info if name.endswith("camera_info") else image).format(side=side)
-        suffix = "/compressed" if is_compressed and name.endswith("image") else ""
-        remappings.append((node_topic + suffix, (argument(name) or preset) + suffix))
+    topics = {f"{side}_{kind}": argument(f"{side}_{kind}") for side in SIDES for kind in ("image", "camera_info")}
+    pushed_namespace = LaunchConfiguration("ros_namespace", default="").perform(context)  # of PushRosNamespace
+    is_own_rig = any((argument("namespace"), pushed_namespace, *topics.values()))
+    converter = argument("topics") or ("" if is_own_rig else "kitti2bag")
+    if converter:
+        image, camera_info = CONVERTERS[converter]
+        for side in SIDES:
+            topics[f"{side}_image"] = topics[f"{side}_image"] or image.format(side=side)
+            topics[f"{side}_camera_info"] = topics[f"{side}_camera_info"] or camera_info.format(side=side)
 
-    remappings += [(topic, argument(name) or topic) for name, topic in DEPTH_TOPICS.items()]
+    remappings = [(name, argument(name)) for name in DEPTH_TOPICS if argument(name)]
+    for side in SIDES:
+        if topics[f"{side}_image"]:
+            remappings += [
+                (f"{side}/{name}{suffix}", topics[f"{side}_image"] + suffix)
+                for name in IMAGE_NAMES
+                for suffix in ("", "/compressed")
+            ]
+        if topics[f"{side}_camera_info"]:
+            remappings.append((f"{side}/camera_info", topics[f"{side}_camera_info"]))
 
-    overrides = {"use_sim_time": argument("use_sim_time") == "true", "image_transport": argument("image_transport")}
-    texts = ("model", "checkpoint", "stereo_backend", "stereo_checkpoint", "depth_input", "device")
-    overrides |= {name: argument(name) for name in texts if argument(name)}
-    overrides |= {"rectify": argument("rectify") == "true"} if argument("rectify") else {}
-    rviz_file = Path(get_package_share_directory("scanssc_ros")) / "config" / "scanssc.rviz"
+    config = Path(get_package_share_directory("scanssc_ros")) / "config"
+    parameters: list = [str(config / "scanssc.yaml")]
+    if converter:
+        parameters.append(str(config / "kitti.yaml"))
+    if argument("params_file"):
+        if not Path(argument("params_file")).is_file():
+            raise ValueError(f"params_file: no file at {argument('params_file')}")
+        parameters.append(argument("params_file"))
+    given = {name: argument(name) for name in TEXT_PARAMETERS if argument(name)}
+    switched = {name: argument(name) == "true" for name in SWITCHES if argument(name)}
+    if given or switched:
+        parameters.append(given | switched)
     nodes = [
         Node(
             package="scanssc_ros",
             executable="scanssc_node",
             name="scanssc",
+            namespace=argument("namespace"),
             output="screen",
-            parameters=[argument("params_file"), overrides],
+            parameters=parameters,
             remappings=remappings,
             arguments=["--ros-args", "--log-level", argument("log_level")],
         )
@@ -73,8 +100,14 @@ def _start(context: LaunchContext) -> list:
             Node(
                 package="rviz2",
                 executable="rviz2",
-                arguments=["-d", str(rviz_file)],
-                parameters=[{"use_sim_time": overrides["use_sim_time"]}],
+                namespace=argument("namespace"),
+                arguments=["-d", str(config / "scanssc.rviz")],
+                parameters=[{"use_sim_time": switched.get("use_sim_time", False)}],
+                # The file has the names of a node without a namespace; these lie in that of RViz.
+                remappings=[
+                    *((f"/scanssc/{name}", f"scanssc/{name}") for name in OUTPUTS),
+                    ("/left/image_rect", topics["left_image"] or "left/image_rect"),
+                ],
             )
         )
     return nodes
@@ -87,37 +120,45 @@ def generate_launch_description() -> LaunchDescription:
     profile_variable = "FASTRTPS_DEFAULT_PROFILES_FILE" if is_older else "FASTDDS_DEFAULT_PROFILES_FILE"
     profile = EnvironmentVariable(profile_variable, default_value=str(config / "fastdds.xml"))
 
-    def declare(name: str, default: str, description: str, choices: list[str] | None = None) -> DeclareLaunchArgument:
+    def declare(name: str, description: str, choices: list[str] | None = None, default: str = "") -> object:
         return DeclareLaunchArgument(name, default_value=default, description=description, choices=choices)
+
+    def declare_parameter(name: str, description: str, choices: list[str] | None = None) -> object:
+        return declare(name, f"{description}; empty = as in params_file.", ["", *choices] if choices else None)
 
     return LaunchDescription(
         [
-            declare("params_file", str(config / "scanssc.yaml"), "Parameters of the node."),
-            declare("topics", "kitti2bag", "Topic names of this converter.", list(CONVERTERS)),
-            *(
-                declare(name, "", f"Topic of the {name.replace('_', ' ')}; empty = the converter's.")
-                for name in NODE_TOPICS
+            declare("params_file", "Parameters of the node that are to differ from config/scanssc.yaml."),
+            declare("namespace", "Namespace of the node, its inputs and its outputs."),
+            declare(
+                "topics",
+                "Topics, and way to a camera pose, of this converter of KITTI; empty = kitti2bag, but the node's own "
+                "names where a namespace or a topic is given.",
+                ["", *CONVERTERS],
             ),
             *(
-                declare(name, "", f"Topic of the {name} of the left camera, for stereo_backend:=topic.")
+                declare(
+                    f"{side}_{kind}",
+                    f"Topic of the {side} {kind}; empty = by `topics`, else {side}/{name} in the namespace.",
+                )
+                for side in SIDES
+                for kind, name in (("image", "image_rect"), ("camera_info", "camera_info"))
+            ),
+            *(
+                declare(name, f"Topic of the {name} of the left camera, for stereo_backend:=topic; empty = {name}.")
                 for name in DEPTH_TOPICS
             ),
-            declare("image_transport", "raw", "Type of the image topics.", ["raw", "compressed"]),
-            declare("model", "", "Source of occupancy; empty = as in params_file."),
-            declare("checkpoint", "", "Weights of a ScanSSC model; empty = as in params_file."),
-            declare("stereo_backend", "", "Source of depth; empty = as in params_file."),
-            declare("stereo_checkpoint", "", "Weights of MobileStereoNet; empty = as in params_file."),
-            declare(
-                "depth_input",
-                "",
-                "What stereo_backend:=topic takes; empty = as in params_file.",
-                ["", "disparity", "depth"],
-            ),
-            declare("rectify", "", "Rectify images in the node; empty = as in params_file.", ["", "true", "false"]),
-            declare("device", "", "auto, cpu or cuda; empty = as in params_file."),
-            declare("use_sim_time", "false", "Take the time from /clock.", ["true", "false"]),
-            declare("rviz", "false", "Start RViz with config/scanssc.rviz.", ["true", "false"]),
-            declare("log_level", "info", "Log level of the node."),
+            declare_parameter("image_transport", "Type of the image topics", ["raw", "compressed"]),
+            declare_parameter("model", "Source of occupancy"),
+            declare_parameter("checkpoint", "Weights of a ScanSSC model"),
+            declare_parameter("stereo_backend", "Source of depth"),
+            declare_parameter("stereo_checkpoint", "Weights of MobileStereoNet"),
+            declare_parameter("depth_input", "What stereo_backend:=topic takes", ["disparity", "depth"]),
+            declare_parameter("rectify", "Rectify images in the node, which then takes image_raw", ["true", "false"]),
+            declare_parameter("device", "auto, cpu or cuda"),
+            declare_parameter("use_sim_time", "Take the time from /clock", ["true", "false"]),
+            declare("rviz", "Start RViz with config/scanssc.rviz.", ["true", "false"], "false"),
+            declare("log_level", "Log level of the node.", default="info"),
             SetEnvironmentVariable(profile_variable, profile),
             OpaqueFunction(function=_start),
         ]

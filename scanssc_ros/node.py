@@ -27,18 +27,24 @@ from scanssc_core.runtime.pipeline import OccupancyPipeline
 from scanssc_ros.input.extrinsics import Extrinsics
 from scanssc_ros.input.inputs import StereoInputs, StereoMessages
 from scanssc_ros.output.diagnostics import (
+    coverage_status,
+    extrinsics_status,
     input_status,
+    name_statuses,
     pipeline_status,
     row_alignment_status,
     silence_message,
     synchronization_status,
 )
 from scanssc_ros.output.outputs import OccupancyOutputs
-from scanssc_ros.parameters import DYNAMIC_PARAMETERS, TOPIC, NodeParameters
+from scanssc_ros.parameter_files import unbound_files
+from scanssc_ros.parameters import DYNAMIC_PARAMETERS, TOPIC, NodeParameters, unknown_parameters
 from scanssc_ros.statistics import PipelineStatistics
 from scanssc_ros.work.processing import PairProcessor
 from scanssc_ros.work.worker import NewestOnlyWorker
 
+#: Without a namespace, and unless it is remapped.
+NODE_NAME = "scanssc"
 _DIAGNOSTICS_PERIOD_S = 1.0
 _SILENCE_WARNING_PERIOD_S = 10.0
 
@@ -64,7 +70,7 @@ class ScanSSCNode(LifecycleNode):
     """Stereo pairs in, semantic occupancy out (README: topics, parameters, frames)."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__("scanssc", **kwargs)
+        super().__init__(NODE_NAME, **kwargs)
         # rclpy.node.Node keeps its own _parameters: hence the longer name.
         self._declaration_problems = self._declare_parameters()
         self._node_parameters = self._read_parameters()
@@ -221,8 +227,11 @@ class ScanSSCNode(LifecycleNode):
     # Parameters
 
     def _declare_parameters(self) -> list[str]:
-        """Declare all; a value of a wrong type or out of range is listed and its default declared instead."""
-        problems = []
+        """Declare all; a value of a wrong type or out of range is listed and its default declared instead.
+
+        What is set from outside and is no parameter of the node is listed, too: rclpy drops it without a word.
+        """
+        problems = unbound_files(sys.argv, self.get_fully_qualified_name(), NODE_NAME)
         defaults = NodeParameters()
         for entry in dataclasses.fields(NodeParameters):
             default, descriptor = getattr(defaults, entry.name), _descriptor(entry)
@@ -231,7 +240,8 @@ class ScanSSCNode(LifecycleNode):
             except (InvalidParameterTypeException, InvalidParameterValueException) as error:
                 problems.append(f"{entry.name}: {error}")
                 self.declare_parameter(entry.name, default, descriptor, ignore_override=True)
-        return problems
+        # rclpy keeps what was set from outside here, and has no public name for it.
+        return problems + unknown_parameters(name for name in self._parameter_overrides if not self.has_parameter(name))
 
     def _read_parameters(self) -> NodeParameters:
         values = {entry.name: self.get_parameter(entry.name).value for entry in dataclasses.fields(NodeParameters)}
@@ -280,10 +290,15 @@ class ScanSSCNode(LifecycleNode):
                 if is_silent and entry.is_warning_due(_SILENCE_WARNING_PERIOD_S):
                     self.get_logger().warning(silence_message(entry, state))
             message.status.append(synchronization_status(self._inputs, self._node_parameters.sync_tolerance_s))
+        if self._extrinsics is not None:
+            message.status.append(extrinsics_status(self._extrinsics))
+        if self._processor is not None:
+            message.status.append(coverage_status(self._processor.coverage))
         max_row_offset_px = self._node_parameters.max_row_offset_px
         if self._processor is not None and max_row_offset_px > 0 and self._node_parameters.stereo_backend != TOPIC:
             message.status.append(row_alignment_status(self._processor.row_alignment.result(), max_row_offset_px))
         message.status.append(pipeline_status(self._statistics, values))
+        name_statuses(message.status, self.get_fully_qualified_name())
         self._diagnostics.publish(message)
 
 

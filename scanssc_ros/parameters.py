@@ -4,12 +4,16 @@ Values are read when the node is configured. Those marked dynamic may be changed
 """
 
 import dataclasses
+import difflib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scanssc_core.geometry import check_camera_pose
+from scanssc_core.geometry.frame_graph import bare_frame
 from scanssc_core.runtime.backends import (
     GEOMETRIC_BACKENDS,
     LITE,
@@ -111,12 +115,16 @@ class NodeParameters:
     grid_frame: str = _parameter("velodyne", "Frame of the grid: x forward, y left, z up, origin at the LiDAR.")
     camera_frame: str = _parameter("", "Optical frame of the left camera; empty = frame_id of its images.")
     extrinsics_source: str = _parameter(
-        "auto",
-        "Pose of the camera: tf, parameter (t_camera_grid), or auto: tf, after tf_timeout_s without it the parameter.",
-        choices=("auto", "tf", "parameter"),
+        "tf",
+        "Pose of the camera: tf, waited for; parameter = t_camera_grid; auto = t_camera_grid until tf comes, with a "
+        "warning.",
+        choices=("tf", "parameter", "auto"),
     )
     tf_timeout_s: float = _parameter(
-        1.0, "How long auto waits for the transform after the first pair.", minimum=0.0, maximum=60.0
+        1.0,
+        "How long auto waits for tf, from the first pair, before it takes the parameter.",
+        minimum=0.0,
+        maximum=60.0,
     )
     t_camera_grid: list[float] = _parameter(  # noqa: RUF009 (a field with a default factory)
         _KITTI_T_CAMERA_GRID,
@@ -150,6 +158,10 @@ class NodeParameters:
         3.0, "An input without a message for this long is warned about.", minimum=0.1, maximum=3600.0, dynamic=True
     )
 
+    def __post_init__(self) -> None:
+        for name in ("grid_frame", "camera_frame"):
+            object.__setattr__(self, name, bare_frame(getattr(self, name)))
+
     @property
     def T_cam_grid(self) -> NDArray:
         """(4, 4) grid frame -> left camera, from the parameter t_camera_grid."""
@@ -170,6 +182,11 @@ class NodeParameters:
                 f"precision: {self.precision} was asked for, but model {self.model} with depth by "
                 f"{self.stereo_backend} computes in float32 only"
             )
+        if self.stereo_backend == TOPIC and self.stereo_checkpoint:
+            found.append(
+                f"stereo_checkpoint: {self.stereo_checkpoint} was given, but stereo_backend is {TOPIC}, which computes "
+                "nothing"
+            )
         if not self.grid_frame:
             found.append("grid_frame: expected a frame name, got an empty one")
         return found + self._problems_of_extrinsics()
@@ -177,14 +194,27 @@ class NodeParameters:
     def _problems_of_extrinsics(self) -> list[str]:
         if len(self.t_camera_grid) != 12:
             return [f"t_camera_grid: expected 12 numbers (3x4, row by row), got {len(self.t_camera_grid)}"]
-        rotation = self.T_cam_grid[:3, :3]
-        is_rotation = np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3) and np.linalg.det(rotation) > 0
-        return [] if is_rotation else ["t_camera_grid: its 3x3 part is not a rotation matrix"]
+        try:
+            check_camera_pose(self.T_cam_grid)
+        except ValueError as error:
+            return [f"t_camera_grid: {error}"]
+        return []
 
 
 DYNAMIC_PARAMETERS = frozenset(
     entry.name for entry in dataclasses.fields(NodeParameters) if entry.metadata.get("dynamic")
 )
+
+
+def unknown_parameters(names: Iterable[str]) -> list[str]:
+    """A problem for each of these names, which are no parameters of the node, with the one that may be meant."""
+    known = [entry.name for entry in dataclasses.fields(NodeParameters)]
+    problems = []
+    for name in names:
+        meant = difflib.get_close_matches(name, known, 1)
+        hint = f"is {meant[0]} meant?" if meant else "the README has the table of parameters"
+        problems.append(f"{name}: the node has no parameter of this name; {hint}")
+    return problems
 
 
 def markdown_table() -> str:

@@ -1,7 +1,9 @@
 """What must be said in two places is the same in both."""
 
+import ast
 import dataclasses
 import re
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -17,13 +19,34 @@ def test_package_xml_has_the_version_of_the_python_package():
     assert ElementTree.parse(ROOT / "package.xml").findtext("version") == scanssc_core.__version__
 
 
-def test_package_xml_names_the_packages_that_a_ros_installation_must_bring():
+#: rosdep keys of Python packages that are not called as their key is.
+ROSDEP_KEYS = {"cv2": "python3-opencv", "numpy": "python3-numpy", "PIL": "python3-pil", "yaml": "python3-yaml"}
+
+
+def imported_packages(folder):
+    """Top-level packages that the Python files of a folder import, those of Python itself and ours aside."""
+    trees = [ast.parse(path.read_text()) for path in sorted((ROOT / folder).rglob("*.py"))]
+    modules = set()
+    for node in (node for tree in trees for node in ast.walk(tree)):
+        if isinstance(node, ast.Import):
+            modules |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            modules.add(node.module)
+    packages = {module.partition(".")[0] for module in modules}
+    return packages - set(sys.stdlib_module_names) - {"scanssc_core", "scanssc_ros"}
+
+
+def test_every_package_that_the_node_needs_is_declared_for_rosdep_or_named_for_pip():
     depends = {element.text for element in ElementTree.parse(ROOT / "package.xml").iter() if "depend" in element.tag}
-    assert {"rclpy", "sensor_msgs", "cv_bridge", "message_filters", "tf2_ros", "launch_ros"} <= depends
+    (by_pip,) = re.findall(r"^pip install (.*?) +# no", (ROOT / "README.md").read_text(), re.MULTILINE)
+    launched = set(re.findall(r'package="(\w+)"', (ROOT / "launch" / "scanssc.launch.py").read_text()))
+    needed = imported_packages("scanssc_ros") | imported_packages("launch") | launched - {"scanssc_ros"}
+    assert {"rclpy", "tf2_ros", "rcl_interfaces", "builtin_interfaces", "launch_ros", "rviz2"} <= needed
+    assert [name for name in needed if ROSDEP_KEYS.get(name, name) not in depends and name not in by_pip.split()] == []
 
 
 def test_default_parameter_file_holds_every_parameter_with_its_default():
-    values = yaml.safe_load((ROOT / "config" / "scanssc.yaml").read_text())["scanssc"]["ros__parameters"]
+    values = yaml.safe_load((ROOT / "config" / "scanssc.yaml").read_text())["/**/scanssc"]["ros__parameters"]
     assert values == dataclasses.asdict(NodeParameters())
 
 

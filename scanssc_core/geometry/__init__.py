@@ -11,7 +11,9 @@ Conventions of the whole project, each stated once:
 from scanssc_core.geometry.camera import PinholeCamera, StereoRig
 from scanssc_core.geometry.projection import pixels_to_points, points_to_pixels
 from scanssc_core.geometry.transforms import (
+    check_camera_pose,
     invert_transform,
+    is_rotation,
     make_transform,
     matrix_to_quaternion,
     quaternion_to_matrix,
@@ -25,7 +27,9 @@ __all__ = [
     "PinholeCamera",
     "StereoRig",
     "VoxelGridSpec",
+    "check_camera_pose",
     "invert_transform",
+    "is_rotation",
     "make_transform",
     "matrix_to_quaternion",
     "pixels_to_points",

@@ -3,6 +3,9 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+#: tf2 refuses quaternions whose length is further from one.
+_QUATERNION_TOLERANCE = 0.01
+
 
 def invert_transform(T_target_source: NDArray) -> NDArray:
     """Invert a rigid transform.
@@ -28,12 +31,46 @@ def make_transform(quaternion_xyzw: ArrayLike, translation: ArrayLike) -> NDArra
     Returns:
         (4, 4) T_target_source.
     Raises:
-        ValueError: if the quaternion has a length of zero or is not finite.
+        ValueError: if the quaternion is not of unit length or a number is not finite.
     """
+    quaternion = np.asarray(quaternion_xyzw, np.float64)
+    if not abs(np.linalg.norm(quaternion) - 1) < _QUATERNION_TOLERANCE:
+        raise ValueError(f"expected a rotation x, y, z, w of unit length, got {quaternion.tolist()}")
+    offset_m = np.asarray(translation, np.float64)
+    if not np.isfinite(offset_m).all():
+        raise ValueError(f"expected a finite translation x, y, z, got {offset_m.tolist()}")
     T_target_source = np.eye(4)
-    T_target_source[:3, :3] = quaternion_to_matrix(quaternion_xyzw)
-    T_target_source[:3, 3] = translation
+    T_target_source[:3, :3] = quaternion_to_matrix(quaternion)
+    T_target_source[:3, 3] = offset_m
     return T_target_source
+
+
+def is_rotation(matrix: NDArray) -> bool:
+    """Whether a (3, 3) matrix is a rotation: finite, orthonormal to a thousandth, and no mirror."""
+    return bool(np.allclose(matrix @ matrix.T, np.eye(3), atol=1e-3) and np.linalg.det(matrix) > 0)
+
+
+def check_camera_pose(T_cam_grid: NDArray) -> None:
+    """Refuse a pose that no camera of this grid has.
+
+    Its optical axis must look forward, within 60 degrees, and not upward by more than 30 degrees. The z axis of a frame
+    that is x forward, y left, z up instead of optical looks upward, also when the camera looks down at the road.
+
+    Args:
+        T_cam_grid: (4, 4) grid frame (x forward, y left, z up) -> the left camera's optical frame (x right, y down,
+            z forward).
+    Raises:
+        ValueError: if it is not finite, not rigid, or looks elsewhere; says where to.
+    """
+    if not np.isfinite(T_cam_grid).all() or not is_rotation(T_cam_grid[:3, :3]):
+        raise ValueError(f"expected a rotation and a finite translation, got {T_cam_grid[:3].tolist()}")
+    forward, left, up = T_cam_grid[2, :3]
+    if forward < 0.5 or up > 0.5:
+        raise ValueError(
+            f"the camera's z axis points {forward:+.2f} forward, {left:+.2f} left, {up:+.2f} up in the grid frame: "
+            "expected an optical frame (x right, y down, z forward) that looks along the grid's x axis; name the "
+            "camera's optical frame, not its body frame (x forward), and a grid frame whose x axis points ahead"
+        )
 
 
 def transform_points(T_target_source: NDArray, points_source: NDArray) -> NDArray:

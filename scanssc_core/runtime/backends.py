@@ -65,9 +65,15 @@ def make_stereo_backend(
         device, precision: of networks (see runtime/device.py); default: CPU, float32.
 
     Raises:
-        ValueError: for an unknown name (lists those there are), and for a network without its weights.
+        ValueError: for an unknown name (lists those there are), for a network without its weights, and for sgm with
+            weights.
     """
     device = device or torch.device("cpu")
+    if name == "sgm" and checkpoint is not None:
+        raise ValueError(
+            f"stereo_checkpoint: {checkpoint} was given, but stereo_backend is sgm, which has no weights; set "
+            f"stereo_backend to {' or '.join(STEREO_NETWORKS)}"
+        )
     if name == "sgm":
         return SgmBackend()
     if name in STEREO_NETWORKS:
@@ -101,18 +107,19 @@ def make_occupancy_backend(
         dummy_latency_s: time that the dummy takes.
 
     Raises:
-        ValueError: for an unknown name (lists those there are), for a network without its weights, and for lite with
-            others.
+        ValueError: for an unknown name (lists those there are), for a network without its weights, and for weights that
+            the backend would not load.
     """
     device = device or torch.device("cpu")
     if name == AUTO and checkpoint is None:
         name = LITE
+    if name in (LITE, *GEOMETRIC_BACKENDS) and checkpoint is not None:
+        raise ValueError(
+            f"checkpoint: {checkpoint} was given, but model is {name}, which "
+            f"{'has weights of its own' if name == LITE else 'has no weights'}; set model to "
+            f"{' or '.join(NETWORKS)}, the data set that the checkpoint is of"
+        )
     if name == LITE:
-        if checkpoint is not None:
-            raise ValueError(
-                f"checkpoint: {checkpoint} was given, but model is lite, which has weights of its own; set model to "
-                f"{' or '.join(NETWORKS)}, the data set that the checkpoint is of"
-            )
         return ScanSSCBackend(LITE_WEIGHTS, device, resolve_precision(precision, device))
     if name == "stereo":
         return StereoOccupancyBackend()

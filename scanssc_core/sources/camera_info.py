@@ -14,6 +14,11 @@ from numpy.typing import NDArray
 from scanssc_core.geometry import PinholeCamera, StereoRig
 from scanssc_core.geometry.camera import as_projection_matrix
 
+#: No camera for stereo sends more; what is larger is no size, and would take gigabytes.
+_MAX_PIXELS = 50_000_000
+#: Focal lengths in widths of the full image: from a field of view of 157 degrees to one of half a degree.
+_FOCAL_RANGE = (0.1, 100.0)
+
 
 class CameraInfoFields(Protocol):
     """The fields of sensor_msgs/CameraInfo that are read here, by whatever library the message was made."""
@@ -58,13 +63,16 @@ class CameraCalibration:
         """Read a CameraInfo.
 
         Raises:
-            ValueError: if P is all zero (not calibrated) or not finite, the size is zero, or binning or region of
-                interest do not fit the size.
+            ValueError: if P is all zero (not calibrated), not finite or no camera's of this size, the size is zero or
+                absurd, or binning or region of interest do not fit the size.
         """
         width, height, roi = int(info.width), int(info.height), info.roi
         if width <= 0 or height <= 0:
             raise ValueError(f"expected width and height above zero in CameraInfo, got {width}x{height}")
+        if width * height > _MAX_PIXELS:
+            raise ValueError(f"expected at most {_MAX_PIXELS / 1e6:.0f} megapixels in CameraInfo, got {width}x{height}")
         P = as_projection_matrix(info.p).copy()
+        _check_intrinsics(P, width, height)
         K = np.array(info.k, np.float64).reshape(3, 3)
         description = f"{width}x{height}"
         if roi.x_offset or roi.y_offset or roi.width or roi.height:
@@ -113,6 +121,26 @@ class CameraCalibration:
         if (width, height) != (self.width, self.height):
             raise ValueError(
                 f"the image is {width}x{height}, its CameraInfo is of {self.width}x{self.height} ({self.description})"
+            )
+
+
+def _check_intrinsics(P: NDArray, width: int, height: int) -> None:
+    """Refuse a (3, 4) projection matrix that no camera of this full size has.
+
+    Raises:
+        ValueError: naming the number in P, and the size.
+    """
+    shortest_px, longest_px = (share * width for share in _FOCAL_RANGE)
+    for name, focal_px in (("P[0, 0]", P[0, 0]), ("P[1, 1]", P[1, 1])):
+        if not shortest_px <= focal_px <= longest_px:
+            raise ValueError(
+                f"expected a focal length {name} of {shortest_px:g} to {longest_px:g} px for images of "
+                f"{width}x{height}, got {focal_px:.6g}"
+            )
+    for name, center_px, size_px in (("P[0, 2]", P[0, 2], width), ("P[1, 2]", P[1, 2], height)):
+        if abs(center_px - size_px / 2) > size_px:
+            raise ValueError(
+                f"expected a principal point {name} in or near images of {width}x{height}, got {center_px:.6g}"
             )
 
 

@@ -1,12 +1,13 @@
 """CameraInfo messages to what the pipeline needs: intrinsics, stereo rig and, if asked for, rectification."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from sensor_msgs.msg import CameraInfo
 
 from scanssc_core.geometry import PinholeCamera, StereoRig
+from scanssc_core.sources.camera_info import CameraCalibration, make_rig
 from scanssc_core.stereo.rectification import Rectifier, UnrectifiedCamera
 
 
@@ -18,43 +19,60 @@ class Calibration:
         left: intrinsics of the rectified left image.
         rig: the rectified pair; None with depth from a topic.
         rectifiers: one for each camera, if images are to be rectified here; else empty.
+        description: the calibrated size, with binning and region of interest, in words.
     """
 
     left: PinholeCamera
     rig: StereoRig | None
     rectifiers: tuple[Rectifier, ...]
+    description: str
+
+    def __str__(self) -> str:
+        baseline = "" if self.rig is None else f", baseline {self.rig.baseline_m:.4f} m"
+        return f"{self.description}, fx {self.left.fx:.1f} px{baseline}"
 
 
-def make_calibration(infos: Sequence[CameraInfo], is_to_rectify: bool) -> Calibration:
-    """Build it of the left CameraInfo alone, or of left and right.
+class CalibrationError(ValueError):
+    """CameraInfo that cannot be used.
+
+    Attributes:
+        sides: whose.
+    """
+
+    def __init__(self, sides: Iterable[str], reason: object) -> None:
+        self.sides = tuple(sides)
+        super().__init__(f"{' and '.join(self.sides)} camera_info: {reason}")
+
+
+def make_calibration(infos: Mapping[str, CameraInfo], is_to_rectify: bool) -> Calibration:
+    """Build it of the CameraInfo of the left camera alone, or of left and right, by side.
 
     Raises:
-        ValueError: if a camera is not calibrated, the two are not a rectified pair, or images cannot be rectified.
+        CalibrationError: if a camera is not calibrated, the two are not a rectified pair, or images cannot be
+            rectified.
     """
-    left, *others = infos
-    for right in others:
-        if (left.width, left.height) != (right.width, right.height):
-            raise ValueError(
-                f"left is {left.width}x{left.height}, right is {right.width}x{right.height}: "
-                "expected images of one size"
-            )
-    camera = PinholeCamera.from_projection_matrix(left.p, left.width, left.height)
-    rig = StereoRig.from_projection_matrices(left.p, others[0].p, left.width, left.height) if others else None
-    return Calibration(camera, rig, tuple(map(make_rectifier, infos)) if is_to_rectify else ())
-
-
-def make_rectifier(info: CameraInfo) -> Rectifier:
-    """Rectifier of the camera of this CameraInfo.
-
-    Raises:
-        ValueError: naming the camera's frame and the field that cannot be used.
-    """
+    cameras, intrinsics, rectifiers = {}, {}, []
+    for side, info in infos.items():
+        try:
+            cameras[side] = CameraCalibration.from_camera_info(info)
+            intrinsics[side] = cameras[side].camera
+            if is_to_rectify:
+                rectifiers.append(_make_rectifier(cameras[side]))
+        except ValueError as error:
+            raise CalibrationError((side,), error) from error
     try:
-        return Rectifier(
-            UnrectifiedCamera.from_lists(info.k, info.d, info.r, info.p, info.distortion_model, info.width, info.height)
-        )
+        rig = make_rig(cameras["left"], cameras["right"]) if "right" in cameras else None
     except ValueError as error:
-        raise ValueError(f"camera {info.header.frame_id!r}: {error}") from error
+        raise CalibrationError(infos, error) from error
+    return Calibration(intrinsics["left"], rig, tuple(rectifiers), cameras["left"].description)
+
+
+def _make_rectifier(camera: CameraCalibration) -> Rectifier:
+    return Rectifier(
+        UnrectifiedCamera.from_lists(
+            camera.K, camera.D, camera.R, camera.P, camera.distortion_model, camera.width, camera.height
+        )
+    )
 
 
 def has_distortion(info: CameraInfo) -> bool:
@@ -64,10 +82,7 @@ def has_distortion(info: CameraInfo) -> bool:
 
 def is_same_calibration(first: CameraInfo, second: CameraInfo) -> bool:
     """Whether two messages of one camera say the same, the stamp aside."""
-    return (first.width, first.height, first.distortion_model) == (
-        second.width,
-        second.height,
-        second.distortion_model,
-    ) and all(
+    fields = ("width", "height", "distortion_model", "binning_x", "binning_y", "roi")
+    return all(getattr(first, field) == getattr(second, field) for field in fields) and all(
         np.array_equal(getattr(first, field), getattr(second, field), equal_nan=True) for field in ("p", "k", "d", "r")
     )

@@ -1,4 +1,4 @@
-"""The pose of the left camera in the grid frame: from TF where there is one, else from the parameter."""
+"""The pose of the left camera in the grid frame: from TF, or from the parameter where that is asked for."""
 
 import time
 from importlib.util import find_spec
@@ -8,12 +8,15 @@ from numpy.typing import NDArray
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 
-from scanssc_core.geometry.frame_graph import FrameGraph
+from scanssc_core.geometry import check_camera_pose, invert_transform
+from scanssc_core.geometry.frame_graph import FrameGraph, bare_frame
 from scanssc_ros.conversions import transform_to_matrix
 from scanssc_ros.parameters import NodeParameters
 
 if TYPE_CHECKING:
     from tf2_msgs.msg import TFMessage
+
+_MAX_NAMED_FRAMES = 12
 
 
 class _TfStaticListener:
@@ -24,22 +27,28 @@ class _TfStaticListener:
 
         self._node = node
         self._transforms = FrameGraph()
+        self._refused: dict[str, str] = {}  # by child frame
         qos = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self._subscription = node.create_subscription(TFMessage, "/tf_static", self._on_transforms, qos)
 
     def _on_transforms(self, message: "TFMessage") -> None:
         for stamped in message.transforms:
+            parent, child = stamped.header.frame_id, stamped.child_frame_id
             try:
-                matrix = transform_to_matrix(stamped.transform)
+                self._transforms.add(parent, child, transform_to_matrix(stamped.transform))
+                self._refused.pop(child, None)
             except ValueError as error:
-                self._node.get_logger().warning(
-                    f"/tf_static: {stamped.header.frame_id} -> {stamped.child_frame_id} is not used: {error}"
-                )
-                continue
-            self._transforms.add(stamped.header.frame_id, stamped.child_frame_id, matrix)
+                self._refused[child] = f"/tf_static: {parent!r} -> {child!r} is not used: {error}"
+                self._node.get_logger().warning(self._refused[child])
 
-    def lookup(self, target: str, source: str) -> NDArray | None:
-        return self._transforms.lookup(target, source)
+    def lookup(self, target: str, source: str) -> NDArray:
+        T_target_source = self._transforms.lookup(target, source)
+        if T_target_source is None:
+            frames = self._transforms.frames
+            there = ", ".join(frames[:_MAX_NAMED_FRAMES]) + (", ..." if len(frames) > _MAX_NAMED_FRAMES else "")
+            missing = f"no transform from {source!r} to {target!r} on /tf_static, which has {there or 'no frames yet'}"
+            raise LookupError("; ".join([missing, *self._refused.copy().values()]))
+        return T_target_source
 
     def close(self) -> None:
         self._node.destroy_subscription(self._subscription)
@@ -54,21 +63,26 @@ class _Tf2Listener:
         self._buffer = Buffer(node=node)
         self._listener = TransformListener(self._buffer, node, spin_thread=False)
 
-    def lookup(self, target: str, source: str) -> NDArray | None:
+    def lookup(self, target: str, source: str) -> NDArray:
         from rclpy.time import Time
         from tf2_ros import TransformException
 
         try:
             return transform_to_matrix(self._buffer.lookup_transform(target, source, Time()).transform)
-        except TransformException:
-            return None
+        except TransformException as error:
+            raise LookupError(f"no transform from {source!r} to {target!r} in TF: {error}") from error
 
     def close(self) -> None:
         self._listener.unregister()
 
 
 class Extrinsics:
-    """Gives T_cam_grid by the parameter extrinsics_source.
+    """Gives T_cam_grid by the parameter extrinsics_source, and says what it gives.
+
+    Attributes:
+        source: where the newest pair's pose came from: `tf`, `parameter`, or `none`.
+        problem: why there is none, or why the parameter stands in for TF; empty when all is well.
+        position_m: of the camera in the grid frame, x, y, z in words; empty while there is no pose.
 
     Raises:
         ValueError: if TF is asked for and neither tf2_ros nor tf2_msgs is installed.
@@ -79,48 +93,35 @@ class Extrinsics:
         self._parameters = parameters
         self._listener: _TfStaticListener | _Tf2Listener | None = None
         self._first_asked_s: float | None = None
-        self.source = "parameter"
+        self._told: tuple[str, str] | None = None
+        self.source, self.problem, self.position_m = "none", "no pair has come yet", ""
         if parameters.extrinsics_source == "parameter":
-            return
-        self.source = "waiting for tf"
-        if find_spec("tf2_ros") is not None:
+            self.source, self.problem = "parameter", ""
+        elif find_spec("tf2_ros") is not None:
             self._listener = _Tf2Listener(node)
         elif find_spec("tf2_msgs") is not None:
             self._listener = _TfStaticListener(node)
-        elif parameters.extrinsics_source == "tf":
-            raise ValueError("extrinsics_source: tf was asked for, but neither tf2_ros nor tf2_msgs is installed")
         else:
-            self._use_parameter("neither tf2_ros nor tf2_msgs is installed")
+            raise ValueError(
+                f"extrinsics_source: {parameters.extrinsics_source} was asked for, but neither tf2_ros nor tf2_msgs is "
+                "installed; install one, or set parameter"
+            )
 
-    def lookup(self, image_frame: str) -> NDArray | None:
-        """(4, 4) grid frame -> left camera, or None while TF is waited for.
+    def lookup(self, image_frame: str) -> NDArray:
+        """(4, 4) grid frame -> left camera.
 
         Args:
             image_frame: frame_id of the left image; the parameter camera_frame goes before it.
+        Raises:
+            ValueError: while there is no pose, and when the one there is can be no camera's; says why.
         """
-        if self._listener is None:
-            return self._parameters.T_cam_grid
-        camera_frame = self._parameters.camera_frame or image_frame
-        T_cam_grid = self._listener.lookup(camera_frame, self._parameters.grid_frame)
-        if T_cam_grid is not None:
-            self.source = "tf"
-            return T_cam_grid
-        if self._parameters.extrinsics_source == "tf" or self.source == "tf":
-            return None
-        if self._first_asked_s is None:
-            self._first_asked_s = time.monotonic()
-        if time.monotonic() - self._first_asked_s < self._parameters.tf_timeout_s:
-            return None
-        self._use_parameter(
-            f"no transform {self._parameters.grid_frame!r} -> {camera_frame!r} on /tf_static within "
-            f"{self._parameters.tf_timeout_s} s"
-        )
-        return self._parameters.T_cam_grid
-
-    def missing_transform(self, image_frame: str) -> str:
-        """What is waited for, in words."""
-        camera_frame = self._parameters.camera_frame or image_frame
-        return f"no transform from {self._parameters.grid_frame!r} to {camera_frame!r} on /tf_static"
+        try:
+            T_cam_grid, source, problem = self._find(self._parameters.camera_frame or bare_frame(image_frame))
+        except ValueError as error:
+            self.source, self.problem, self.position_m = "none", str(error), ""
+            raise
+        self._take(T_cam_grid, source, problem)
+        return T_cam_grid
 
     def close(self) -> None:
         """Stop listening to TF."""
@@ -128,7 +129,46 @@ class Extrinsics:
             self._listener.close()
             self._listener = None
 
-    def _use_parameter(self, reason: str) -> None:
-        self._node.get_logger().warning(f"{reason}: using the parameter t_camera_grid (extrinsics_source: auto)")
-        self.source = f"parameter ({reason})"
-        self.close()
+    def _find(self, camera_frame: str) -> tuple[NDArray, str, str]:
+        """T_cam_grid, where it comes from, and what is wrong with that."""
+        if self._listener is None:
+            return self._parameters.T_cam_grid, "parameter", ""
+        if not camera_frame:
+            raise ValueError("the left image has no frame_id: set camera_frame to the left camera's optical frame")
+        grid_frame = self._parameters.grid_frame
+        try:
+            T_cam_grid = self._listener.lookup(camera_frame, grid_frame)
+            check_camera_pose(T_cam_grid)
+        except LookupError as missing:
+            return self._parameters.T_cam_grid, "parameter", self._stand_in(str(missing))
+        except ValueError as error:
+            raise ValueError(
+                f"transform from {grid_frame!r} to {camera_frame!r}: {error} (parameters grid_frame, camera_frame)"
+            ) from error
+        return T_cam_grid, "tf", ""
+
+    def _stand_in(self, missing: str) -> str:
+        """Say that the parameter is taken while a transform is missing; only `auto` asks for that, and not at once.
+
+        Raises:
+            ValueError: if it is not to be taken.
+        """
+        if self._parameters.extrinsics_source != "auto" or self.source == "tf":
+            raise ValueError(missing)
+        if self._first_asked_s is None:
+            self._first_asked_s = time.monotonic()
+        if time.monotonic() - self._first_asked_s < self._parameters.tf_timeout_s:
+            raise ValueError(missing)
+        return f"{missing}: t_camera_grid is used until it comes (extrinsics_source: auto)"
+
+    def _take(self, T_cam_grid: NDArray, source: str, problem: str) -> None:
+        """Note what is taken, and log it when it is from elsewhere than before."""
+        is_news = self._told != (source, problem)
+        self._told = self.source, self.problem = source, problem
+        self.position_m = "{:.3f}, {:.3f}, {:.3f}".format(*invert_transform(T_cam_grid)[:3, 3])
+        pose = f"camera pose from {source}: at {self.position_m} m in {self._parameters.grid_frame!r}"
+        # rclpy wants one severity for each line that logs.
+        if is_news and problem:
+            self._node.get_logger().warning(f"{pose}; {problem}")
+        elif is_news:
+            self._node.get_logger().info(pose)

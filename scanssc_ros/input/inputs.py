@@ -12,7 +12,13 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from stereo_msgs.msg import DisparityImage
 
 from scanssc_ros.conversions import stamp_to_ns
-from scanssc_ros.input.calibration import Calibration, has_distortion, is_same_calibration, make_calibration
+from scanssc_ros.input.calibration import (
+    Calibration,
+    CalibrationError,
+    has_distortion,
+    is_same_calibration,
+    make_calibration,
+)
 from scanssc_ros.input.synchronization import make_synchronizer
 from scanssc_ros.parameters import TOPIC, NodeParameters
 from scanssc_ros.statistics import InputStatistics, PipelineStatistics
@@ -22,36 +28,36 @@ try:
 except ImportError:  # Humble
     from rclpy.qos_event import SubscriptionEventCallbacks
 
-CAMERA_NAMESPACES = ("/kitti/camera_color_left", "/kitti/camera_color_right")
 SIDES = ("left", "right")
 
-
 Picture: TypeAlias = Image | CompressedImage
-#: Name of what is paired with the left image, for depth_input; topics of theirs lie under the left camera's namespace.
+#: Type, and topic, of what is paired with the left image, for depth_input.
 _DEPTH_TYPES = {"disparity": DisparityImage, "depth": Image}
 
 
 @dataclass(frozen=True)
 class InputTopic:
-    """One of the two topics that are paired, by its name in diagnostics."""
+    """One of the two topics that are paired: its name in diagnostics, its topic in the node's namespace."""
 
     name: str
     message_type: type
     topic: str
 
 
+def image_topic(side: str, parameters: NodeParameters) -> str:
+    """Topic of the images of one side, named as stereo_image_proc does: what is rectified here must come raw."""
+    suffix = "/compressed" if parameters.image_transport == "compressed" else ""
+    return f"{side}/{'image_raw' if parameters.rectify else 'image_rect'}{suffix}"
+
+
 def paired_topics(parameters: NodeParameters) -> tuple[InputTopic, InputTopic]:
     """What is paired: left and right image, or left image and its depth or disparity."""
-    is_compressed = parameters.image_transport == "compressed"
-    image_type = CompressedImage if is_compressed else Image
-    left, right = (
-        InputTopic(f"{side} image", image_type, f"{namespace}/image_raw" + ("/compressed" if is_compressed else ""))
-        for side, namespace in zip(SIDES, CAMERA_NAMESPACES, strict=True)
-    )
+    image_type = CompressedImage if parameters.image_transport == "compressed" else Image
+    left, right = (InputTopic(f"{side} image", image_type, image_topic(side, parameters)) for side in SIDES)
     if parameters.stereo_backend != TOPIC:
         return left, right
     name = parameters.depth_input
-    return left, InputTopic(name, _DEPTH_TYPES[name], f"{CAMERA_NAMESPACES[0]}/{name}")
+    return left, InputTopic(name, _DEPTH_TYPES[name], name)
 
 
 @dataclass(frozen=True)
@@ -109,9 +115,8 @@ class StereoInputs:
         for index, entry in enumerate(self.paired):
             callback = self._image_callback(index, entry.name)
             self._subscribe(entry.name, entry.message_type, entry.topic, qos, callback)
-        for side, namespace in zip(self._sides, CAMERA_NAMESPACES, strict=False):
-            topic = f"{namespace}/camera_info"
-            self._subscribe(f"{side} camera_info", CameraInfo, topic, qos, self._info_callback(side))
+        for side in self._sides:
+            self._subscribe(f"{side} camera_info", CameraInfo, f"{side}/camera_info", qos, self._info_callback(side))
 
     def close(self) -> None:
         """Drop the subscriptions."""
@@ -184,16 +189,18 @@ class StereoInputs:
         if any(side not in self._infos for side in self._sides):
             return
         self._calibration, self.calibration_problem = None, ""
-        entries = [self.statistics[f"{side} camera_info"] for side in self._sides]
+        rejected: tuple[str, ...] = ()
         try:
-            infos = [self._infos[side] for side in self._sides]
+            infos = {side: self._infos[side] for side in self._sides}
             self._calibration = make_calibration(infos, self._is_to_rectify)
-        except ValueError as error:
-            self.calibration_problem = str(error)
-            self._node.get_logger().error(f"{' and '.join(entry.topic for entry in entries)}: {error}")
+            self._node.get_logger().info(f"calibration: {self._calibration}")
+        except CalibrationError as error:
+            rejected, self.calibration_problem = error.sides, str(error)
+            topics = " and ".join(self.statistics[f"{side} camera_info"].topic for side in rejected)
+            self._node.get_logger().error(f"{topics}: {error}")
             self._drop_uncalibrated("bad_calibration", self.calibration_problem)
-        for entry in entries:
-            entry.rejection = self.calibration_problem
+        for side in self._sides:
+            self.statistics[f"{side} camera_info"].rejection = self.calibration_problem if side in rejected else ""
 
     def _on_matched(self, left: Picture, partner: Picture | DisparityImage) -> None:
         arrival_s = time.monotonic()

@@ -1,24 +1,33 @@
 """Counters and states to a diagnostic_msgs/DiagnosticArray: one status for each input, one each for what follows."""
 
+from collections.abc import Iterable
+
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
+from scanssc_core.stereo.coverage import coverage_problem
 from scanssc_core.stereo.row_alignment import RowOffset
+from scanssc_ros.input.extrinsics import Extrinsics
 from scanssc_ros.input.inputs import StereoInputs
 from scanssc_ros.statistics import InputStatistics, PipelineStatistics
 
-HARDWARE_ID = "scanssc"
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 
 
 def make_status(name: str, level: bytes, message: str, values: dict[str, object]) -> DiagnosticStatus:
-    """A DiagnosticStatus of this node."""
+    """A DiagnosticStatus by its name within the node; see name_statuses."""
     return DiagnosticStatus(
-        name=f"scanssc: {name}",
+        name=name,
         level=level,
         message=message,
-        hardware_id=HARDWARE_ID,
         values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
     )
+
+
+def name_statuses(statuses: Iterable[DiagnosticStatus], fully_qualified_name: str) -> None:
+    """Put the node's name before those of its statuses, and make it their hardware_id: two nodes stay two."""
+    node_name = fully_qualified_name.removeprefix("/")
+    for status in statuses:
+        status.name, status.hardware_id = f"{node_name}: {status.name}", node_name
 
 
 def input_status(name: str, entry: InputStatistics, timeout_s: float) -> DiagnosticStatus:
@@ -68,6 +77,25 @@ def synchronization_status(inputs: StereoInputs, tolerance_s: float) -> Diagnost
         message = f"images arrive on both sides, but no stamps are within {tolerance_s * 1e3:.1f} ms{miss}"
         return make_status("synchronization", ERROR, message, values)
     return make_status("synchronization", OK, f"{sync.num_matched} pairs matched", values)
+
+
+def extrinsics_status(extrinsics: Extrinsics) -> DiagnosticStatus:
+    """Where the camera's pose comes from; a warning while there is none or the parameter stands in for TF."""
+    level, message = (WARN, extrinsics.problem) if extrinsics.problem else (OK, f"pose from {extrinsics.source}")
+    return make_status("extrinsics", level, message, {"source": extrinsics.source, "position_m": extrinsics.position_m})
+
+
+def coverage_status(coverage: float | None) -> DiagnosticStatus:
+    """Whether the newest pair has as much depth as a working one.
+
+    Args:
+        coverage: share of its pixels that have depth; None before the first pair.
+    """
+    if coverage is None:
+        return make_status("depth coverage", OK, "not measured yet", {})
+    problem = coverage_problem(coverage)
+    message = problem or f"depth covers {coverage:.0%} of the pixels"
+    return make_status("depth coverage", WARN if problem else OK, message, {"coverage": f"{coverage:.3f}"})
 
 
 def row_alignment_status(offset: RowOffset | None, max_offset_px: float) -> DiagnosticStatus:

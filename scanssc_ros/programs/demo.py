@@ -46,7 +46,7 @@ from scanssc_core.sources.stereo_topics import NamedTopics, StereoTopics, find_s
 from scanssc_core.synthetic.sequence import SyntheticSequence
 from scanssc_ros.client.voxel_grid import VoxelGridView
 from scanssc_ros.conversions import image_to_rgb, stamp_to_ns
-from scanssc_ros.input.inputs import CAMERA_NAMESPACES, SIDES
+from scanssc_ros.input.inputs import SIDES
 from scanssc_ros.msg import VoxelGrid
 
 _SYNTHETIC_FRAMES = 30
@@ -156,18 +156,21 @@ def prepare_bag(source: Path | None, out: Path, console: Console) -> Path:
 
 def node_command(topics: StereoTopics, extra: list[str]) -> list[str]:
     """Command line of the installed node for a bag with these topics."""
-    suffix = "/compressed" if topics.is_compressed else ""
+    transport, suffix = ("compressed", "/compressed") if topics.is_compressed else ("raw", "")
     remaps = []
-    for namespace, image, info in zip(
-        CAMERA_NAMESPACES, (topics.left_image, topics.right_image), (topics.left_info, topics.right_info), strict=True
+    for side, image, info in zip(
+        SIDES, (topics.left_image, topics.right_image), (topics.left_info, topics.right_info), strict=True
     ):
-        remaps += ["-r", f"{namespace}/image_raw{suffix}:={image}", "-r", f"{namespace}/camera_info:={info}"]
-    transport = "compressed" if topics.is_compressed else "raw"
+        names = {"image_rect" + suffix: image, "image_raw" + suffix: image, "camera_info": info}
+        for name, topic in names.items():
+            remaps += ["-r", f"{side}/{name}:={topic}"]
     # The player publishes reliably, so every pair can be asked for; a camera would not. The deep queue rides out a
     # machine that is busy with something else.
     parameters = ["-p", f"image_transport:={transport}", "-p", "qos_reliability:=reliable", "-p", "qos_depth:=100"]
     # However slow the machine is, what it makes is shown.
     parameters += ["-p", "depth_max_rate_hz:=0.0", "-p", "max_age_s:=60.0"]
+    if topics.left_image.startswith("/kitti/"):  # bags of KITTI may lack a transform; the node knows that car's
+        parameters += ["-p", "extrinsics_source:=auto"]
     return [str(_executable("scanssc_node")), "--ros-args", *parameters, *remaps, *extra]
 
 
@@ -342,7 +345,9 @@ def draw(recorder: Recorder, title: str) -> bytes:
         DemoError: if no frame came with all its parts.
     """
     if recorder.shown is None:
-        raise DemoError("step 'draw the picture' failed: no frame came with image, depth and grid")
+        values = recorder.diagnostics.get("pipeline", {})
+        reasons = [f"; the node says: {value}" for key, value in values.items() if key.startswith("reason.")]
+        raise DemoError(f"step 'draw the picture' failed: no frame came with image, depth and grid{''.join(reasons)}")
     left_rgb, depth_m, grid = recorder.shown
     spec = VoxelGridSpec.semantic_kitti()
     label_set = next(known for known in (STEREO_GEOMETRY, SEMANTIC_KITTI) if known.names == grid.class_names)

@@ -68,7 +68,7 @@ def free_distance(view: VoxelGridView, corridor: Corridor) -> FreeDistance:
 
 
 class FreeDistanceNode(Node):
-    """Subscribes to /scanssc/occupancy, publishes ~/distance in metres and logs what blocks the way."""
+    """Subscribes to scanssc/occupancy, publishes ~/distance in metres and logs what blocks the way."""
 
     def __init__(self) -> None:
         super().__init__("free_distance")
@@ -80,13 +80,13 @@ class FreeDistanceNode(Node):
             )
         )
         self._distance_publisher = self.create_publisher(Float32, "~/distance", 10)
-        self.create_subscription(VoxelGrid, "/scanssc/occupancy", self._on_occupancy, 1)
+        self._subscription = self.create_subscription(VoxelGrid, "scanssc/occupancy", self._on_occupancy, 1)
 
     def _on_occupancy(self, message: VoxelGrid) -> None:
         try:
             found = free_distance(VoxelGridView(message), self._corridor)
         except ValueError as error:
-            self.get_logger().warning(f"/scanssc/occupancy: {error}", throttle_duration_sec=10.0)
+            self.get_logger().warning(f"{self._subscription.topic_name}: {error}", throttle_duration_sec=10.0)
             return
         self._distance_publisher.publish(Float32(data=float(found.distance_m)))
         blocked_by = f"{found.obstacle} at {found.distance_m:.1f} m" if found.obstacle else "nothing in the way"

@@ -9,6 +9,7 @@ from rclpy.lifecycle import LifecycleNode
 
 from scanssc_core.runtime.pipeline import OccupancyPipeline, PipelineResult
 from scanssc_core.sources.images import to_uint8
+from scanssc_core.stereo.coverage import depth_coverage
 from scanssc_core.stereo.row_alignment import RowAlignmentMonitor
 from scanssc_ros.conversions import depth_from_message, image_to_rgb, stamp_to_ns
 from scanssc_ros.input.extrinsics import Extrinsics
@@ -50,6 +51,7 @@ class PairProcessor:
 
     Attributes:
         row_alignment: of the pairs processed.
+        coverage: share of the newest pair's pixels that have depth; None before the first.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class PairProcessor:
         self._statistics = statistics
         self._parameters = parameters
         self.row_alignment = RowAlignmentMonitor()
+        self.coverage: float | None = None
 
     def __call__(self, pair: StereoMessages) -> None:
         """Process one pair; never raises."""
@@ -85,12 +88,14 @@ class PairProcessor:
     def _process(self, pair: StereoMessages) -> None:
         start_s = time.monotonic()
         self._check_age(pair)
-        T_cam_grid = self._extrinsics.lookup(pair.left.header.frame_id)
-        if T_cam_grid is None:
-            raise PairDropped("no_extrinsics", self._extrinsics.missing_transform(pair.left.header.frame_id))
+        try:
+            T_cam_grid = self._extrinsics.lookup(pair.left.header.frame_id)
+        except ValueError as error:
+            raise PairDropped("no_extrinsics", str(error)) from error
         images = self._decode(pair)
         decoded_s = time.monotonic()
         result = self._run(pair, images, T_cam_grid)
+        self.coverage = depth_coverage(result.depth_m)
         self._check_age(pair)
         before_publishing_s = time.monotonic()
         occupancy = self._pipeline.occupancy
@@ -155,5 +160,6 @@ def _check_size(name: str, image: NDArray, pair: StereoMessages) -> None:
     if image.shape[:2] != (camera.height, camera.width):
         raise PairDropped(
             "size_mismatch",
-            f"the {name} is {image.shape[1]}x{image.shape[0]}, its CameraInfo says {camera.width}x{camera.height}",
+            f"the {name} is {image.shape[1]}x{image.shape[0]}, its CameraInfo says {camera.width}x{camera.height} "
+            f"({pair.calibration.description}): publish the CameraInfo of this resolution",
         )

@@ -3,12 +3,16 @@
 The wheels lack both. The same file was run for real on their sources; see docs/architecture.md.
 """
 
+import dataclasses
 import importlib.util
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from scanssc_ros.parameters import NodeParameters
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -22,7 +26,7 @@ class StandIn:
 
 class LaunchConfiguration(StandIn):
     def perform(self, context):
-        return context[self.args[0]]
+        return context.get(self.args[0], self.kwargs.get("default"))
 
 
 @pytest.fixture
@@ -55,54 +59,104 @@ def actions_of(launch_file, kind):
 def started(launch_file, **given):
     """The nodes started with these launch arguments, the others at their defaults."""
     declared = {action.args[0]: action.kwargs for action in actions_of(launch_file, "DeclareLaunchArgument")}
-    assert set(given) <= set(declared)
+    assert set(given) <= {*declared, "ros_namespace"}
     context = {name: options["default_value"] for name, options in declared.items()} | given
     (opaque,) = actions_of(launch_file, "OpaqueFunction")
     return opaque.kwargs["function"](context)
 
 
-def test_every_argument_has_a_description_and_the_parameter_file_exists(launch_file):
+def parameters_of(node):
+    """Names of the parameter files, and the values given by arguments."""
+    files = [Path(entry).name for entry in node.kwargs["parameters"] if isinstance(entry, str)]
+    given = [entry for entry in node.kwargs["parameters"] if isinstance(entry, dict)]
+    return files, given
+
+
+def test_every_argument_has_a_description(launch_file):
     declared = {action.args[0]: action.kwargs for action in actions_of(launch_file, "DeclareLaunchArgument")}
-    assert {"params_file", "topics", "image_transport", "model", "device", "use_sim_time", "rviz"} <= set(declared)
+    assert {"params_file", "namespace", "topics", "image_transport", "model", "use_sim_time", "rviz"} <= set(declared)
     assert all(options["description"] for options in declared.values())
-    assert Path(declared["params_file"]["default_value"]).exists()
 
 
 def test_defaults_start_the_installed_executable_with_kitti_topics(launch_file):
     (node,) = started(launch_file)
-    assert (node.kwargs["package"], node.kwargs["executable"], node.kwargs["name"]) == (
+    assert (node.kwargs["package"], node.kwargs["executable"], node.kwargs["name"], node.kwargs["namespace"]) == (
         "scanssc_ros",
         "scanssc_node",
         "scanssc",
+        "",
     )
-    assert all(source == target for source, target in node.kwargs["remappings"])
-    parameter_file, overrides = node.kwargs["parameters"]
-    assert Path(parameter_file).name == "scanssc.yaml"
-    assert overrides == {"use_sim_time": False, "image_transport": "raw"}
+    remappings = dict(node.kwargs["remappings"])
+    for side in ("left", "right"):
+        for suffix in ("", "/compressed"):
+            assert remappings[f"{side}/image_rect{suffix}"] == f"/kitti/camera_color_{side}/image_raw{suffix}"
+            assert remappings[f"{side}/image_raw{suffix}"] == f"/kitti/camera_color_{side}/image_raw{suffix}"
+        assert remappings[f"{side}/camera_info"] == f"/kitti/camera_color_{side}/camera_info"
+    assert all(Path(file).exists() for file in node.kwargs["parameters"])
+    assert parameters_of(node) == (["scanssc.yaml", "kitti.yaml"], [])
+
+
+def test_what_the_launch_file_chooses_comes_before_the_users_file_and_what_the_user_gives_after_it(
+    launch_file, tmp_path
+):
+    mine = tmp_path / "mine.yaml"
+    mine.touch()
+    (node,) = started(launch_file, params_file=str(mine))
+    assert parameters_of(node) == (["scanssc.yaml", "kitti.yaml", "mine.yaml"], [])
+    (node,) = started(launch_file, params_file=str(mine), image_transport="raw", use_sim_time="false", device="cpu")
+    assert isinstance(node.kwargs["parameters"][-1], dict)
+    assert parameters_of(node)[1] == [{"image_transport": "raw", "use_sim_time": False, "device": "cpu"}]
+
+
+def test_parameter_file_that_does_not_exist_is_refused_by_name(launch_file, tmp_path):
+    with pytest.raises(ValueError, match="params_file: no file at .*nothing.yaml"):
+        started(launch_file, params_file=str(tmp_path / "nothing.yaml"))
+
+
+def test_every_argument_of_a_parameter_is_unset_by_default(launch_file):
+    declared = {action.args[0]: action.kwargs for action in actions_of(launch_file, "DeclareLaunchArgument")}
+    names = {entry.name for entry in dataclasses.fields(NodeParameters)} | {"use_sim_time"}
+    assert [name for name in names & set(declared) if declared[name]["default_value"]] == []
+    assert names & set(declared) == {*launch_file.TEXT_PARAMETERS, *launch_file.SWITCHES}
+
+
+@pytest.mark.parametrize("given", [{"namespace": "front"}, {"left_image": "/cam/left"}, {"ros_namespace": "robot"}])
+def test_a_rig_of_ones_own_gets_neither_names_nor_pose_of_kitti(launch_file, given):
+    (node,) = started(launch_file, **given)
+    assert node.kwargs["namespace"] == given.get("namespace", "")
+    assert not any("kitti" in target for _, target in node.kwargs["remappings"])
+    assert parameters_of(node) == (["scanssc.yaml"], [])
+    assert dict(node.kwargs["remappings"]).get("left/image_rect") == given.get("left_image")
 
 
 def test_topics_of_other_converters_and_single_topics_are_remapped(launch_file):
-    (node,) = started(launch_file, topics="kitti_to_ros2bag", right_image="/my/right", image_transport="compressed")
+    (node,) = started(launch_file, topics="kitti_to_ros2bag", right_image="/my/right")
     remappings = dict(node.kwargs["remappings"])
-    left, right = (f"/kitti/camera_color_{side}/image_raw/compressed" for side in ("left", "right"))
-    assert remappings[left] == "/kitti/camera/color/left/image_raw/compressed"
-    assert remappings[right] == "/my/right/compressed"
-    assert remappings["/kitti/camera_color_left/camera_info"] == "/kitti/camera/color/left/camera_info"
-
-
-def test_what_people_change_overrides_the_parameter_file(launch_file):
-    (node,) = started(launch_file, model="dummy", device="cpu", use_sim_time="true")
-    overrides = node.kwargs["parameters"][1]
-    assert overrides == {"use_sim_time": True, "image_transport": "raw", "model": "dummy", "device": "cpu"}
+    assert remappings["left/image_rect/compressed"] == "/kitti/camera/color/left/image_raw/compressed"
+    assert remappings["right/image_rect/compressed"] == "/my/right/compressed"
+    assert remappings["left/camera_info"] == "/kitti/camera/color/left/camera_info"
 
 
 def test_depth_topics_and_rectification_can_be_given(launch_file):
     (node,) = started(launch_file, stereo_backend="topic", depth_input="depth", depth="/zed/depth", rectify="true")
     remappings = dict(node.kwargs["remappings"])
-    assert remappings["/kitti/camera_color_left/depth"] == "/zed/depth"
-    assert remappings["/kitti/camera_color_left/disparity"] == "/kitti/camera_color_left/disparity"
-    overrides = node.kwargs["parameters"][1]
-    assert (overrides["stereo_backend"], overrides["depth_input"], overrides["rectify"]) == ("topic", "depth", True)
+    assert remappings["depth"] == "/zed/depth"
+    assert "disparity" not in remappings
+    assert parameters_of(node)[1] == [{"stereo_backend": "topic", "depth_input": "depth", "rectify": True}]
+
+
+def test_rviz_shows_the_topics_of_the_node_in_its_namespace(launch_file):
+    node, rviz = started(launch_file, rviz="true", namespace="front", use_sim_time="true")
+    assert rviz.kwargs["namespace"] == node.kwargs["namespace"] == "front"
+    shown = re.findall(r"Value: (/\S+)", Path(rviz.kwargs["arguments"][1]).read_text())
+    remappings = dict(rviz.kwargs["remappings"])
+    assert shown and {remappings[topic] for topic in shown} == {
+        *(f"scanssc/{name}" for name in ("markers", "points", "depth")),
+        "left/image_rect",
+    }
+    assert rviz.kwargs["parameters"] == [{"use_sim_time": True}]
+    _, rviz = started(launch_file, rviz="true", topics="kitti2bag")
+    assert dict(rviz.kwargs["remappings"])["/left/image_rect"] == "/kitti/camera_color_left/image_raw"
 
 
 def test_rviz_is_started_with_our_configuration_only_when_asked_for(launch_file):

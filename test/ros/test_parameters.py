@@ -1,9 +1,11 @@
 import dataclasses
 
 import numpy as np
+import pytest
 
+from scanssc_core.runtime.backends import make_occupancy_backend, make_stereo_backend
 from scanssc_core.synthetic.rigs import T_CAM_VELO
-from scanssc_ros.parameters import DYNAMIC_PARAMETERS, NodeParameters, markdown_table
+from scanssc_ros.parameters import DYNAMIC_PARAMETERS, NodeParameters, markdown_table, unknown_parameters
 
 
 def test_defaults_have_no_problem():
@@ -46,3 +48,34 @@ def test_every_parameter_has_a_description_and_a_row_in_the_table():
         assert f"| `{entry.name}` |" in table
     assert "max_age_s" in DYNAMIC_PARAMETERS
     assert "model" not in DYNAMIC_PARAMETERS
+
+
+def test_names_that_are_no_parameters_are_told_with_the_one_that_may_be_meant():
+    first, second = unknown_parameters(["modell", "qos_overrides./left/image_rect.subscription.depth"])
+    assert first == "modell: the node has no parameter of this name; is model meant?"
+    assert "README" in second
+
+
+def test_pose_that_is_no_optical_frames_is_refused_by_name():
+    body = np.eye(4)[:3].reshape(-1).tolist()
+    (problem,) = NodeParameters(t_camera_grid=body).problems()
+    assert problem.startswith("t_camera_grid: the camera's z axis points +0.00 forward")
+
+
+def test_frames_lose_a_leading_slash():
+    parameters = NodeParameters(grid_frame="/base_link", camera_frame="/left_optical")
+    assert (parameters.grid_frame, parameters.camera_frame) == ("base_link", "left_optical")
+    assert "grid_frame" in NodeParameters(grid_frame="/").problems()[0]
+
+
+@pytest.mark.parametrize("model", ["lite", "stereo", "dummy"])
+def test_checkpoint_that_no_model_would_load_is_refused_by_name(model, tmp_path):
+    with pytest.raises(ValueError, match=f"checkpoint: .*mine.ckpt was given, but model is {model}"):
+        make_occupancy_backend(model, tmp_path / "mine.ckpt")
+
+
+def test_weights_that_no_depth_would_be_computed_with_are_refused_by_name(tmp_path):
+    with pytest.raises(ValueError, match="stereo_checkpoint: .*mine.ckpt was given, but stereo_backend is sgm"):
+        make_stereo_backend("sgm", tmp_path / "mine.ckpt")
+    (problem,) = NodeParameters(stereo_backend="topic", stereo_checkpoint="mine.ckpt").problems()
+    assert problem.startswith("stereo_checkpoint: mine.ckpt was given, but stereo_backend is topic")

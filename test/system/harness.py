@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import rclpy
@@ -18,13 +19,22 @@ from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 
-from scanssc_ros.input.inputs import CAMERA_NAMESPACES
+from scanssc_core.sources.bag import NAMESPACES
+from scanssc_ros.input.inputs import SIDES
 from scanssc_ros.msg import VoxelGrid
 
 WIDTH, HEIGHT = 320, 96
 FOCAL_PX, BASELINE_M = 180.0, 0.5
 SECOND_NS = 1_000_000_000
 DEADLINE_S = 60.0
+#: Remappings for the bags of scanssc_core.sources.bag.
+KITTI_BAG = [
+    argument
+    for side, namespace in NAMESPACES.items()
+    for suffix in ("", "/compressed")
+    for name, topic in ((f"image_rect{suffix}", f"image_raw{suffix}"), ("camera_info", "camera_info"))
+    for argument in ("-r", f"{side}/{name}:={namespace}/{topic}")
+]
 
 
 def executable(name: str) -> str:
@@ -70,22 +80,30 @@ class NodeProcess:
 class World(Node):
     """Publishes a stereo pair as a camera driver would, and keeps what the node publishes."""
 
-    def __init__(self, context: rclpy.Context, reliability: ReliabilityPolicy = ReliabilityPolicy.RELIABLE) -> None:
-        super().__init__("world", context=context)
+    def __init__(
+        self,
+        context: rclpy.Context,
+        reliability: ReliabilityPolicy = ReliabilityPolicy.RELIABLE,
+        namespace: str = "",
+        image_name: str = "image_rect",
+    ) -> None:
+        super().__init__("world", context=context, namespace=namespace)
         self.executor_ = SingleThreadedExecutor(context=context)
         self.executor_.add_node(self)
         qos = QoSProfile(depth=10, reliability=reliability)
-        self.images = [self.create_publisher(Image, f"{name}/image_raw", qos) for name in CAMERA_NAMESPACES]
-        self.infos = [self.create_publisher(CameraInfo, f"{name}/camera_info", qos) for name in CAMERA_NAMESPACES]
+        self.images = [self.create_publisher(Image, f"{side}/{image_name}", qos) for side in SIDES]
+        self.infos = [self.create_publisher(CameraInfo, f"{side}/camera_info", qos) for side in SIDES]
         self.grids: list[VoxelGrid] = []
         self.statuses: dict[str, DiagnosticStatus] = {}
-        self.create_subscription(VoxelGrid, "/scanssc/occupancy", self.grids.append, 10)
+        self.create_subscription(VoxelGrid, "scanssc/occupancy", self.grids.append, 10)
         self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
         self.stamp_ns = 1_000 * SECOND_NS
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        prefix = f"{self.get_namespace()}/scanssc: ".lstrip("/")
         for status in message.status:
-            self.statuses[status.name.removeprefix("scanssc: ")] = status
+            if status.name.startswith(prefix):
+                self.statuses[status.name.removeprefix(prefix)] = status
 
     def spin_until(self, condition: Callable[[], bool], timeout_s: float = DEADLINE_S) -> None:
         """Spin until the condition holds; fails with the newest diagnostics when it does not in time."""
@@ -115,7 +133,7 @@ class World(Node):
             assert node.is_alive(), f"the node ended: {node.log}"
             has_readers = all(publisher.get_subscription_count() for publisher in publishers)
             heard = {self.value(name, "topic") for name in self.statuses if int(self.value(name, "publishers"))}
-            return has_readers and topics <= heard and self.count_publishers("/scanssc/occupancy") > 0
+            return has_readers and topics <= heard and self.count_publishers("scanssc/occupancy") > 0
 
         self.spin_until(is_ready)
 
@@ -152,6 +170,15 @@ class World(Node):
         """Wait for the grid of this left stamp."""
         self.spin_until(lambda: any(grid_stamp_ns(grid) == stamp_ns for grid in self.grids))
         return next(grid for grid in self.grids if grid_stamp_ns(grid) == stamp_ns)
+
+
+def call(world: World, service_type: type, name: str, request: object) -> Any:
+    """The answer of a service."""
+    client = world.create_client(service_type, name)
+    world.spin_until(client.service_is_ready)
+    future = client.call_async(request)
+    world.spin_until(future.done)
+    return future.result()
 
 
 def grid_stamp_ns(grid: VoxelGrid) -> int:

@@ -10,7 +10,6 @@ from sensor_msgs.msg import Image
 from stereo_msgs.msg import DisparityImage
 
 from core.checkpoint.test_stereo_checkpoint import write_published
-from scanssc_ros.input.inputs import CAMERA_NAMESPACES
 from system.harness import (
     BASELINE_M,
     FOCAL_PX,
@@ -34,9 +33,9 @@ DEPTH_M[10:20, 30:60] = 0.0
 class DepthWorld(World):
     """A world whose second camera is another node that publishes depth; keeps the depth images that come back."""
 
-    def __init__(self, context, message_type, name):
-        super().__init__(context)
-        self.partner = self.create_publisher(message_type, f"{CAMERA_NAMESPACES[0]}/{name}", 10)
+    def __init__(self, context, message_type, name, **options):
+        super().__init__(context, **options)
+        self.partner = self.create_publisher(message_type, name, 10)
         self.depths = {}
         self.create_subscription(Image, "/scanssc/depth", self.keep_depth, 10)
 
@@ -132,7 +131,7 @@ def test_depth_of_another_node_is_taken_in_both_encodings_and_bad_depth_is_dropp
 def test_silent_depth_topic_is_named(context, start_node):
     node = start_node(stereo_backend="topic", depth_input="depth", input_timeout_s=0.5)
     world = World(context)
-    world.spin_until(lambda: f"nothing on {CAMERA_NAMESPACES[0]}/depth" in world.message("depth"))
+    world.spin_until(lambda: "nothing on /depth" in world.message("depth"))
     assert node.is_alive()
     world.destroy_node()
 
@@ -151,11 +150,20 @@ def unrectified_info(side, **fields):
 
 def test_unrectified_images_are_rectified_on_request_or_refused_with_the_reason(context, start_node):
     node = start_node(rectify=True, depth_max_rate_hz=0.0)
-    world = DepthWorld(context, Image, "unused")
+    world = DepthWorld(context, Image, "unused", image_name="image_raw")
     world.wait_for_node(node)
     world.publish_infos(unrectified_info("left", k=[0.0] * 9), unrectified_info("right"))
     world.spin_until(lambda: "cannot rectify" in world.message("left camera_info"))
     assert "focal lengths above zero in K" in world.message("left camera_info")
+    for fields, reason in (
+        ({"r": [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, -1.0]}, "R is not a rotation"),
+        ({"d": [1e308, 0.0, 0.0, 0.0, 0.0]}, "K, D, R and P do not belong together: 0%"),
+        ({"width": 30000, "height": 30000}, "50 megapixels"),
+    ):
+        world.publish_infos(unrectified_info("left", **fields), unrectified_info("right"))
+        world.spin_until(lambda reason=reason: reason in world.message("left camera_info"))
+        assert world.value("right camera_info", "state") == "active"
+        assert node.is_alive()
 
     world.publish_infos(unrectified_info("left"), unrectified_info("right"))
     world.spin_until(lambda: world.value("left camera_info", "state") == "active")
@@ -191,12 +199,12 @@ def test_pairs_that_no_depth_can_come_of_are_refused_by_name(world, start_node):
     for right, reason in (
         (unrectified, "expected a rectified pair (same fx, fy, cy in both P)"),
         (unequal, "expected images of one size"),
-        (no_baseline, "expected a baseline above zero, got 0.0000 m"),
+        (no_baseline, "expected a baseline of 0.01 to 2 m, got 0 m"),
     ):
         world.publish_infos(left, right)
         world.spin_until(lambda reason=reason: reason in world.message("right camera_info"))
         assert world.statuses["right camera_info"].level == DiagnosticStatus.ERROR
-        assert f"{CAMERA_NAMESPACES[1]}/camera_info" in node.log and reason in node.log
+        assert "/right/camera_info" in node.log and reason in node.log
     world.publish_infos()
     world.spin_until(lambda: world.value("right camera_info", "state") == "active")
     world.wait_for_grid(world.publish_pair())

@@ -27,7 +27,7 @@ from scanssc_core.synthetic.scene import wall_scene
 from scanssc_core.synthetic.sequence import SyntheticSequence
 from scanssc_ros.client.voxel_grid import UNKNOWN, VoxelGridView
 from scanssc_ros.parameters import NodeParameters
-from system.harness import SECOND_NS, executable, grid_stamp_ns, scene
+from system.harness import KITTI_BAG, SECOND_NS, executable, grid_stamp_ns, scene
 
 pytestmark = pytest.mark.system
 
@@ -47,7 +47,9 @@ def play(bag, *options):
 
 
 def test_real_bag_is_matched_completely_and_every_processed_pair_gives_one_grid(world, start_node, bags):
-    node = start_node(image_transport="compressed", extrinsics_source="tf", qos_reliability="reliable", qos_depth=100)
+    node = start_node(
+        *KITTI_BAG, image_transport="compressed", extrinsics_source="tf", qos_reliability="reliable", qos_depth=100
+    )
     world.spin_until(lambda: world.count_subscribers("/kitti/camera_color_left/image_raw/compressed") == 1)
     player = play(bags / "kitti_10hz")
     world.spin_until(lambda: player.poll() is not None)
@@ -66,7 +68,7 @@ def test_real_bag_is_matched_completely_and_every_processed_pair_gives_one_grid(
 
 
 def test_received_grid_equals_what_the_pipeline_computes_and_stands_where_the_wall_is(world, start_node, wall_bag):
-    start_node(model="stereo", extrinsics_source="tf", max_age_s=60.0)
+    start_node(*KITTI_BAG, model="stereo", extrinsics_source="tf", max_age_s=60.0)
     world.spin_until(lambda: world.count_subscribers("/kitti/camera_color_left/image_raw") == 1)
     player = play(wall_bag, "--rate", "0.5")
     world.spin_until(lambda: player.poll() is not None)
@@ -101,7 +103,7 @@ def test_player_waits_for_the_subscriber_of_a_topic_that_it_is_told_to_wait_for(
 
 
 def test_bag_that_loops_is_matched_completely_in_every_round(world, start_node, wall_bag):
-    node = start_node(qos_reliability="reliable", qos_depth=100)
+    node = start_node(*KITTI_BAG, qos_reliability="reliable", qos_depth=100)
     world.spin_until(lambda: world.count_subscribers("/kitti/camera_color_left/image_raw") == 1)
     player = play(wall_bag, "--loop", "--rate", "2")
     world.spin_until(lambda: int(world.value("synchronization", "time_jumps")) >= 2)
@@ -116,7 +118,7 @@ def test_bag_that_loops_is_matched_completely_in_every_round(world, start_node, 
 
 
 def test_simulated_time_that_jumps_back_is_survived(world, start_node, wall_bag):
-    node = start_node("-p", "use_sim_time:=true", max_age_s=5.0)
+    node = start_node(*KITTI_BAG, "-p", "use_sim_time:=true", max_age_s=5.0)
     clocks = []
     world.create_subscription(Clock, "/clock", clocks.append, 10)
     world.spin_until(lambda: world.count_subscribers("/kitti/camera_color_left/image_raw") == 1)
@@ -209,6 +211,7 @@ def test_scanssc_in_the_node_publishes_the_labels_of_the_offline_pipeline(world,
     checkpoint = tmp_path / "tiny.safetensors"
     save_checkpoint(checkpoint, ScanSSC(TINY).state_dict(), TINY)
     start_node(
+        *KITTI_BAG,
         model="semantic_kitti",
         checkpoint=checkpoint,
         precision="float32",
@@ -236,7 +239,7 @@ def test_scanssc_in_the_node_publishes_the_labels_of_the_offline_pipeline(world,
 
 def test_the_default_model_sees_the_road_ahead(world, start_node, tmp_path):
     write_stereo_bag(SyntheticSequence.on_street(seed=1, num_frames=2), tmp_path / "street")
-    start_node(model=NodeParameters().model, extrinsics_source="tf", max_age_s=60.0)
+    start_node(*KITTI_BAG, model=NodeParameters().model, extrinsics_source="tf", max_age_s=60.0)
     world.spin_until(lambda: world.count_subscribers("/kitti/camera_color_left/image_raw") == 1)
     player = play(tmp_path / "street", "--rate", "0.5")
     world.spin_until(lambda: player.poll() is not None)

@@ -7,8 +7,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.qos import ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 
-from scanssc_ros.input.inputs import CAMERA_NAMESPACES
-from system.harness import World, camera_info, make_image, set_stamp
+from system.harness import BASELINE_M, FOCAL_PX, HEIGHT, WIDTH, World, camera_info, make_image, set_stamp
 
 pytestmark = pytest.mark.system
 
@@ -60,9 +59,9 @@ def test_missing_right_image_is_named_with_its_topic(world, start_node):
         world.images[0].publish(image)
         world.spin_for(0.1)
     world.spin_until(lambda: "waiting" in world.message("right image"))
-    assert f"{CAMERA_NAMESPACES[1]}/image_raw" in world.message("right image")
+    assert "/right/image_rect" in world.message("right image")
     assert world.statuses["right image"].level == DiagnosticStatus.WARN
-    world.spin_until(lambda: f"nothing on {CAMERA_NAMESPACES[1]}/image_raw" in node.log)
+    world.spin_until(lambda: "nothing on /right/image_rect" in node.log)
     assert world.grids == []
     assert_lives_on(world, node)
 
@@ -160,15 +159,69 @@ def test_swapped_cameras_are_rejected_by_name(world, start_node):
     world.publish_infos(camera_info("right", 0), camera_info("left", 0))
     world.publish_pair(with_infos=False)
     world.spin_until(lambda: "swapped" in world.message("right camera_info"))
-    assert "-0.5000 m" in world.message("right camera_info")
+    assert "got -0.5 m" in world.message("right camera_info")
     assert world.grids == []
     assert_lives_on(world, node)
+
+
+def test_calibrations_that_cannot_be_are_rejected_by_name_of_their_camera(world, start_node):
+    node = start_node()
+    world.wait_for_node(node)
+    millimetres, huge, nan = camera_info("right", 0), camera_info("left", 0, 30000, 30000), camera_info("left", 0)
+    millimetres.p[3] = -FOCAL_PX * BASELINE_M * 1000
+    nan.p[0] = float("nan")
+    cases = (
+        ({"right": millimetres}, ("left", "right"), "expected a baseline of 0.01 to 2 m, got 500 m"),
+        ({"left": huge}, ("left",), "50 megapixels in CameraInfo, got 30000x30000"),
+        ({"left": nan}, ("left",), "left camera_info: expected a finite projection matrix P"),
+    )
+    for num_refused, (infos, sides, reason) in enumerate(cases, 1):
+        world.publish_infos(**infos)
+        world.spin_until(lambda reason=reason: reason in world.message("left camera_info"))
+        states = [world.value(f"{side} camera_info", "state") for side in ("left", "right")]
+        assert states == ["rejected", "rejected" if "right" in sides else "active"]
+        world.publish_pair(with_infos=False)
+        world.spin_until(lambda count=num_refused: world.value("pipeline", "dropped.bad_calibration") == str(count))
+        assert reason in world.value("pipeline", "reason.bad_calibration")
+        world.publish_infos()
+    assert_lives_on(world, node)
+
+
+def test_binning_is_applied_to_the_calibration_of_the_full_sensor(world, start_node):
+    node = start_node(model="stereo")
+    world.wait_for_node(node)
+    grids = []
+    for binning in (1, 2):
+        infos = [camera_info(side, 0, WIDTH * binning, HEIGHT * binning) for side in ("left", "right")]
+        for info in infos:
+            info.p = [value * binning if index < 8 else value for index, value in enumerate(info.p)]
+            info.binning_x = info.binning_y = binning
+        world.publish_infos(*infos)
+        world.spin_until(lambda text=f"{WIDTH * binning}x{HEIGHT * binning}": f"calibration: {text}" in node.log)
+        grids.append(bytes(world.wait_for_grid(world.publish_pair(with_infos=False)).data))
+    assert grids[0] == grids[1]
+    assert "binning 2x2" in node.log
+    infos[0].binning_x = 0  # images come as they did, and are twice as wide now as this says
+    world.publish_infos(*infos)
+    world.spin_until(lambda: world.value("left camera_info", "state") == "rejected")
+    assert "left 640x96" in world.message("left camera_info") and "right 320x96" in world.message("left camera_info")
+
+
+def test_pair_with_hardly_any_depth_is_warned_of_until_depth_is_back(world, start_node):
+    node = start_node()
+    world.wait_for_node(node)
+    world.wait_for_grid(world.publish_pair(left=make_image(shift_px=9), right=make_image(shift_px=0)))  # exchanged
+    world.spin_until(lambda: "are left and right swapped" in world.message("depth coverage"))
+    assert world.statuses["depth coverage"].level == DiagnosticStatus.WARN
+    assert float(world.value("depth coverage", "coverage")) < 0.1
+    world.wait_for_grid(world.publish_pair())
+    world.spin_until(lambda: world.statuses["depth coverage"].level == DiagnosticStatus.OK)
 
 
 def test_two_publishers_on_one_topic_are_reported_and_the_node_goes_on(world, start_node):
     node = start_node()
     world.wait_for_node(node)
-    intruder = world.create_publisher(Image, f"{CAMERA_NAMESPACES[0]}/image_raw", 10)
+    intruder = world.create_publisher(Image, "left/image_rect", 10)
     stamp_ns = world.publish_pair()
     repeated = make_image()
     world.wait_for_grid(stamp_ns)
@@ -184,7 +237,7 @@ def test_two_publishers_on_one_topic_are_reported_and_the_node_goes_on(world, st
 
 def test_broken_compressed_image_is_dropped_by_name(world, start_node):
     node = start_node(image_transport="compressed", input_timeout_s=30.0)
-    topics = [f"{name}/image_raw/compressed" for name in CAMERA_NAMESPACES]
+    topics = [f"{side}/image_rect/compressed" for side in ("left", "right")]
     publishers = [world.create_publisher(CompressedImage, topic, 10) for topic in topics]
     world.wait_for_node(node, [*publishers, *world.infos])
     world.publish_infos()
@@ -195,26 +248,6 @@ def test_broken_compressed_image_is_dropped_by_name(world, start_node):
     world.spin_until(lambda: world.value("pipeline", "dropped.bad_image") == "1")
     assert "not an image" in world.value("pipeline", "reason.bad_image")
     assert node.is_alive()
-
-
-def test_transform_that_never_comes_is_named(world, start_node):
-    node = start_node(extrinsics_source="tf")
-    world.wait_for_node(node)
-    world.publish_pair()
-    world.spin_until(lambda: world.value("pipeline", "dropped.no_extrinsics") == "1")
-    assert "'velodyne' to 'camera_color_left' on /tf_static" in world.value("pipeline", "reason.no_extrinsics")
-    assert world.grids == []
-    assert node.is_alive()
-
-
-def test_auto_extrinsics_fall_back_to_the_parameter_and_say_so(world, start_node):
-    node = start_node(extrinsics_source="auto", tf_timeout_s=0.2)
-    world.wait_for_node(node)
-    world.publish_pair()
-    world.spin_for(0.5)
-    assert_lives_on(world, node)
-    assert "using the parameter t_camera_grid" in node.log
-    world.spin_until(lambda: world.value("pipeline", "extrinsics").startswith("parameter (no transform"))
 
 
 def test_results_older_than_max_age_are_never_published(world, start_node):

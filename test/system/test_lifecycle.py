@@ -8,15 +8,9 @@ from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
 
+from system.harness import call
+
 pytestmark = pytest.mark.system
-
-
-def call(world, service_type, name, request):
-    client = world.create_client(service_type, name)
-    world.spin_until(client.service_is_ready)
-    future = client.call_async(request)
-    world.spin_until(future.done)
-    return future.result()
 
 
 def set_parameter(world, name, value):
@@ -46,6 +40,31 @@ def test_bad_set_up_is_refused_with_everything_that_is_wrong(start_node):
     assert "Traceback" not in node.log
 
 
+def test_what_the_node_would_not_heed_is_refused_by_name(start_node, tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("/scanssc:\n  ros__parameters:\n    model: stereo\n")
+    node = start_node(
+        *("-p", "modell:=stereo", "-r", "__ns:=/front", "--params-file", str(file)),
+        model="stereo",
+        checkpoint="my.ckpt",
+        stereo_checkpoint="msnet.ckpt",
+    )
+    assert node.process.wait(60) == 1
+    for problem in (
+        "modell: the node has no parameter of this name; is model meant?",
+        f"params-file {file}: its /scanssc is not this node, /front/scanssc",
+        "checkpoint: my.ckpt was given, but model is stereo, which has no weights",
+        "stereo_checkpoint: msnet.ckpt was given, but stereo_backend is sgm, which has no weights",
+        "4 problem(s)",
+    ):
+        assert problem in node.log
+
+
+def test_parameters_that_rclpy_and_launch_set_are_no_unknown_ones(world, start_node):
+    start_node("-p", "use_sim_time:=false", "-p", "start_type_description_service:=true")
+    assert state(world) == State.PRIMARY_STATE_ACTIVE
+
+
 def test_without_autostart_a_manager_leads_through_all_states(world, start_node):
     node = start_node(autostart=False)
     assert state(world) == State.PRIMARY_STATE_UNCONFIGURED
@@ -56,7 +75,7 @@ def test_without_autostart_a_manager_leads_through_all_states(world, start_node)
         world.wait_for_grid(world.publish_pair())
         assert change_state(world, Transition.TRANSITION_DEACTIVATE)
         num_grids = len(world.grids)
-        world.spin_until(lambda: world.count_subscribers("/kitti/camera_color_left/image_raw") == 0)
+        world.spin_until(lambda: world.count_subscribers("left/image_rect") == 0)
         world.publish_pair()
         world.spin_for(0.5)
         assert len(world.grids) == num_grids

@@ -75,6 +75,11 @@ def test_a_point_of_the_binned_region_is_where_the_sensor_saw_it():
         ({"roi": (1000, 0, 800, 370)}, r"1226x370, region of interest 800x370 at \(1000, 0\)"),
         ({"roi": (10, 10, 0, 0)}, r"0x0 at \(10, 10\)"),
         ({"binning": (2000, 2)}, "1226x370, binning 2000x2"),
+        ({"width": 30000, "height": 30000}, "50 megapixels in CameraInfo, got 30000x30000"),
+        ({"p": [1e300, 0, 600, 0, 0, 1e300, 180, 0, 0, 0, 1, 0]}, r"P\[0, 0\].*1226x370, got 1e\+300"),
+        ({"p": [700.0, 0, 600, 0, 0, 7.0, 180, 0, 0, 0, 1, 0]}, r"P\[1, 1\].*got 7"),
+        ({"p": [700.0, 0, 9000, 0, 0, 700, 180, 0, 0, 0, 1, 0]}, r"principal point P\[0, 2\].*got 9000"),
+        ({"p": [-700.0, 0, 600, 0, 0, 700, 180, 0, 0, 0, 1, 0]}, r"P\[0, 0\].*got -700"),
     ],
 )
 def test_numbers_that_cannot_be_are_refused(fields, reason):

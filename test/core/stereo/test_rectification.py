@@ -56,6 +56,9 @@ def test_a_camera_that_is_rectified_already_leaves_images_as_they_are():
     [
         ({"K": [0.0] * 9}, "focal lengths above zero in K"),
         ({"R": [0.0] * 9}, "R is not a rotation"),
+        ({"R": np.diag([1.0, 1.0, -1.0])}, "R is not a rotation"),
+        ({"R": np.diag([1.0, -1.0, 1.0])}, "R is not a rotation"),
+        ({"R": np.diag([1.0, -1.0, -1.0])}, "turns the camera round"),
         ({"P": [0.0] * 12}, "P is all zero"),
         ({"model": "thin_prism"}, "plumb_bob.*'thin_prism'"),
         ({"D": [0.1, 0.2]}, "4 or 5 numbers in D of plumb_bob, got 2"),
@@ -65,3 +68,26 @@ def test_a_camera_that_is_rectified_already_leaves_images_as_they_are():
 def test_calibration_that_cannot_be_used_is_refused_by_its_field(changed, reason):
     with pytest.raises(ValueError, match=reason):
         camera(**changed)
+
+
+@pytest.mark.parametrize("model", ["plumb_bob", "equidistant"])
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"D": [1e308, 0.0, 0.0, 0.0]},
+        {"D": [-1e6, 0.0, 0.0, 0.0]},
+        {"K": [120.0, 0.0, 78e3, 0.0, 118.0, 51.0, 0.0, 0.0, 1.0]},
+        {"R": cv2.Rodrigues(np.array([0.0, 1.4, 0.0]))[0]},
+    ],
+    ids=["overflow", "distortion", "center", "turn"],
+)
+def test_calibration_that_leaves_the_image_black_is_refused(changed, model):
+    with pytest.raises(ValueError, match="K, D, R and P do not belong together|OpenCV refuses"):
+        Rectifier(camera(**{"D": [0.0] * 4, "model": model, **changed}))
+
+
+def test_calibration_of_a_wide_lens_that_keeps_all_pixels_is_taken():
+    D = np.array([-0.3, 0.1, 0.0, 0.0, 0.0])
+    square = np.reshape(K, (3, 3))
+    new, _ = cv2.getOptimalNewCameraMatrix(square, D, (WIDTH, HEIGHT), 1.0)
+    Rectifier(camera(D=D, R=np.eye(3), P=np.hstack([new, np.zeros((3, 1))])))

@@ -1,0 +1,52 @@
+"""How much of an image has depth: tells swapped images, a covered lens or a wrong calibration from a working pair."""
+
+import logging
+
+import numpy as np
+from numpy.typing import NDArray
+
+_logger = logging.getLogger(__name__)
+
+#: Share of the pixels below which something is wrong with the pair. Semi-global matching gives 0.70 to 0.91 on KITTI's
+#: street scenes; 0.00 to 0.04 with left and right swapped, with one lens covered, and with one image upside down.
+#: A network that gives every pixel a depth has 1.0 whatever it sees.
+MIN_COVERAGE = 0.1
+
+
+def depth_coverage(depth_m: NDArray) -> float:
+    """Share of the pixels of a (H, W) depth map in metres that have a measurement, that is, a depth above zero."""
+    return float(np.mean(depth_m > 0))
+
+
+def coverage_problem(coverage: float) -> str | None:
+    """What is wrong with a pair whose depth covers this share of its pixels, and what to look at; None: nothing."""
+    if coverage >= MIN_COVERAGE:
+        return None
+    return (
+        f"depth covers {coverage:.1%} of the pixels, expected at least {MIN_COVERAGE:.0%}: are left and right swapped, "
+        "is a lens covered, or are the images not those of the calibration?"
+    )
+
+
+class CoverageLog:
+    """Says on the log which frames of a run have hardly any depth: the first one at once, their number at the end."""
+
+    def __init__(self) -> None:
+        self._num_frames = 0
+        self._num_uncovered = 0
+
+    def add(self, frame: str, depth_m: NDArray) -> None:
+        """Look at the (H, W) depth of a frame, metres."""
+        self._num_frames += 1
+        problem = coverage_problem(depth_coverage(depth_m))
+        if problem is None:
+            return
+        self._num_uncovered += 1
+        if self._num_uncovered == 1:
+            _logger.warning("%s: %s", frame, problem)
+
+    def close(self) -> None:
+        """Say how many frames there were, if more than the one that was named."""
+        if self._num_uncovered > 1:
+            text = "%d of %d frames have depth in less than %.0f %% of their pixels"
+            _logger.warning(text, self._num_uncovered, self._num_frames, 100 * MIN_COVERAGE)

@@ -1,0 +1,69 @@
+import pytest
+import rclpy
+from rclpy.node import Node
+
+from scanssc_ros.parameter_files import binds, unbound_files
+
+NAMESPACES = ["/", "/front", "/robot/front"]
+SECTIONS = [
+    "/**/scanssc",
+    "/**",
+    "/*/scanssc",
+    "/front/scanssc",
+    "/front/*",
+    "/robot/**",
+    "scanssc",
+    "/scanssc",
+    "/back/scanssc",
+]
+
+
+def name_in(namespace):
+    return f"{namespace.rstrip('/')}/scanssc"
+
+
+@pytest.mark.parametrize("namespace", NAMESPACES)
+def test_sections_bind_as_rclpy_binds_them(tmp_path, namespace):
+    file = tmp_path / "parameters.yaml"
+    file.write_text("".join(f"{name}:\n  ros__parameters:\n    p{index}: 1\n" for index, name in enumerate(SECTIONS)))
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    arguments = ["--ros-args", "--params-file", str(file)]
+    node = Node("scanssc", namespace=namespace, context=context, cli_args=arguments, allow_undeclared_parameters=True)
+    for index in range(len(SECTIONS)):
+        node.declare_parameter(f"p{index}", 0)
+    bound = {name for index, name in enumerate(SECTIONS) if node.get_parameter(f"p{index}").value == 1}
+    node.destroy_node()
+    rclpy.shutdown(context=context)
+    assert bound == {name for name in SECTIONS if binds(f"/{name.lstrip('/')}", name_in(namespace))}
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("scanssc: {ros__parameters: {model: stereo}}", ["/scanssc"]),
+        ("/scanssc: {ros__parameters: {model: stereo}}", ["/scanssc"]),
+        ("/back: {scanssc: {ros__parameters: {model: stereo}}}", ["/back/scanssc"]),
+        ("/**/scanssc: {ros__parameters: {model: stereo}}", []),
+        ("/**: {ros__parameters: {use_sim_time: true}}", []),
+        ("front: {scanssc: {ros__parameters: {model: stereo}}}\n/scanssc: {ros__parameters: {model: lite}}", []),
+        ("/camera: {ros__parameters: {rate: 10}}", []),
+        ("", []),
+    ],
+)
+def test_a_file_that_means_the_node_and_binds_nothing_is_named_with_the_section_that_would(tmp_path, text, named):
+    file = tmp_path / "parameters.yaml"
+    file.write_text(text)
+    arguments = ["scanssc_node", "--ros-args", "--params-file", str(file), "-r", "__ns:=/front"]
+    problems = unbound_files(arguments, "/front/scanssc", "scanssc")
+    assert len(problems) == len(named)
+    for problem, section in zip(problems, named, strict=True):
+        assert str(file) in problem and f"its {section} is not this node, /front/scanssc" in problem
+        assert "/**/scanssc for any namespace" in problem
+
+
+def test_a_file_for_a_node_that_was_renamed_is_named(tmp_path):
+    file = tmp_path / "parameters.yaml"
+    file.write_text("/**/scanssc: {ros__parameters: {model: stereo}}")
+    (problem,) = unbound_files(["--params-file", str(file)], "/occupancy", "scanssc")
+    assert "its /**/scanssc is not this node, /occupancy: name the section /occupancy" in problem
