@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 FREE = 0  #: no matter in the voxel
+OCCUPIED = 254  #: matter of a class that is not known; only of a teacher (datasets/teacher.py)
 UNKNOWN = 255  #: not observed and not completed; as a training label: not scored
 
 

@@ -39,5 +39,10 @@ def kitti_extra() -> Path:
 
 
 @pytest.fixture(scope="session")
+def kitti_more() -> Path:
+    return _shared("kitti-more")
+
+
+@pytest.fixture(scope="session")
 def bags() -> Path:
     return _shared("bags")

@@ -16,10 +16,14 @@ def synth(
     frames: Annotated[int, typer.Option(min=1, help="Frames of each.")] = 20,
     seed: Annotated[int, typer.Option(min=0, help="The same seed writes the same files.")] = 0,
     spacing: Annotated[float, typer.Option(help="Metres between frames.")] = 4.0,
+    rigs: Annotated[
+        str,
+        typer.Option(help="kitti: KITTI's, on a car in its lane; mixed: robots' of all kinds, each sequence its own."),
+    ] = "kitti",
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = os.cpu_count() or 1,
 ) -> None:
     """Render procedural streets: stereo images, exact depth, LiDAR sweeps and complete voxel labels."""
-    spec = SynthSpec(sequences, frames, seed, spacing)
+    spec = SynthSpec(sequences, frames, seed, spacing, rigs)
     columns = (TextColumn("rendering"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns) as progress:
         task = progress.add_task("rendering", total=sequences * frames)

@@ -125,6 +125,7 @@ def mirror(frame: Frame) -> Frame:
         labels=None if frame.labels is None else frame.labels[:, ::-1],
         points=None if frame.points is None else frame.points * np.array([1, -1, 1], np.float32),
         segmentation=None if frame.segmentation is None else np.ascontiguousarray(frame.segmentation[:, ::-1]),
+        teacher=None if frame.teacher is None else frame.teacher[:, ::-1],
     )
 
 
@@ -149,9 +150,11 @@ def join(left: Frame, right: Frame, column: float) -> Frame:
     def is_left_of_seam(x: NDArray, y: NDArray, z: NDArray) -> NDArray:
         return seam[0] * x + seam[1] * y + seam[2] * z + seam[3] < 0  # also behind the camera
 
-    labels = points = segmentation = None
+    labels = points = segmentation = teacher = None
     if left.labels is not None and right.labels is not None:
         labels = np.where(is_left_of_seam(*_voxel_centers(left.labels.shape)), left.labels, right.labels)
+    if left.teacher is not None and right.teacher is not None:
+        teacher = np.where(is_left_of_seam(*_voxel_centers(left.teacher.shape)), left.teacher, right.teacher)
     if left.points is not None and right.points is not None:
         kept = left.points[is_left_of_seam(*left.points.T)], right.points[~is_left_of_seam(*right.points.T)]
         points = np.concatenate(kept)
@@ -164,6 +167,7 @@ def join(left: Frame, right: Frame, column: float) -> Frame:
         labels=labels,
         points=points,
         segmentation=segmentation,
+        teacher=teacher,
     )
 
 
@@ -202,13 +206,16 @@ def transform_volume(frame: Frame, T_new_old: NDArray) -> Frame:
     Args:
         T_new_old: (4, 4) affine map of grid coordinates, metres.
     Returns:
-        the frame with labels of the nearest old voxel, unknown where there was none.
+        the frame with labels, and teacher, of the nearest old voxel, unknown where there was none.
     """
     points = frame.points
     if points is not None:
         points = (points @ T_new_old[:3, :3].T + T_new_old[:3, 3]).astype(np.float32)
-    labels = None if frame.labels is None else _resample(frame.labels, np.linalg.inv(T_new_old))
-    return replace(frame, T_grid_cam=T_new_old @ frame.T_grid_cam, labels=labels, points=points)
+    labels, teacher = (
+        None if volume is None else _resample(volume, np.linalg.inv(T_new_old))
+        for volume in (frame.labels, frame.teacher)
+    )
+    return replace(frame, T_grid_cam=T_new_old @ frame.T_grid_cam, labels=labels, points=points, teacher=teacher)
 
 
 def add_disparity_noise(frame: Frame, sigma_px: float, random: np.random.Generator) -> Frame:

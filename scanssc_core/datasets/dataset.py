@@ -16,13 +16,14 @@ from scanssc_core.datasets.depth_maps import read_depth_map
 from scanssc_core.datasets.frame import Frame, lidar_depth_image
 from scanssc_core.datasets.layout import Calibration, FrameFiles, Layout
 from scanssc_core.datasets.semantic_kitti import read_preprocessed_labels, read_voxel_labels
+from scanssc_core.datasets.teacher import read_teacher
 from scanssc_core.labels import UNKNOWN
 from scanssc_core.network.camera_inputs import CameraInputs, camera_fields
 from scanssc_core.network.corrections import Corrections
 from scanssc_core.network.image.preprocess import NetworkView, normalise
 from scanssc_core.sources.images import read_image, read_values
 
-_OPTIONAL_MAPS = ("labels", "lidar_depth_m", "segmentation")
+_OPTIONAL_MAPS = ("labels", "lidar_depth_m", "segmentation", "teacher")
 
 
 class SSCSample(TypedDict):
@@ -37,6 +38,7 @@ class SSCSample(TypedDict):
         labels: (X, Y, Z) uint8 class ids, 255 = unknown; absent in frames without.
         lidar_depth_m: (H, W) float32, 0 = none; if asked for.
         segmentation: (H, W) uint8 class ids of the image, 255 = none; if asked for.
+        teacher: (X, Y, Z) uint8 of read_teacher: what to train on where labels are unknown; if asked for.
     """
 
     image: Tensor
@@ -51,6 +53,7 @@ class SSCSample(TypedDict):
     labels: NotRequired[Tensor]
     lidar_depth_m: NotRequired[Tensor]
     segmentation: NotRequired[Tensor]
+    teacher: NotRequired[Tensor]
 
 
 class SSCBatch(TypedDict):
@@ -68,6 +71,7 @@ class SSCBatch(TypedDict):
     labels: NotRequired[Tensor]
     lidar_depth_m: NotRequired[Tensor]
     segmentation: NotRequired[Tensor]
+    teacher: NotRequired[Tensor]
 
 
 class SSCDataset(Dataset[SSCSample]):
@@ -89,10 +93,11 @@ class SSCDataset(Dataset[SSCSample]):
         augmentation: AugmentationConfig | None = None,
         corrections: Corrections | None = None,
         weight: float = 1.0,
+        with_teacher: bool = False,
     ) -> None:
         self.layout, self.files = layout, list(files)
         self.image_size, self.depth_folder = image_size, depth_folder
-        self.with_lidar, self.with_segmentation = with_lidar, with_segmentation
+        self.with_lidar, self.with_segmentation, self.with_teacher = with_lidar, with_segmentation, with_teacher
         self.augmentation = augmentation
         self.corrections = corrections or Corrections()
         self.weight = weight
@@ -139,6 +144,8 @@ class SSCDataset(Dataset[SSCSample]):
             sample["lidar_depth_m"] = torch.from_numpy(lidar_depth_image(frame, view))
         if frame.segmentation is not None:
             sample["segmentation"] = torch.from_numpy(view.classes(frame.segmentation, UNKNOWN))
+        if frame.teacher is not None:
+            sample["teacher"] = torch.from_numpy(np.ascontiguousarray(frame.teacher))
         return cast(SSCSample, sample)
 
     def read(self, index: int) -> Frame:
@@ -154,15 +161,17 @@ class SSCDataset(Dataset[SSCSample]):
         if depth_m.shape != left_rgb.shape[:2]:
             sizes = [f"{shape[1]}x{shape[0]}" for shape in (depth_m.shape, left_rgb.shape)]
             raise ValueError(f"depth map of {files.left}: {sizes[0]}, but the image is {sizes[1]}")
+        labels = read_labels(files, self.layout.dataset) if files.has_labels else None
         return Frame(
             left_rgb,
             depth_m,
             calibration.P_left,
             calibration.T_velo_cam0,
             float(calibration.P_left[0, 3] - calibration.P_right[0, 3]),
-            read_labels(files, self.layout.dataset) if files.has_labels else None,
+            labels,
             read_points(files.velodyne) if self.with_lidar else None,
             _read_segmentation(files, left_rgb.shape[:2]) if self.with_segmentation else None,
+            read_teacher(files.teacher, labels, self.layout.dataset) if self.with_teacher else None,
         )
 
 
@@ -183,6 +192,7 @@ def open_dataset(
     corrections: Corrections | None = None,
     weight: float = 1.0,
     labelled_only: bool = False,
+    with_teacher: bool = False,
 ) -> SSCDataset:
     """Open sequences of a data set.
 
@@ -198,6 +208,7 @@ def open_dataset(
         corrections: of the way in which images are laid into the network's (default: published).
         weight: of these samples in the loss.
         labelled_only: leave out frames without labels.
+        with_teacher: also read the answers of a completion network; a frame without any gets a volume of 255.
     Raises:
         ValueError: naming the folder or file that is missing, or if no frame is left.
     """
@@ -217,6 +228,7 @@ def open_dataset(
         augmentation,
         corrections,
         weight,
+        with_teacher,
     )
 
 

@@ -24,6 +24,7 @@ class Frame:
         labels: (X, Y, Z) uint8 class ids, or None.
         points: (N, 3) LiDAR points in the grid frame, or None.
         segmentation: (H, W) uint8 class ids of the image, 255 = none, or None.
+        teacher: (X, Y, Z) uint8 of read_teacher, or None.
     """
 
     left_rgb: NDArray
@@ -34,6 +35,7 @@ class Frame:
     labels: NDArray | None = None
     points: NDArray | None = None
     segmentation: NDArray | None = None
+    teacher: NDArray | None = None
 
     @property
     def size(self) -> tuple[int, int]:

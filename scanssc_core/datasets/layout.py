@@ -76,6 +76,7 @@ class FrameFiles:
     preprocessed_label: Path
     velodyne: Path
     segmentation: Path
+    teacher: Path
 
     @property
     def has_labels(self) -> bool:
@@ -181,6 +182,7 @@ class Layout:
             preprocessed_label=self.root / "labels" / sequence / f"{frame}_1_1.npy",
             velodyne=folder / velodyne / f"{frame}.bin",
             segmentation=folder / segmentation / f"{frame}.png",
+            teacher=folder / "teacher" / f"{frame}.npz",
         )
 
     def frames(self, sequences: Sequence[str]) -> list[FrameFiles]:

@@ -24,6 +24,7 @@ class Ground:
         height_m: (NY, NX) float32, linear between centres, constant beyond the border.
         class_ids: (NY, NX) uint8.
         colors: (NY, NX, 3) float32 RGB 0..1.
+        grain_m: wavelengths of its finest grain, which only cameras near the ground see.
     """
 
     corner_m: tuple[float, float]
@@ -31,6 +32,7 @@ class Ground:
     height_m: NDArray
     class_ids: NDArray
     colors: NDArray
+    grain_m: tuple[float, ...] = ()
 
     def height_at(self, x: NDArray, y: NDArray) -> NDArray:
         """(A, B) float32 heights at (A, B) places."""

@@ -26,6 +26,9 @@ class StreetKind:
         boundary: probabilities of hedge, fence and wall before a garden.
         forest: probability of woods behind a side.
         people: how many, relative to a town.
+        surface: class of what is driven on.
+        has_traffic: whether vehicles drive there.
+        is_open: whether it is a place that things stand about on, not a way between them.
     """
 
     half_width_m: tuple[float, float]
@@ -41,6 +44,9 @@ class StreetKind:
     boundary: tuple[float, float, float]
     forest: float
     people: float
+    surface: str = "road"
+    has_traffic: bool = True
+    is_open: bool = False
 
 
 STREET_KINDS = {
@@ -59,8 +65,25 @@ STREET_KINDS = {
     "town": StreetKind(
         (2.8, 4.5), 0.50, 0.05, 1.00, (0.0, 1.2), 0.95, 0.45, (3, 4), 0.12, 0.62, (0.10, 0.10, 0.05), 0.0, 1.0
     ),
-}
+    "campus": StreetKind(
+        (0.9, 2.4), 0.0, 0.85, 0.10, (4.0, 14.0), 0.55, 0.15, (2, 4), 0.60, 0.0, (0.20, 0.12, 0.08), 0.3, 1.2,
+        surface="sidewalk", has_traffic=False,
+    ),
+    "court": StreetKind(
+        (4.0, 10.0), 0.0, 0.25, 0.40, (0.0, 3.0), 0.85, 0.30, (2, 4), 0.35, 0.15, (0.20, 0.20, 0.20), 0.0, 1.5,
+        surface="other-ground", has_traffic=False, is_open=True,
+    ),
+    "yard": StreetKind(
+        (6.0, 12.0), 0.0, 0.30, 0.50, (0.0, 4.0), 0.75, 0.30, (1, 3), 0.30, 0.55, (0.25, 0.30, 0.20), 0.1, 0.6,
+        surface="parking", is_open=True,
+    ),
+}  # fmt: skip
 KIND_SHARES = {"residential": 0.36, "suburb": 0.23, "avenue": 0.15, "country": 0.16, "town": 0.10}
+#: Where robots drive.
+ROBOT_KIND_SHARES = {
+    "residential": 0.18, "suburb": 0.12, "avenue": 0.14, "country": 0.06, "town": 0.14,
+    "campus": 0.18, "court": 0.08, "yard": 0.10,
+}  # fmt: skip
 
 #: Grounds of the land before the houses, and how often each.
 _YARDS = {"terrain": 0.62, "sidewalk": 0.24, "parking": 0.04, "other-ground": 0.10}

@@ -22,7 +22,10 @@ HDL64_ELEVATIONS_RAD = np.radians(np.concatenate([np.linspace(2.0, -8.33, 32), n
 _SURVEY_ELEVATIONS_RAD = np.radians(np.linspace(2.0, -24.8, 136))
 _SURVEY_AZIMUTHS = 1600
 _MAX_RANGE_M = 72.0
-_MIN_RANGE_M = 2.5
+_MIN_RANGE_M = 2.5  # what is nearer to the scanner on a car's roof is the car
+#: Rings of a sweep that sees what is before a robot's feet.
+_NEAR_ELEVATIONS_RAD = np.radians(np.linspace(2.0, -70.0, 320))
+_NEAR_RANGE_M = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,11 +48,13 @@ class Sweep:
     class_ids: NDArray
 
 
-def sweep(scene: Scene, T_world_velo: NDArray, elevations_rad: NDArray, num_azimuths: int) -> Sweep:
-    """Turn once at a pose."""
-    rays = LidarRays(elevations_rad, num_azimuths, T_world_velo)
+def sweep(
+    scene: Scene, T_world_velo: NDArray, elevations_rad: NDArray, num_azimuths: int, min_range_m: float = _MIN_RANGE_M
+) -> Sweep:
+    """Turn once at a pose; what is nearer than min_range_m is not recorded."""
+    rays = LidarRays(elevations_rad, num_azimuths, T_world_velo, _MAX_RANGE_M)
     range_m, solid_index = cast(scene, rays)
-    is_hit = (range_m < _MAX_RANGE_M) & (range_m > _MIN_RANGE_M)
+    is_hit = (range_m < _MAX_RANGE_M) & (range_m > min_range_m)
     points = rays.origin[:, None] + rays.directions[:, is_hit] * range_m[is_hit]
     index = solid_index[is_hit]
     class_ids = scene.solid_classes[index]
@@ -61,6 +66,11 @@ def sweep(scene: Scene, T_world_velo: NDArray, elevations_rad: NDArray, num_azim
 def survey_sweep(scene: Scene, T_world_velo: NDArray) -> Sweep:
     """The dense sweep that labels are made of."""
     return sweep(scene, T_world_velo, _SURVEY_ELEVATIONS_RAD, _SURVEY_AZIMUTHS)
+
+
+def near_sweep(scene: Scene, T_world_velo: NDArray) -> Sweep:
+    """A dense sweep without the blind place that a car has about its scanner."""
+    return sweep(scene, T_world_velo, _NEAR_ELEVATIONS_RAD, _SURVEY_AZIMUTHS, _NEAR_RANGE_M)
 
 
 def vote(scene: Scene, sweeps: list[Sweep], T_world_velo: NDArray, grid: VoxelGridSpec) -> tuple[NDArray, NDArray]:

@@ -72,8 +72,8 @@ def _classes(layout: Layout, s: NDArray, left: NDArray) -> tuple[NDArray, NDArra
             classes[walk] = ids["sidewalk"]
             # Rounded corners.
             corner = np.clip(1.0 - (out - layout.half_m) / 4.0, 0, 1) ** 2 * 4.0
-            classes[(off < crossing.half_width_m + corner) & (out > 0)] = ids["road"]
-    classes[np.abs(left) < layout.half_m] = ids["road"]
+            classes[(off < crossing.half_width_m + corner) & (out > 0)] = ids[layout.kind.surface]
+    classes[np.abs(left) < layout.half_m] = ids[layout.kind.surface]
     is_low = (classes == ids["road"]) | ((classes == ids["parking"]) & (np.abs(left) < layout.half_m + 2.7))
     kerb = cv2.blur((~is_low).astype(np.float32), (3, 3))
     return classes, kerb
@@ -128,16 +128,18 @@ def _paint_repairs(
     rng: np.random.Generator, layout: Layout, colors: NDArray, s: NDArray, left: NDArray, is_road: NDArray
 ) -> None:
     """Patches where pipes were laid, and sealed cracks."""
+    # The road alone is a tenth of the ground.
+    painted, s, left = colors[is_road], s[is_road], left[is_road]
     for _ in range(rng.integers(3, 14)):
         at, off = rng.uniform(0, layout.stop_m), rng.uniform(-1, 1) * layout.half_m
         long, wide = rng.uniform(1, 14), rng.uniform(0.5, 1.8)
-        patch = is_road & (np.abs(s - at) < long) & (np.abs(left - off) < wide)
-        colors[patch] *= rng.uniform(0.72, 1.3)
+        painted[(np.abs(s - at) < long) & (np.abs(left - off) < wide)] *= rng.uniform(0.72, 1.3)
     for _ in range(rng.integers(0, 40)):
         at, off, angle = rng.uniform(0, layout.stop_m), rng.uniform(-1, 1) * layout.half_m, rng.uniform(-1, 1) * 1.5
         t = (s - at) * np.cos(angle) + (left - off) * np.sin(angle)
         d = (left - off) * np.cos(angle) - (s - at) * np.sin(angle) + 0.25 * np.sin(t * 1.7) + 0.1 * np.sin(t * 5)
-        colors[is_road & (np.abs(d) < 0.05) & (np.abs(t) < rng.uniform(1, 7))] *= 0.55
+        painted[(np.abs(d) < 0.05) & (np.abs(t) < rng.uniform(1, 7))] *= 0.55
+    colors[is_road] = painted
 
 
 def _paint_marks(
@@ -152,6 +154,9 @@ def _paint_marks(
     if rng.random() < 0.5 or layout.half_m > 4.2:
         period, dash = (12.0, 6.0) if rng.random() < 0.3 else (6.0, 3.0)
         colors[is_road & is_free & (np.abs(left) < 0.09) & (np.mod(s, period) < dash)] = white
+    if layout.kind.surface == "parking":  # bays
+        is_bay = (np.abs(np.abs(left) - layout.half_m + 2.6) < 2.6) & (np.mod(s, 2.7) < 0.1)
+        colors[is_free & is_bay] = white
     if layout.half_m > 3.6 and rng.random() < 0.5:
         colors[is_road & is_free & (np.abs(np.abs(left) - layout.half_m + 0.3) < 0.08)] = white
     for crossing in layout.crossings:

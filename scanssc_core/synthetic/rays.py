@@ -78,8 +78,12 @@ class LidarRays(Rays):
 
     T_velo_world: NDArray
     elevations_rad: NDArray
+    max_range_m: float
 
-    def __init__(self, elevations_rad: NDArray, num_azimuths: int, T_world_velo: NDArray) -> None:
+    def __init__(
+        self, elevations_rad: NDArray, num_azimuths: int, T_world_velo: NDArray, max_range_m: float = np.inf
+    ) -> None:
+        """Args: max_range_m: beyond it rays need not meet a solid."""
         azimuths = -np.pi + (np.arange(num_azimuths) + 0.5) * 2 * np.pi / num_azimuths
         flat = np.cos(elevations_rad)[:, None]
         velo = np.stack(
@@ -89,6 +93,7 @@ class LidarRays(Rays):
         super().__init__(T_world_velo[:3, 3].astype(np.float32), directions)
         object.__setattr__(self, "T_velo_world", invert_transform(T_world_velo))
         object.__setattr__(self, "elevations_rad", elevations_rad)
+        object.__setattr__(self, "max_range_m", max_range_m)
 
     def windows(self, corners: NDArray) -> Iterator[tuple[int, float, Window]]:
         points = corners @ self.T_velo_world[:3, :3].T + self.T_velo_world[:3, 3]
@@ -112,6 +117,7 @@ class LidarRays(Rays):
         per_column = width / (2 * np.pi)
         low_column = np.floor((middle + offset.min(axis=1) + np.pi) * per_column) - 1
         high_column = np.ceil((middle + offset.max(axis=1) + np.pi) * per_column) + 1
+        high_row[nearest > self.max_range_m] = 0
         for turn in (-width, 0, width):
             yield from _in_order(nearest, [low_row, low_column + turn], [high_row, high_column + turn], self.shape)
 

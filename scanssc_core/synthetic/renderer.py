@@ -13,10 +13,11 @@ from scanssc_core.synthetic.ground import sample_places
 from scanssc_core.synthetic.rays import PinholeRays, SunRays
 from scanssc_core.synthetic.scene import Scene
 from scanssc_core.synthetic.solids import Box, Cylinder, Ellipsoid
-from scanssc_core.synthetic.textures import CONTRAST, lattice_noise, leaf_noise, paint, surface_noise
+from scanssc_core.synthetic.textures import CONTRAST, WAVELENGTHS_M, lattice_noise, leaf_noise, paint, surface_noise
 
 _SHADOW_CELL_M = 0.12
-_HAZE = np.array([0.80, 0.86, 0.93])
+#: Below this height of the sun a cell's shadow spans more of the ground, and needs a larger margin.
+_HIGH_SUN_RAD = np.radians(25)
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +60,7 @@ class Renderer:
         points = rays.origin[:, None] + rays.directions[:, is_ground] * depth[is_ground]
         class_ids = self.scene.solid_classes[solid_index]
         class_ids[is_ground] = sample_places(self.scene.ground.class_at, points)
-        color = self._paint_ground(points, depth[is_ground], rays.directions[2, is_ground], camera)
+        color = self._paint_ground(points, depth[is_ground], rays.directions[:, is_ground], camera)
         image[:, is_ground] = color * self._light(points, np.array([[0.0], [0.0], [1.0]]))
 
         pixels = np.flatnonzero(solid_index.reshape(-1) != GROUND)
@@ -70,11 +71,14 @@ class Renderer:
         colors = self._paint_solids(solid_index.reshape(-1)[pixels], points, flat_depth / camera.fx)
         image.reshape(3, -1)[:, pixels] = colors
 
-        haze = 1 - np.exp(-depth / 420)
-        image += haze * (_HAZE[:, None, None] * self.scene.light.exposure - image) * ~is_sky
+        light = self.scene.light
+        haze = 1 - np.exp(-depth / light.visibility_m)
+        image += haze * (np.array(light.haze)[:, None, None] * light.exposure - image) * ~is_sky
+        if light.glare:
+            image += self._glare(rays) * np.array(light.sun_color)[:, None, None]
         # The lens is not sharper than a pixel: edges of single rays would be.
         image = cv2.GaussianBlur(np.ascontiguousarray(image.transpose(1, 2, 0)), (3, 3), 0.55)
-        rgb = (np.clip(_tone(image * self.scene.light.exposure), 0, 1) * 255 + 0.5).astype(np.uint8)
+        rgb = (np.clip(_tone(image * light.exposure), 0, 1) * 255 + 0.5).astype(np.uint8)
         return View(rgb, depth, class_ids)
 
     @cached_property
@@ -100,18 +104,24 @@ class Renderer:
         light = self.scene.light
         to_sun = np.array(light.to_sun) / np.linalg.norm(light.to_sun)
         facing = np.clip(np.tensordot(to_sun, normals, axes=1), 0, 1)
-        lit = np.broadcast_to(np.float32(1), points.shape[1:])
-        if self.has_shadows and light.sun > 0:
-            rays, top = self._shadow_map
-            spans = np.tensordot(rays.axes, points + 0.06 * normals, axes=1).astype(np.float32)
-            columns, rows = ((spans[:2] - rays.corner_m[:2, None]) / rays.cell_m).astype(np.float32)
-            lit = np.zeros(points.shape[1], np.float32)
-            for offset_c, offset_r in ((-0.4, -0.4), (0.4, -0.4), (-0.4, 0.4), (0.4, 0.4)):
-                met = _lookup(top, columns + offset_c, rows + offset_r)
-                lit += 0.25 * (spans[2] + 0.12 > met)
+        lit = self._lit(points + 0.06 * normals)
         upward = 0.72 + 0.28 * normals[2]
-        warm, cool = np.array([[1.0], [0.96], [0.88]]), np.array([[0.90], [0.97], [1.08]])
+        warm, cool = np.array(light.sun_color)[:, None], np.array([[0.90], [0.97], [1.08]])
         return (light.ambient * upward) * cool + (light.sun * facing * lit) * warm
+
+    def _lit(self, points: NDArray) -> NDArray:
+        """(N,) share of the sunlight that reaches (3, N) places."""
+        if not self.has_shadows or self.scene.light.sun <= 0:
+            return np.broadcast_to(np.float32(1), points.shape[1:])
+        rays, top = self._shadow_map
+        spans = np.tensordot(rays.axes, points, axes=1).astype(np.float32)
+        columns, rows = ((spans[:2] - rays.corner_m[:2, None]) / rays.cell_m).astype(np.float32)
+        margin_m = 0.12 * max(1.0, np.tan(_HIGH_SUN_RAD) / np.tan(np.arcsin(rays.axes[2, 2])))
+        lit = np.zeros(points.shape[1], np.float32)
+        for offset_c, offset_r in ((-0.4, -0.4), (0.4, -0.4), (-0.4, 0.4), (0.4, 0.4)):
+            met = _lookup(top, columns + offset_c, rows + offset_r)
+            lit += 0.25 * (spans[2] + margin_m > met)
+        return lit
 
     def _sky(self, directions: NDArray) -> NDArray:
         """(3, N) RGB 0..1: paler towards the horizon, with clouds."""
@@ -123,16 +133,32 @@ class Renderer:
         s, t = directions[0] / height * 0.6, directions[1] / height * 0.6
         clouds = sum(lattice_noise(s * f + 3 * f, t * f) / f for f in (0.7, 1.6, 3.7)) / 2.3
         cover = np.clip((clouds - 0.75 + 0.5 * light.cloudiness) * 3, 0, 1)
-        return sky * (1 - cover) + 0.93 * cover
+        return sky * (1 - cover) + light.cloud * cover
 
-    def _paint_ground(self, points: NDArray, depth: NDArray, down: NDArray, camera: PinholeCamera) -> NDArray:
+    def _glare(self, rays: PinholeRays) -> NDArray:
+        """(H, W) light scattered by the lens where the sun reaches it: a wide veil, a narrow one and the disc."""
+        to_sun = np.array(self.scene.light.to_sun, np.float32)
+        cosine = np.tensordot(to_sun, rays.directions, axes=1) / np.linalg.norm(rays.directions, axis=0)
+        cosine = np.clip(cosine / np.linalg.norm(to_sun), 0, 1)
+        strength = self.scene.light.glare * self._lit(rays.origin[:, None])
+        return strength * (0.25 * cosine**6 + 0.5 * cosine**60 + 1.5 * cosine**1500)
+
+    def _paint_ground(self, points: NDArray, depth: NDArray, directions: NDArray, camera: PinholeCamera) -> NDArray:
         """(3, N) RGB of ground points before light."""
         base = sample_places(self.scene.ground.color_at, points).T
         # Seen at a grazing angle a pixel is long on the ground: that decides which wavelengths show.
-        footprint_m = depth / camera.fx / np.sqrt(np.clip(-down, 1e-3, 1))
-        noise = surface_noise(points[0], points[1], footprint_m)
+        footprint_m = depth / camera.fx / np.sqrt(np.clip(-directions[2], 1e-3, 1))
+        wavelengths_m = (*WAVELENGTHS_M, *self.scene.ground.grain_m)
+        noise = surface_noise(points[0], points[1], footprint_m, wavelengths_m=wavelengths_m)
         is_green = base[1] > 1.08 * base[2]
-        return base * (1 + np.where(is_green, 0.75, 0.30) * noise)
+        painted = base * (1 + np.where(is_green, 0.75, 0.30) * noise)
+        light = self.scene.light
+        if not light.wetness:
+            return painted
+        # Schlick's approximation for water; ground is rough, so what it mirrors is the sky's mean.
+        steepness = np.clip(-directions[2] / np.linalg.norm(directions, axis=0), 0, 1)
+        mirrored = light.wetness * (0.02 + 0.98 * (1 - steepness) ** 5)
+        return painted * (1 - 0.45 * light.wetness) + 0.5 * mirrored * np.array(light.horizon)[:, None]
 
     def _paint_solids(self, indices: NDArray, points: NDArray, footprint_m: NDArray) -> NDArray:
         """(3, N) lit RGB of (3, N) points on solids, sorted by (N,) index."""

@@ -1,11 +1,12 @@
-"""KITTI's three stereo rigs, as the calibration files of its odometry sequences give them."""
+"""KITTI's three stereo rigs, as the calibration files of its odometry sequences give them, and rigs of robots."""
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from scanssc_core.geometry import PinholeCamera, StereoRig
+from scanssc_core.geometry import LIDAR_HEIGHT_M, PinholeCamera, StereoRig, invert_transform
 
 #: LiDAR axes (x forward, y left, z up) -> camera axes (x right, y down, z forward).
 _AXES = np.array([[0.0, -1.0, 0.0], [0.0, 0.0, -1.0], [1.0, 0.0, 0.0]])
@@ -74,6 +75,44 @@ KITTI_RIGS = (
 
 #: KITTI's rig of the sequences 04 to 12.
 KITTI_RIG = KITTI_RIGS[2][0]
+
+
+#: Sizes of pictures that stereo cameras give: width, height.
+_ROBOT_SIZES = ((640, 480), (752, 480), (848, 480), (960, 600), (1242, 375), (1280, 720), (1280, 800))
+
+
+def draw_robot_rig(rng: np.random.Generator) -> tuple[StereoRig, Mount]:
+    """A stereo camera of a robot, and its mount in a frame that lies as KITTI's LiDAR does, 1.73 m over the ground.
+
+    0.4 to 2 m over the ground, 0.06 to 0.6 m of baseline, 60 to 110 degrees of view, from 10 degrees downwards to 5
+    upwards, up to 2 degrees of roll.
+    """
+    width, height = _ROBOT_SIZES[rng.integers(len(_ROBOT_SIZES))]
+    focal_px = width / 2 / np.tan(np.radians(rng.uniform(60, 110)) / 2)
+    cx, cy = (width - 1) / 2 + rng.normal(0, 0.01 * width), (height - 1) / 2 + rng.normal(0, 0.01 * height)
+    camera = PinholeCamera(focal_px, focal_px, float(cx), float(cy), width, height)
+    baseline_m, height_m = (float(np.exp(rng.uniform(*np.log(bounds)))) for bounds in ((0.06, 0.6), (0.4, 2.0)))
+    pitch_rad, roll_rad = np.radians(rng.uniform(-10, 5)), np.radians(rng.uniform(-2, 2))
+    pitch, roll = (cv2.Rodrigues(np.array(turn))[0] for turn in ([0, -pitch_rad, 0], [roll_rad, 0, 0]))
+    T_velo_cam0 = np.eye(4)
+    T_velo_cam0[:3, :3] = pitch @ roll @ _AXES.T
+    T_velo_cam0[:3, 3] = rng.uniform(0, 0.5), baseline_m / 2, height_m - LIDAR_HEIGHT_M
+    return StereoRig(camera, baseline_m, camera.cx), Mount(0.0, invert_transform(T_velo_cam0))
+
+
+def rig_figures(rig: StereoRig, mount: Mount) -> dict[str, float]:
+    """What tells rigs apart, by name: pixels, degrees (pitch: upwards, roll: to the right) and metres."""
+    T_velo_left = invert_transform(mount.T_left_velo)
+    right, forward = T_velo_left[:3, 0], T_velo_left[:3, 2]
+    return {
+        "width_px": rig.left.width,
+        "height_px": rig.left.height,
+        "view_deg": float(np.degrees(2 * np.arctan(rig.left.width / 2 / rig.left.fx))),
+        "baseline_m": rig.baseline_m,
+        "camera_height_m": float(T_velo_left[2, 3]) + LIDAR_HEIGHT_M,
+        "pitch_deg": float(np.degrees(np.arcsin(forward[2]))),
+        "roll_deg": float(-np.degrees(np.arcsin(right[2]))),
+    }
 
 
 def _row(name: str, matrix: NDArray) -> str:

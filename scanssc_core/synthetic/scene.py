@@ -21,6 +21,10 @@ class Light:
         zenith, horizon: RGB of the sky.
         exposure: gain of the cameras.
         cloudiness: 0 clear .. 1 overcast.
+        sun_color, cloud, haze: RGB of the sunlight, brightness of clouds, RGB of the air before what is far.
+        visibility_m: where the air hides 63 % of what is behind it.
+        glare: what a lens that looks towards the sun scatters over the picture.
+        wetness: 0 dry .. 1 wet ground: darker, and the sky is seen in it at grazing angles.
     """
 
     to_sun: tuple[float, float, float] = (-0.45, 0.35, 0.82)
@@ -30,6 +34,12 @@ class Light:
     horizon: tuple[float, float, float] = (0.85, 0.92, 0.97)
     exposure: float = 1.0
     cloudiness: float = 0.2
+    sun_color: tuple[float, float, float] = (1.0, 0.96, 0.88)
+    cloud: float = 0.93
+    haze: tuple[float, float, float] = (0.80, 0.86, 0.93)
+    visibility_m: float = 420.0
+    glare: float = 0.0
+    wetness: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)

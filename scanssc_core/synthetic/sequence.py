@@ -15,7 +15,7 @@ from scanssc_core.files import write_file
 from scanssc_core.geometry import LIDAR_HEIGHT_M, StereoRig, VoxelGridSpec, invert_transform
 from scanssc_core.labels import FREE
 from scanssc_core.sources.sequence import StereoFrame
-from scanssc_core.synthetic.lidar import Sweep, survey_sweep, visible, vote
+from scanssc_core.synthetic.lidar import Sweep, near_sweep, survey_sweep, visible, vote
 from scanssc_core.synthetic.path import STRAIGHT_ROAD, RoadPath
 from scanssc_core.synthetic.renderer import Renderer, View
 from scanssc_core.synthetic.rigs import (
@@ -24,9 +24,10 @@ from scanssc_core.synthetic.rigs import (
     LEVEL_MOUNT,
     Mount,
     calibration_text,
+    draw_robot_rig,
 )
 from scanssc_core.synthetic.scene import Scene
-from scanssc_core.synthetic.street import make_street
+from scanssc_core.synthetic.street import make_robot_street, make_street
 
 #: How far ahead of a frame the poses lie whose sweeps count for its labels: to the far end of the grid.
 LABEL_AHEAD_M = 51.0
@@ -67,7 +68,10 @@ class SyntheticSequence:
         rig: the cameras.
         mount: how they sit beside the LiDAR.
         noise: standard deviation of the cameras' noise in mid grey, 0..255.
-        sway_rad: how much the car nods, rolls and turns about the road's direction.
+        turn_rad: how far to the left of the road's direction the car looks.
+        sway_rad: how much the car nods, rolls and turns about that.
+        nose_down_rad: how far the grid's frame is pitched down.
+        sees_near: whether the labels hold what the scanner on a car's roof cannot see about the car.
         seed: of noise and sway.
     """
 
@@ -81,7 +85,10 @@ class SyntheticSequence:
     rig: StereoRig = KITTI_RIG
     mount: Mount = LEVEL_MOUNT
     noise: float = 0.0
+    turn_rad: float = 0.0
     sway_rad: float = 0.0
+    nose_down_rad: float = 0.0
+    sees_near: bool = False
     seed: int = 0
     _surveys: dict[int, Sweep] = field(default_factory=dict, repr=False)
 
@@ -104,8 +111,39 @@ class SyntheticSequence:
             mount=mount,
             noise=float(rng.uniform(1.0, 3.5)),
             sway_rad=0.008,
+            nose_down_rad=_NOSE_DOWN_RAD,
             seed=seed,
         )
+
+    @classmethod
+    def of_robot(
+        cls, seed: int, num_frames: int, spacing_m: float = 4.0, kind: str | None = None
+    ) -> "SyntheticSequence":
+        """A robot's drive through the place of this seed, with a rig, noise and sway of its own."""
+        stops_m = [index * spacing_m for index in range(num_frames)]
+        street = make_robot_street(seed, num_frames * spacing_m + LABEL_AHEAD_M, stops_m, kind)
+        rig, mount = cls.robot_rig(seed)
+        rng = np.random.default_rng((seed, 2))
+        return cls(
+            street.scene,
+            num_frames,
+            street.path,
+            street.lane_m,
+            speed_m_s=1.5,
+            rate_hz=1.5 / spacing_m,
+            rig=rig,
+            mount=mount,
+            noise=float(rng.uniform(1.0, 4.0) / np.sqrt(street.scene.light.ambient)),
+            turn_rad=street.turn_rad,
+            sway_rad=float(rng.uniform(0.004, 0.012)),
+            sees_near=True,
+            seed=seed,
+        )
+
+    @staticmethod
+    def robot_rig(seed: int) -> tuple[StereoRig, Mount]:
+        """The rig of a robot's drive, without its street."""
+        return draw_robot_rig(np.random.default_rng((seed, 6)))
 
     def __len__(self) -> int:
         return self.num_frames
@@ -124,7 +162,7 @@ class SyntheticSequence:
     def pose_at(self, s_m: float) -> NDArray:
         """(4, 4) T_world_velo at a length along the road: over the lane, along the ground, swaying a little."""
         x, y = self.path.place(s_m, self.lane_m)
-        heading = self.path.heading_at(s_m)
+        heading = self.path.heading_at(s_m) + self.turn_rad
         forward, left = np.array([np.cos(heading), np.sin(heading)]), np.array([-np.sin(heading), np.cos(heading)])
         wheels = np.array(
             [(x, y), *(np.array([x, y]) + o for o in (1.4 * forward, -1.4 * forward, 0.8 * left, -0.8 * left))]
@@ -132,7 +170,7 @@ class SyntheticSequence:
         z = self.scene.ground.height_at(wheels[None, :, 0], wheels[None, :, 1])[0].astype(np.float64)
         phase = np.random.default_rng((self.seed, 3)).uniform(0, 2 * np.pi, 3)
         pitch, roll, yaw = self.sway_rad * np.sin(s_m / np.array([5.3, 9.1, 14.7]) + phase) * (0.5, 0.6, 2.0)
-        pitch += _NOSE_DOWN_RAD if self.sway_rad else 0.0
+        pitch += self.nose_down_rad
         pitch -= np.arctan2(z[1] - z[2], 2.8)
         roll += np.arctan2(z[3] - z[4], 1.6)
         T_world_velo = np.eye(4)
@@ -166,7 +204,7 @@ class SyntheticSequence:
     def truth(self, index: int, grid: VoxelGridSpec) -> FrameTruth:
         """Voxel labels around the LiDAR at a frame, as the sweeps of the drive up to 51 m ahead see them."""
         T_world_velo = self.pose(index)
-        own = survey_sweep(self.scene, T_world_velo)
+        own = (near_sweep if self.sees_near else survey_sweep)(self.scene, T_world_velo)
         start_m = self.length_at(index)
         first, last = (int(np.ceil(s / _SURVEY_SPACING_M + 1e-6)) for s in (start_m, start_m + LABEL_AHEAD_M))
         for passed in [number for number in self._surveys if number < first]:

@@ -1,6 +1,7 @@
 """Procedural streets like KITTI's: one seed, one street."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -8,6 +9,7 @@ from scanssc_core.synthetic import objects
 from scanssc_core.synthetic.layout import (
     BEHIND_M,
     KIND_SHARES,
+    ROBOT_KIND_SHARES,
     STREET_KINDS,
     Layout,
     Parcel,
@@ -20,6 +22,8 @@ from scanssc_core.synthetic.paving import make_ground
 from scanssc_core.synthetic.scene import Light, Scene
 from scanssc_core.synthetic.solids import Solid
 
+_GRAIN_M = (0.011, 0.005)
+
 
 @dataclass(frozen=True, eq=False)
 class Street:
@@ -28,12 +32,14 @@ class Street:
     Attributes:
         scene: what there is.
         path: the middle of the road.
-        lane_m: how far left of it (negative: right) the car drives.
+        lane_m: how far left of it (negative: right) is driven.
+        turn_rad: how far to the left of the road's direction is looked.
     """
 
     scene: Scene
     path: RoadPath
     lane_m: float
+    turn_rad: float = 0.0
 
 
 def make_street(seed: int, length_m: float, kind: str | None = None) -> Street:
@@ -50,7 +56,80 @@ def make_street(seed: int, length_m: float, kind: str | None = None) -> Street:
     furnisher = _Furnisher(rng, layout)
     furnisher.furnish()
     lane_m = -float(rng.uniform(0.28, 0.5)) * layout.half_m
-    return Street(Scene(furnisher.ground, tuple(furnisher.solids), _draw_light(rng)), layout.path, lane_m)
+    return Street(Scene(furnisher.ground, furnisher.solids, _draw_light(rng)), layout.path, lane_m)
+
+
+def make_robot_street(seed: int, length_m: float, stops_m: Sequence[float], kind: str | None = None) -> Street:
+    """Make a place for a robot: on a sidewalk, in a lane or beside it, on a campus path or in a yard, in any weather.
+
+    Args:
+        seed: one seed, one street.
+        length_m: how far the robot drives; the street goes on for 64 m.
+        stops_m: where along the road its frames are: nothing stands within arm's length before it there.
+        kind: a name of STREET_KINDS; drawn when not given.
+    """
+    rng = np.random.default_rng((seed, 1))
+    name = kind or str(rng.choice(list(ROBOT_KIND_SHARES), p=list(ROBOT_KIND_SHARES.values())))
+    layout = make_layout(rng, STREET_KINDS[name], length_m)
+    furnisher = _Furnisher(rng, layout)
+    furnisher.furnish()
+    lane_m = _draw_lane(rng, layout)
+    turn_rad = float(rng.normal(0, 0.04) if rng.random() < 0.55 else rng.uniform(-0.7, 0.7))
+    light = _draw_weather(rng)
+    for s_m in stops_m:
+        furnisher.clear(s_m, lane_m, turn_rad)
+    ground = replace(furnisher.ground, grain_m=_GRAIN_M)
+    return Street(Scene(ground, furnisher.solids, light), layout.path, lane_m, turn_rad)
+
+
+def _draw_lane(rng: np.random.Generator, layout: Layout) -> float:
+    """How far left of the road's middle a robot drives."""
+    if layout.kind.surface != "road":
+        return float(rng.uniform(-0.6, 0.6)) * layout.half_m
+    walks = [side for side in layout.sides if side.sidewalk_m]
+    if walks and rng.random() < 0.6:
+        side = walks[rng.integers(len(walks))]
+        return side.sign * (side.walk_m + float(rng.uniform(0.35, 0.65)) * side.sidewalk_m)
+    if rng.random() < 0.6:
+        return -float(rng.uniform(0.28, 0.5)) * layout.half_m
+    side = layout.sides[rng.integers(2)]
+    return side.sign * (side.road_m - float(rng.uniform(0.3, 0.9)))
+
+
+def _draw_weather(rng: np.random.Generator) -> Light:
+    """A day as cars have it, a dark wet one, or one with a low sun; exposed as cameras do, too much or too little."""
+    light, pick = _draw_light(rng), rng.random()
+    if pick < 0.25:
+        grey = float(rng.uniform(0.40, 0.70))
+        light = Light(
+            to_sun=light.to_sun,
+            sun=0.0,
+            ambient=float(rng.uniform(0.40, 0.65)),
+            zenith=(grey, grey, 1.04 * grey),
+            horizon=(1.1 * grey, 1.1 * grey, 1.12 * grey),
+            exposure=float(rng.uniform(1.1, 1.6)),
+            cloudiness=1.0,
+            cloud=1.05 * grey,
+            haze=(grey, grey, 1.03 * grey),
+            visibility_m=float(rng.uniform(120, 320)),
+            wetness=float(rng.uniform(0.5, 1.0)),
+        )
+    elif pick < 0.5:
+        azimuth, elevation = rng.uniform(0, 2 * np.pi), np.radians(rng.uniform(8, 22))
+        flat = np.cos(elevation)
+        light = replace(
+            light,
+            to_sun=(float(flat * np.cos(azimuth)), float(flat * np.sin(azimuth)), float(np.sin(elevation))),
+            sun=float(rng.uniform(0.9, 1.5)),
+            ambient=float(rng.uniform(0.30, 0.50)),
+            exposure=float(rng.uniform(1.1, 1.6)),
+            horizon=(0.98, 0.88, 0.72),
+            haze=(0.88, 0.80, 0.70),
+            sun_color=(1.12, 0.92, 0.66),
+            cloudiness=float(rng.uniform(0, 0.6)),
+            glare=float(rng.uniform(0.2, 1.0)),
+        )
+    return replace(light, exposure=light.exposure * float(np.exp(rng.normal(0, 0.18))))
 
 
 def _draw_light(rng: np.random.Generator) -> Light:
@@ -74,7 +153,11 @@ class _Furnisher:
     def __init__(self, rng: np.random.Generator, layout: Layout) -> None:
         self.rng, self.layout = rng, layout
         self.ground = make_ground(rng, layout)
-        self.solids: list[Solid] = []
+        self.objects: list[list[Solid]] = []
+
+    @property
+    def solids(self) -> tuple[Solid, ...]:
+        return tuple(solid for parts in self.objects for solid in parts)
 
     def furnish(self) -> None:
         """Both sides, then the road."""
@@ -85,15 +168,39 @@ class _Furnisher:
                 self._build(side, parcel)
             self._background(side)
         self._traffic()
+        if self.layout.kind.is_open:
+            self._stand_about()
+
+    def clear(self, s_m: float, left_m: float, turn_rad: float) -> None:
+        """Take away whole what comes within half a metre of a robot there, or of the two metres before it."""
+        heading = self.layout.path.heading_at(s_m) + turn_rad
+        steps = np.arange(0, 2.1, 0.25)
+        x, y = np.array(self.layout.path.place(s_m, left_m))[:, None] + steps * [[np.cos(heading)], [np.sin(heading)]]
+        z = self.ground.height_at(x[None], y[None])[0]
+
+        def is_near(solid: Solid) -> bool:
+            along, across, _ = np.abs(solid.local_points(np.stack([x, y, z])))
+            gap_m = np.hypot(np.maximum(along - solid.size[0] / 2, 0), np.maximum(across - solid.size[1] / 2, 0))
+            return bool(((gap_m < 0.5) & (solid.center[2] - solid.size[2] / 2 < z + 2.2)).any())
+
+        self.objects = [parts for parts in self.objects if not any(is_near(solid) for solid in parts)]
 
     def _at(self, s_m: float, left_m: float, turn_rad: float = 0.0) -> Builder:
         """A builder standing on the ground there; its x axis along the road plus the turn."""
         x, y = self.layout.path.place(s_m, left_m)
         z = float(self.ground.height_at(np.array([[x]]), np.array([[y]]))[0, 0])
-        return Builder(self.rng, float(x), float(y), z, self.layout.path.heading_at(s_m) + turn_rad, self.solids)
+        self.objects.append([])
+        heading = self.layout.path.heading_at(s_m) + turn_rad
+        return Builder(self.rng, float(x), float(y), z, heading, self.objects[-1])
 
     def _parked(self, side: Side) -> None:
         rng, layout = self.rng, self.layout
+        if layout.kind.is_open:  # across, in bays
+            for s in np.arange(-BEHIND_M, layout.stop_m, 2.7):
+                if rng.random() < layout.kind.parked and not layout.is_crossed(s, side.sign, 2):
+                    turn = np.pi / 2 * rng.choice([-1, 1]) + rng.normal(0, 0.04)
+                    objects.add_car(self._at(s + 1.35, side.sign * (layout.half_m - 2.6), turn))
+            return
         if side.parking_m:
             left, density = side.road_m + side.parking_m / 2, min(layout.kind.parked + 0.2, 0.85)
         elif layout.half_m > 3.3:
@@ -275,7 +382,8 @@ class _Furnisher:
     def _traffic(self) -> None:
         """Vehicles and riders on the road, none where the car itself drives."""
         rng, layout = self.rng, self.layout
-        for s in np.arange(rng.uniform(5, 40), layout.stop_m, rng.uniform(24, 65)):
+        first_m = rng.uniform(5, 40) if layout.kind.has_traffic else layout.stop_m
+        for s in np.arange(first_m, layout.stop_m, rng.uniform(24, 65)):
             pick, left = rng.random(), layout.half_m * 0.5
             b = self._at(float(s), left, np.pi)
             if pick < 0.72:
@@ -291,8 +399,33 @@ class _Furnisher:
                 if not crossing.is_on(sign):
                     continue
                 for out in np.arange(layout.half_m + 7, 28, 6.5):
-                    if rng.random() < 0.35:
+                    if rng.random() < (0.35 if layout.kind.has_traffic else 0):
                         turn = np.pi / 2 + rng.normal(0, 0.03)
                         objects.add_car(self._at(crossing.s_m + rng.choice([-1.6, 1.6]), sign * out, turn))
         for _ in range(rng.poisson(layout.stop_m / 110)):
             objects.add_bicycle(self._at(rng.uniform(0, layout.stop_m), layout.half_m - 0.6, np.pi), "bicyclist")
+
+    def _stand_about(self) -> None:
+        """What stands about in a yard: vehicles, people, posts, planters, trees."""
+        rng, layout = self.rng, self.layout
+        for s in np.arange(-BEHIND_M, layout.stop_m, 3.0):
+            b = self._at(s + rng.uniform(-1, 1), rng.uniform(-0.9, 0.9) * layout.half_m, rng.uniform(0, 6))
+            pick = rng.random()
+            if pick < 0.10:
+                objects.add_van(b)
+            elif pick < 0.14:
+                objects.add_truck(b)
+            elif pick < 0.24:
+                objects.add_car(b)
+            elif pick < 0.50:
+                objects.add_person(b)
+            elif pick < 0.62:
+                objects.add_bicycle(b, str(rng.choice(["bicycle", "bicyclist"])))
+            elif pick < 0.68:
+                objects.add_motorcycle(b)
+            elif pick < 0.78:
+                objects.add_post(b)
+            elif pick < 0.90:
+                objects.add_bush(b, float(rng.uniform(0.4, 1.1)))
+            else:
+                objects.add_tree(b, float(rng.uniform(1.2, 2.4)), float(rng.uniform(1.6, 2.4)), 11)

@@ -1,5 +1,6 @@
 """Colours of surfaces as functions of place: what makes a synthetic wall look like a wall, and match like one."""
 
+from collections.abc import Sequence
 from functools import cache
 
 import cv2
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 
 _TABLE_SIZE = 256
 _ROW = 4096  # cv2.remap takes no lines of any length
-_WAVELENGTHS_M = (3.1, 1.6, 0.7, 0.3, 0.13, 0.055, 0.024)
+WAVELENGTHS_M = (3.1, 1.6, 0.7, 0.3, 0.13, 0.055, 0.024)
 _LATTICE = np.pad(np.random.default_rng(7).random((_TABLE_SIZE, _TABLE_SIZE)).astype(np.float32), (0, 1), mode="wrap")
 
 _LEAF_CELL_M = 0.05
@@ -50,18 +51,25 @@ def lattice_noise(s: NDArray, t: NDArray) -> NDArray:
     return cv2.remap(_LATTICE, columns, lines, cv2.INTER_LINEAR).reshape(-1)[:size]
 
 
-def surface_noise(s_m: NDArray, t_m: NDArray, footprint_m: NDArray, seed: NDArray | int = 0) -> NDArray:
+def surface_noise(
+    s_m: NDArray,
+    t_m: NDArray,
+    footprint_m: NDArray,
+    seed: NDArray | int = 0,
+    wavelengths_m: Sequence[float] = WAVELENGTHS_M,
+) -> NDArray:
     """Noise of several wavelengths, each faded out where a pixel is too wide to show it.
 
     Args:
         s_m, t_m: (N,) place on the surface.
         footprint_m: (N,) width of a pixel on the surface.
         seed: of the pattern, one or (N,).
+        wavelengths_m: long to short.
     Returns:
         (N,) float32 about zero, mostly within -1..1.
     """
     total = np.zeros(s_m.shape, np.float32)
-    for octave, wavelength_m in enumerate(_WAVELENGTHS_M):
+    for octave, wavelength_m in enumerate(wavelengths_m):
         visible = np.clip(wavelength_m / (2 * footprint_m) - 0.5, 0, 1).astype(np.float32)
         shift = np.float32(17.3) * seed + np.float32(5.1 * octave)
         total += visible * (lattice_noise(s_m / wavelength_m + shift, t_m / wavelength_m - shift) - 0.5)

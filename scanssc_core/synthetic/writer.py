@@ -13,10 +13,12 @@ from scanssc_core.datasets.semantic_kitti import write_voxel_labels
 from scanssc_core.files import write_file
 from scanssc_core.geometry import VoxelGridSpec
 from scanssc_core.synthetic.lidar import kitti_sweep
+from scanssc_core.synthetic.rigs import rig_figures
 from scanssc_core.synthetic.sequence import SyntheticSequence, encode_png
 
 #: Unit of depth_2/*.png, as in KITTI's depth maps.
 DEPTH_UNITS_PER_M = 256
+RIGS = ("kitti", "mixed")
 _GRID = VoxelGridSpec.semantic_kitti()
 #: Frames of one job: neighbours share a street, its shadows and most of the sweeps that label them.
 _FRAMES_PER_JOB = 10
@@ -31,22 +33,31 @@ class SynthSpec:
         num_frames: of each.
         seed: of all of it.
         spacing_m: between the frames of a sequence.
+        rigs: "kitti": KITTI's, on a car in its lane; "mixed": robots', each sequence its own, and where robots drive.
     """
 
     num_sequences: int
     num_frames: int
     seed: int
     spacing_m: float = 4.0
+    rigs: str = "kitti"
 
     def __post_init__(self) -> None:
         if not 1 <= self.num_sequences <= 100:
             raise ValueError(f"expected 1 to 100 sequences (their names have two digits), got {self.num_sequences}")
         if self.num_frames < 1 or not self.spacing_m > 0:
             raise ValueError(f"expected frames and spacing above zero, got {self.num_frames}, {self.spacing_m} m")
+        if self.rigs not in RIGS:
+            raise ValueError(f"rigs: expected one of {', '.join(RIGS)}, got {self.rigs!r}")
+
+    def drive_seed(self, number: int) -> int:
+        """The seed of one sequence."""
+        return self.seed * 1000 + number
 
     def drive(self, number: int) -> SyntheticSequence:
         """The drive of one sequence."""
-        return SyntheticSequence.on_street(self.seed * 1000 + number, self.num_frames, self.spacing_m)
+        make = SyntheticSequence.on_street if self.rigs == "kitti" else SyntheticSequence.of_robot
+        return make(self.drive_seed(number), self.num_frames, self.spacing_m)
 
 
 def write_dataset(root: Path, spec: SynthSpec, workers: int, on_frame: Callable[[], None] = lambda: None) -> None:
@@ -59,6 +70,8 @@ def write_dataset(root: Path, spec: SynthSpec, workers: int, on_frame: Callable[
         ValueError: if the folder holds something else than a part of this.
     """
     _claim(root, spec)
+    if spec.rigs == "mixed":
+        write_file(root / "rigs.csv", _rigs_table(spec).encode())
     jobs = []
     for number in range(spec.num_sequences):
         for start in range(0, spec.num_frames, _FRAMES_PER_JOB):
@@ -114,12 +127,24 @@ def _write_frames(
 def _claim(root: Path, spec: SynthSpec) -> None:
     """Keep what decides the content beside it, so that a second run with other values does not mix two streets."""
     path = root / "synthetic.txt"
-    text = f"seed {spec.seed}, {spec.num_frames} frames a sequence, {spec.spacing_m} m apart\n"
+    rigs = "" if spec.rigs == "kitti" else f", {spec.rigs} rigs"
+    text = f"seed {spec.seed}, {spec.num_frames} frames a sequence, {spec.spacing_m} m apart{rigs}\n"
     if path.exists() and path.read_text() != text:
         raise ValueError(f"{root} holds other streets ({path.read_text().strip()}); asked for: {text.strip()}")
     if not path.exists() and (root / "sequences").exists():
         raise ValueError(f"{root} holds sequences that `scanssc data synth` did not write; choose an empty folder")
     write_file(path, text.encode())
+
+
+def _rigs_table(spec: SynthSpec) -> str:
+    """A line for each sequence with the figures of its rig, under their names."""
+    rows = {
+        f"{number:02d}": rig_figures(*SyntheticSequence.robot_rig(spec.drive_seed(number)))
+        for number in range(spec.num_sequences)
+    }
+    lines = [",".join(["sequence", *rows["00"]])]
+    lines += [",".join([name, *(f"{value:.4g}" for value in row.values())]) for name, row in rows.items()]
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _folder(root: Path, number: int) -> Path:

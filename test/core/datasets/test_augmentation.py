@@ -68,10 +68,22 @@ def frame_of_block(corner, P=P, T_cam_grid=T_CAM_GRID, size=SIZE) -> Frame:
     rgb = np.where(is_blob[..., None], np.uint8(200), np.uint8(0)).repeat(3, axis=2)
     depth = np.where(is_blob, depth_m, 0).astype(np.float32)
     segmentation = np.where(is_blob, CLASS, 0).astype(np.uint8)
-    return Frame(rgb, depth, P, T_grid_cam, 190.0, labels, center[None].astype(np.float32), segmentation)
+    points = center[None].astype(np.float32)
+    return Frame(rgb, depth, P, T_grid_cam, 190.0, labels, points, segmentation, teacher=labels + np.uint8(100))
 
 
 corners = st.tuples(st.integers(60, 140), st.integers(75, 175), st.integers(4, 18))
+
+
+@settings(max_examples=5, deadline=None)
+@given(corner=corners, seed=st.integers(0, 2**32 - 1))
+def test_teacher_moves_with_the_labels(corner, seed):
+    frame, partner = frame_of_block(corner), frame_of_block((90, 100, 8))
+    augmented = augment_frame(frame, ALL, np.random.default_rng(seed), partner)
+    is_within = augmented.labels != 255
+    assert is_within.sum() > 0
+    assert (augmented.teacher[is_within] == augmented.labels[is_within] + 100).all()
+    assert (augmented.teacher[~is_within] == 255).all()
 
 
 @settings(max_examples=30, deadline=None)
@@ -266,9 +278,10 @@ def test_same_generator_gives_the_same_sample(tmp_path):
 
 
 def test_frame_without_labels_and_scan_is_augmented_too():
-    frame = replace(frame_of_block((90, 100, 8)), labels=None, points=None, segmentation=None)
+    frame = replace(frame_of_block((90, 100, 8)), labels=None, points=None, segmentation=None, teacher=None)
     augmented = augment_frame(frame, ALL, np.random.default_rng(0))
     assert augmented.labels is None and augmented.points is None and augmented.segmentation is None
+    assert augmented.teacher is None
 
 
 def test_colour_jitter_stays_within_its_factors():

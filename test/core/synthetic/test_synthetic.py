@@ -13,21 +13,24 @@ from scanssc_core.synthetic.ground import Ground
 from scanssc_core.synthetic.lidar import sweep
 from scanssc_core.synthetic.path import RoadPath
 from scanssc_core.synthetic.rays import LidarRays, PinholeRays, SunRays
-from scanssc_core.synthetic.rigs import KITTI_RIGS, T_CAM_VELO
-from scanssc_core.synthetic.scene import Scene, wall_scene
+from scanssc_core.synthetic.rigs import KITTI_RIGS, T_CAM_VELO, draw_robot_rig, rig_figures
+from scanssc_core.synthetic.scene import Light, Scene, wall_scene
 from scanssc_core.synthetic.sequence import SyntheticSequence
 from scanssc_core.synthetic.solids import Box, Cylinder, Ellipsoid, Hull
-from scanssc_core.synthetic.street import make_street
+from scanssc_core.synthetic.street import make_robot_street, make_street
 
 SMALL_RIG = StereoRig(PinholeCamera(180.0, 180.0, 79.5, 44.0, width=160, height=90), 0.5, 79.5)
 GRID = VoxelGridSpec.semantic_kitti()
 ROOF = {"cuts": ((0.0, 0.0, -1.0, 0.02), (0.0, 1.0, 1.0, 1.0), (0.0, -1.0, 1.0, 1.0))}
 
 
-@pytest.fixture(scope="module")
-def drive():
-    """A residential street, seen small and without noise."""
-    whole = SyntheticSequence.on_street(seed=12, num_frames=2, spacing_m=6.0, kind="residential")
+@pytest.fixture(scope="module", params=["car", "robot"])
+def drive(request):
+    """A residential street from a car, a campus from a robot, seen small and without noise."""
+    if request.param == "car":
+        whole = SyntheticSequence.on_street(seed=12, num_frames=2, spacing_m=6.0, kind="residential")
+    else:
+        whole = SyntheticSequence.of_robot(seed=6, num_frames=2, spacing_m=6.0, kind="campus")
     return replace(whole, rig=SMALL_RIG, noise=0.0)
 
 
@@ -143,6 +146,97 @@ def test_rigs_are_rigid_and_look_ahead():
         np.testing.assert_allclose(R[2], (1, 0, 0), atol=0.02)
 
 
+def test_robots_have_rigs_of_all_kinds():
+    rigs = [draw_robot_rig(np.random.default_rng(seed)) for seed in range(300)]
+    bounds = {
+        "baseline_m": (0.06, 0.6),
+        "view_deg": (60, 110),
+        "camera_height_m": (0.4, 2.0),
+        "pitch_deg": (-10, 5),
+        "roll_deg": (-2, 2),
+    }
+    for name, (low, high) in bounds.items():
+        values = [rig_figures(*rig)[name] for rig in rigs]
+        assert low <= min(values) < low + 0.1 * (high - low)
+        assert high >= max(values) > high - 0.1 * (high - low)
+    assert len({(rig.left.width, rig.left.height) for rig, _ in rigs}) == 7
+
+
+def test_figures_of_kittis_rig_are_known():
+    figures = rig_figures(*KITTI_RIGS[2])
+    expected = {"width_px": 1226, "height_px": 370, "view_deg": 81.9, "baseline_m": 0.538, "camera_height_m": 1.65}
+    assert {name: figures[name] for name in expected} == pytest.approx(expected, rel=0.01)
+    assert abs(figures["pitch_deg"]) < 1 and abs(figures["roll_deg"]) < 1
+
+
+def test_pitch_is_upwards_and_roll_to_the_right():
+    rig, mount = next(
+        rig for seed in range(99) if (rig := draw_robot_rig(np.random.default_rng(seed))) and _figures_are_large(rig)
+    )
+    T_cam_velo = mount.T_left_velo
+    figures = rig_figures(rig, mount)
+    forward, right = invert_transform(T_cam_velo)[:3, 2], invert_transform(T_cam_velo)[:3, 0]
+    assert np.sign(forward[2]) == np.sign(figures["pitch_deg"])
+    assert np.sign(right[2]) == -np.sign(figures["roll_deg"])
+
+
+def _figures_are_large(rig) -> bool:
+    figures = rig_figures(*rig)
+    return abs(figures["pitch_deg"]) > 2 and abs(figures["roll_deg"]) > 1
+
+
+def test_ground_has_the_same_height_in_the_grid_whatever_the_cameras():
+    heights_m = []
+    for seed in range(3):
+        _, mount = draw_robot_rig(np.random.default_rng(seed))
+        heights_m.append(rig_figures(SMALL_RIG, mount)["camera_height_m"])
+        drive = SyntheticSequence(wall_scene(30.0), num_frames=1, rig=SMALL_RIG, mount=mount)
+        left, _ = drive.views(0)
+        is_road = left.class_ids[left.depth_m > 0] == SEMANTIC_KITTI.id_of("road")
+        points = _points_velo(drive, left)[is_road]
+        assert len(points) > 2000
+        np.testing.assert_allclose(points[:, 2], -1.73, atol=2e-3)
+    assert np.ptp(heights_m) > 0.3
+
+
+def test_nothing_stands_before_a_robot_and_what_was_there_is_gone_whole():
+    full, cleared = (make_robot_street(3, 5.0, stops, "town") for stops in ((), (0.0,)))
+    x, y = full.path.place(0.0, full.lane_m)
+    z = float(full.scene.ground.height_at(np.array([[x]]), np.array([[y]]))[0, 0])
+    ahead = np.array([np.cos(full.turn_rad), np.sin(full.turn_rad)])
+    beside = np.array([-ahead[1], ahead[0]])
+    offsets = [(a, b, up) for a in np.arange(0, 2, 0.1) for b in np.arange(-0.45, 0.5, 0.1) for up in (0.2, 0.9, 1.6)]
+    places = np.array([(*(np.array([x, y]) + a * ahead + b * beside), z + up) for a, b, up in offsets]).T
+    in_the_way = [solid for solid in full.scene.solids if solid.contains(places).any()]
+    assert in_the_way
+    assert not any(solid.contains(places).any() for solid in cleared.scene.solids)
+    assert not set(in_the_way) & set(cleared.scene.solids)
+    gone = set(full.scene.solids) - set(cleared.scene.solids)
+    assert {solid.class_name for solid in gone} == {"car"}
+    assert len(gone) == 12  # of one car: body, cabin, roof, four wheels, four lamps, plate
+
+
+def test_light_of_a_low_sun_blinds_the_camera_that_looks_into_it():
+    ahead, behind = ((x, 0.0, 0.35) for x in (0.94, -0.94))
+    glaring, clear = (
+        [_wall_seen(Light(to_sun=to_sun, glare=glare)).mean() for to_sun in (ahead, behind)] for glare in (0.8, 0.0)
+    )
+    assert glaring[0] > clear[0] + 5
+    assert glaring[1] == clear[1]
+
+
+def test_wet_ground_is_darker_and_mirrors_the_sky_far_away():
+    dry, wet = (_wall_seen(Light(sun=0.0, wetness=wetness)) for wetness in (0.0, 1.0))
+    np.testing.assert_array_equal(wet[20:40], dry[20:40])  # the wall
+    far, near = (wet[rows].mean() / dry[rows].mean() for rows in (slice(60, 66), slice(84, 90)))
+    assert far > 1.1 and near < 1
+
+
+def _wall_seen(light: Light) -> np.ndarray:
+    scene = replace(wall_scene(20.0), light=light)
+    return SyntheticSequence(scene, num_frames=1, rig=SMALL_RIG).frame(0)[0].left_rgb
+
+
 def test_both_images_show_the_same_surface(drive):
     left, right = drive.views(0)
     rows, columns = np.nonzero((left.depth_m > 3) & (left.depth_m < 30))
@@ -162,12 +256,8 @@ def test_both_images_show_the_same_surface(drive):
 
 def test_pixels_fall_into_voxels_of_their_class(drive, truth):
     left, _ = drive.views(0)
-    camera = drive.rig.left
     v, u = np.nonzero(left.depth_m > 0)
-    depth = left.depth_m[v, u]
-    points_cam = np.stack([(u - camera.cx) / camera.fx * depth, (v - camera.cy) / camera.fy * depth, depth], axis=-1)
-    T_velo_cam = invert_transform(drive.mount.T_left_velo)
-    points = points_cam @ T_velo_cam[:3, :3].T + T_velo_cam[:3, 3]
+    points = _points_velo(drive, left)
     indices, is_inside = GRID.points_to_indices(points)
     # The scanner looks no higher than two degrees.
     is_scanned = np.arctan2(points[:, 2], np.hypot(points[:, 0], points[:, 1])) < np.radians(1.5)
@@ -177,6 +267,16 @@ def test_pixels_fall_into_voxels_of_their_class(drive, truth):
     assert is_valid.mean() > 0.97
     assert (truth.labels[at] == left.class_ids[v, u][is_compared])[is_valid].mean() > 0.97
     assert (truth.labels[at] != FREE)[is_valid].mean() > 0.985
+
+
+def _points_velo(drive, left) -> np.ndarray:
+    """(N, 3) where the pixels with depth lie in the grid's frame."""
+    camera = drive.rig.left
+    v, u = np.nonzero(left.depth_m > 0)
+    depth = left.depth_m[v, u]
+    points_cam = np.stack([(u - camera.cx) / camera.fx * depth, (v - camera.cy) / camera.fy * depth, depth], axis=-1)
+    T_velo_cam = invert_transform(drive.mount.T_left_velo)
+    return points_cam @ T_velo_cam[:3, :3].T + T_velo_cam[:3, 3]
 
 
 def test_labels_are_thin_and_what_is_enclosed_is_invalid(drive, truth):
@@ -211,6 +311,14 @@ def test_the_same_seed_gives_the_same_street():
     assert streets[0].scene.solids == streets[1].scene.solids
     np.testing.assert_array_equal(streets[0].scene.ground.height_m, streets[1].scene.ground.height_m)
     assert streets[0].scene.solids != streets[2].scene.solids
+
+
+def test_streets_of_old_seeds_stay_what_they_were():
+    street = make_street(100_000, 5.0)
+    assert len(street.scene.solids) == 923
+    middle = np.mean([solid.center for solid in street.scene.solids], axis=0)
+    assert middle == pytest.approx((29.022023, -5.591395, 2.082076), abs=1e-4)
+    assert street.scene.light.exposure == pytest.approx(1.181261, abs=1e-6)
 
 
 def test_written_sequence_reads_back_through_the_kitti_reader(tmp_path):

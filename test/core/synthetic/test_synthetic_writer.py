@@ -1,3 +1,4 @@
+import csv
 from dataclasses import replace
 
 import cv2
@@ -7,6 +8,7 @@ import pytest
 from scanssc_core.geometry import PinholeCamera, StereoRig, VoxelGridSpec
 from scanssc_core.labels import SEMANTIC_KITTI, SEMANTIC_KITTI_RAW_IDS
 from scanssc_core.sources.kitti import open_sequence
+from scanssc_core.sources.kitti_calibration import read_matrices
 from scanssc_core.synthetic import sequence as sequence_module
 from scanssc_core.synthetic import writer
 from scanssc_core.synthetic.scene import wall_scene
@@ -92,10 +94,36 @@ def test_an_interrupted_run_is_completed_with_the_same_files(walls, tmp_path, mo
     assert files_of(tmp_path / "parts") == files_of(tmp_path / "whole")
 
 
+def test_rigs_of_robots_are_in_a_table_that_agrees_with_the_calibrations(monkeypatch, tmp_path):
+    def drive(spec, number):
+        rig, mount = SyntheticSequence.robot_rig(spec.drive_seed(number))
+        return SyntheticSequence(wall_scene(10.0), 1, rig=rig, mount=mount)
+
+    monkeypatch.setattr(SynthSpec, "drive", drive)
+    monkeypatch.setattr(writer, "write_frame", lambda *_: None)
+    write_dataset(tmp_path, SynthSpec(3, 1, seed=5, rigs="mixed"), workers=1)
+    with (tmp_path / "rigs.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["sequence"] for row in rows] == ["00", "01", "02"]
+    assert len({row["baseline_m"] for row in rows}) == 3
+    for row in rows:
+        matrices = read_matrices(tmp_path / "sequences" / row["sequence"] / "calib.txt")
+        P2, P3, T_cam_velo = matrices["P2"], matrices["P3"], np.vstack([matrices["Tr"], [0, 0, 0, 1]])
+        height_m = np.linalg.inv(T_cam_velo)[2, 3] + 1.73
+        assert float(row["camera_height_m"]) == pytest.approx(height_m, rel=1e-3)
+        assert float(row["baseline_m"]) == pytest.approx((P2[0, 3] - P3[0, 3]) / P2[0, 0], rel=1e-3)
+        assert float(row["view_deg"]) == pytest.approx(
+            2 * np.degrees(np.arctan(float(row["width_px"]) / 2 / P2[0, 0])), rel=1e-3
+        )
+
+
 def test_other_streets_are_not_mixed_in(walls, tmp_path):
     write_dataset(tmp_path / "a", SynthSpec(1, 1, seed=1), workers=1)
     with pytest.raises(ValueError, match="holds other streets"):
         write_dataset(tmp_path / "a", SynthSpec(1, 1, seed=2), workers=1)
+    with pytest.raises(ValueError, match="asked for: .* mixed rigs"):
+        write_dataset(tmp_path / "a", SynthSpec(1, 1, seed=1, rigs="mixed"), workers=1)
+    assert not (tmp_path / "a" / "rigs.csv").exists()
     (tmp_path / "b" / "sequences").mkdir(parents=True)
     with pytest.raises(ValueError, match="did not write"):
         write_dataset(tmp_path / "b", SynthSpec(1, 1, seed=1), workers=1)
@@ -105,6 +133,11 @@ def test_other_streets_are_not_mixed_in(walls, tmp_path):
 def test_impossible_sizes_are_refused(sequences, frames, spacing):
     with pytest.raises(ValueError, match="expected"):
         SynthSpec(sequences, frames, 0, spacing)
+
+
+def test_unknown_rigs_are_refused():
+    with pytest.raises(ValueError, match="rigs: expected one of kitti, mixed, got 'zed'"):
+        SynthSpec(1, 1, 0, rigs="zed")
 
 
 @pytest.mark.slow

@@ -1,0 +1,62 @@
+"""Soft answers of a completion network about every voxel of a frame, believed only where there is no label.
+
+`teacher/<frame>.npz` beside the voxel files: `cls`, class ids, and `prob`, the probability of that class in sixteenths
+(0 to 15, the lower end), both uint8 and flat, z fastest. The thresholds are those that LMSCNet (L. Roldao et al., 3DV
+2020) deserves; docs/data.md has the measurement.
+"""
+
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scanssc_core.datasets.semantic_kitti import VOXEL_GRID
+from scanssc_core.labels import FREE, LABEL_SETS, OCCUPIED, UNKNOWN
+
+#: Least sixteenths of the probability at which an answer counts: empty, occupied, and which class it is.
+_FREE_FROM, _OCCUPIED_FROM, _CLASS_FROM = 11, 13, 14
+#: Of a voxel with an answer in the loss, where one with a label has 1: twice the share of right answers, less one.
+TEACHER_WEIGHT = 0.6
+
+
+def read_teacher(path: Path, labels: NDArray | None, dataset: str) -> NDArray:
+    """What to train on where there is no label.
+
+    Args:
+        path: of a .npz file; where there is none, there is no answer.
+        labels: (256, 256, 32) uint8 class ids, UNKNOWN where the answers count; None: everywhere.
+        dataset: "semantic_kitti" or "kitti360", whose classes they are.
+    Returns:
+        (256, 256, 32) uint8: class ids; OCCUPIED where the class is not sure; UNKNOWN where there is a label, or
+        nothing is sure.
+    Raises:
+        ValueError: naming the file, if it is not one, or holds numbers that are no class or no sixteenths.
+    """
+    if not path.exists():
+        return np.full(VOXEL_GRID.shape, UNKNOWN, np.uint8)
+    class_ids, sixteenths = _read(path)
+    for name, values, high in (("cls", class_ids, LABEL_SETS[dataset].num_classes - 1), ("prob", sixteenths, 15)):
+        if values.max() > high:
+            raise ValueError(f"{path}: expected {name} from 0 to {high}, got {values.max()}")
+    is_free = class_ids == FREE
+    answers = np.where(sixteenths >= np.where(is_free, _FREE_FROM, _CLASS_FROM), class_ids, np.uint8(UNKNOWN))
+    answers[~is_free & (sixteenths >= _OCCUPIED_FROM) & (sixteenths < _CLASS_FROM)] = OCCUPIED
+    if labels is not None:
+        answers[labels != UNKNOWN] = UNKNOWN
+    return answers
+
+
+def _read(path: Path) -> tuple[NDArray, NDArray]:
+    try:
+        with np.load(path) as file:
+            arrays = file["cls"], file["prob"]
+    except (BadZipFile, KeyError, ValueError, EOFError, OSError) as error:
+        raise ValueError(f"{path}: not a whole .npz file with cls and prob ({error})") from error
+    for name, values in zip(("cls", "prob"), arrays, strict=True):
+        if values.dtype != np.uint8 or values.size != np.prod(VOXEL_GRID.shape):
+            raise ValueError(
+                f"{path}: expected {np.prod(VOXEL_GRID.shape):,} uint8 in {name}, got {values.size:,} of {values.dtype}"
+            )
+    class_ids, sixteenths = (values.reshape(VOXEL_GRID.shape) for values in arrays)
+    return class_ids, sixteenths
