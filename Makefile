@@ -12,6 +12,7 @@ DEMO_ARGS ?=
 
 ENVIRONMENT := $(VENV)/.ready
 INSTALL := $(COLCON)/.built
+SOURCE_LIST := $(COLCON)/.sources
 SOURCES := package.xml CMakeLists.txt $(shell find scanssc_ros scanssc_core launch config msg tools/tf2_msgs -type f \
 	-not -name '*.pyc')
 
@@ -21,7 +22,7 @@ source $(VENV)/bin/activate && source $(COLCON)/install/setup.bash && \
 export FASTDDS_DEFAULT_PROFILES_FILE=$(CURDIR)/config/fastdds.xml ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST &&
 endef
 
-.PHONY: demo test build clean
+.PHONY: demo test build clean always
 .DEFAULT_GOAL := build
 
 build: $(INSTALL)
@@ -36,7 +37,12 @@ $(ENVIRONMENT): pyproject.toml constraints.txt tools/setup_environment.py
 	@$(PYTHON) tools/setup_environment.py $(VENV)
 	@touch $@
 
-$(INSTALL): $(ENVIRONMENT) $(SOURCES)
+# An installed module stays when its source is moved or deleted: another set of sources starts an empty install folder.
+$(SOURCE_LIST): always
+	@mkdir -p $(COLCON) && printf '%s\n' $(sort $(SOURCES)) > $@.new
+	@cmp -s $@.new $@ && rm $@.new || { rm -rf $(COLCON)/install && mv $@.new $@; }
+
+$(INSTALL): $(ENVIRONMENT) $(SOURCES) $(SOURCE_LIST)
 	@echo "== build the ROS package"
 	@source $(VENV)/bin/activate && colcon --log-base $(COLCON)/log build --base-paths . tools/tf2_msgs \
 		--build-base $(COLCON)/build --install-base $(COLCON)/install --event-handlers console_direct- \
@@ -45,4 +51,4 @@ $(INSTALL): $(ENVIRONMENT) $(SOURCES)
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(COLCON) demo build *.egg-info
+	rm -rf $(VENV) $(VENV)-bare $(VENV)-lowest $(COLCON) demo build *.egg-info

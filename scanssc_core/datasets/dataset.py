@@ -3,13 +3,14 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NotRequired, TypedDict, cast
+from typing import TypedDict, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, default_collate
+from typing_extensions import NotRequired  # in typing from Python 3.11 on
 
 from scanssc_core.datasets.augmentation import AugmentationConfig, augment_frame, jitter_colors
 from scanssc_core.datasets.depth_maps import read_depth_map

@@ -89,7 +89,7 @@ def vote(scene: Scene, sweeps: list[Sweep], T_world_velo: NDArray, grid: VoxelGr
     pairs, counts = np.unique(np.concatenate(keys), return_counts=True)
     voxel, class_id = pairs // 32, (pairs % 32).astype(np.uint8)
     order = np.argsort(counts, kind="stable")
-    labels = np.full(size, FREE, np.uint8)
+    labels: NDArray[np.uint8] = np.full(size, FREE, np.uint8)
     labels[voxel[order]] = class_id[order]  # the most frequent class is written last
     labels = labels.reshape(grid.shape)
 
