@@ -99,7 +99,7 @@ def _with_messages(path: Path) -> Path:
 
 
 def _refuse_unmerged(path: Path) -> None:
-    """SQLite keeps the last messages of a recording that was cut off in a file of their own, which the library ignores."""
+    """SQLite keeps the last messages of a recording that was cut off in a file beside it, which the library ignores."""
     for file in [path] if path.is_file() else _bag_files(path):
         journal = file.with_name(f"{file.name}-wal")
         if journal.exists() and journal.stat().st_size:
