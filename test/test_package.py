@@ -56,4 +56,4 @@ def test_readme_has_the_current_table_of_parameters():
 
 def test_every_locked_version_is_exact():
     lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
-    assert all(re.fullmatch(r"[A-Za-z0-9_.\-]+==[^\s=]+", line) for line in lines)
+    assert all(re.fullmatch(r'[\w.-]+==[^\s=]+( ; python_version (<|>=) "3\.\d+")?', line) for line in lines)
