@@ -21,7 +21,7 @@ MODEL, STEREO, PRIOR = "model", "stereo", "prior"
 
 
 class Evaluation:
-    """Counts of all methods.
+    """Counts what a model, the depth in the grid and the constant prior get right and wrong.
 
     Args:
         model: in evaluation mode, on its device.
@@ -79,7 +79,7 @@ class Evaluation:
             on_frame()
 
     def predict(self, batch: SSCBatch) -> Tensor:
-        """(B, X, Y, Z) uint8 class ids, on the CPU."""
+        """(B, X, Y, Z) uint8 class ids that the model gives a batch, on the CPU."""
         device = self.model.voxel_centers.device
         with inference_in(self.precision, device):
             image, depth_m = batch["image"].to(device), batch["depth_m"].to(device)

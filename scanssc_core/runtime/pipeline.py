@@ -17,7 +17,7 @@ _WARM_UP_CAMERA = PinholeCamera(707.0, 707.0, 602.0, 183.0, width=1226, height=3
 
 @dataclass(frozen=True)
 class PipelineResult:
-    """What one stereo pair gave.
+    """Depth and labelled grid of one stereo pair.
 
     Attributes:
         depth_m: (H, W) float32, 0 = no measurement.
@@ -31,7 +31,7 @@ class PipelineResult:
 
 
 class OccupancyPipeline:
-    """The two stages in a row.
+    """Depth stage and occupancy stage in a row.
 
     Args:
         stereo: source of depth; None if every frame comes with its depth.

@@ -59,7 +59,7 @@ class MixingNeck(nn.Module):
 
 
 class MixingNet(nn.Module):
-    """(B, C, X, Y, Z) -> (B, C, X, Y, Z)."""
+    """Mixes a scanned volume spatially: (B, C, X, Y, Z) -> (B, C, X, Y, Z)."""
 
     def __init__(self, channels: int, num_groups: int) -> None:
         super().__init__()

@@ -43,7 +43,7 @@ class MSNetConfig:
 
     @property
     def num_bins(self) -> int:
-        """Disparities of the cost volume."""
+        """Number of disparities that the cost volume holds."""
         return self.max_disparity // STRIDE
 
 
