@@ -86,6 +86,17 @@ class SSCMetrics(Metric):
 
     Args:
         num_classes: with 0 = empty.
+
+    Example:
+        Four voxels of a grid of 1 x 1 x 4, the last of them unknown:
+
+        >>> metrics = SSCMetrics(num_classes=3)
+        >>> labels = torch.tensor([0, 1, 2, 255], dtype=torch.uint8).view(1, 1, 1, 4)
+        >>> predicted = torch.tensor([0, 1, 1, 2], dtype=torch.uint8).view(1, 1, 1, 4)
+        >>> metrics.update(predicted, labels)
+        >>> scores = metrics.compute()
+        >>> f"IoU {scores.iou:.2f}, mIoU {scores.miou:.2f}"
+        'IoU 1.00, mIoU 0.25'
     """
 
     confusion: Tensor
