@@ -1,4 +1,4 @@
-"""Time, memory and arithmetic of the model by stage, against the machine's convolution rate, as a Markdown table.
+"""Time, memory and arithmetic of the models by stage, against the machine's convolution rate, as a Markdown table.
 
     python benchmarks/model.py [--out docs/performance_table.md] [--only lite]
 
@@ -13,28 +13,24 @@ import resource
 import subprocess
 import sys
 import time
-from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
+from scanssc_core.inference.cost import usual_cost
 from scanssc_core.inference.optimize import optimized_for_inference
-from scanssc_core.inference.winograd import WinogradConv3d
+from scanssc_core.inference.precision import inference_in
 from scanssc_core.network.camera_inputs import CameraInputs
 from scanssc_core.network.config import semantic_kitti
 from scanssc_core.network.kinds import make_network
 from scanssc_core.network.lite import LiteConfig
-from scanssc_core.network.scan.scan_block import LineAttention
 from scanssc_core.network.scanssc import ScanSSC
 
 CONFIGS = {"full": semantic_kitti, "lite": LiteConfig}
-STAGES = ("backbone", "neck", "depth_net", "cross_attention", "self_attention", "scan", "mixing.depth", "mixing.height")
-STAGES = (*STAGES, "mixing.width", "fusion", "head.layers.0")
 
 
 def main() -> None:
@@ -86,29 +82,33 @@ def rows(name: str, device: str, precision: str, mode: str, result: dict) -> lis
 
 def measure(name: str, device_name: str, precision: str, mode: str) -> dict:
     """Time one configuration; each stage in the same pass as the whole."""
-    device, is_single = torch.device(device_name), precision == "float32"
+    device, dtype = torch.device(device_name), getattr(torch, precision)
     torch.manual_seed(0)
     config = CONFIGS[name]()
     model = make_network(config).eval()
-    model = optimized_for_inference(model, device, getattr(torch, precision)).to(device)
+    model = optimized_for_inference(model, device, dtype).to(device)
+    flops = {stage: cost.num_flops for stage, cost in usual_cost(config).items() if cost.num_flops}  # of plain layers
     inputs = scene(config.image_size, device)
     repeats = 1 if name == "full" else 5
     stage_s: dict[str, float] = {}
-    with torch.inference_mode(), torch.autocast(device_name, torch.bfloat16, enabled=not is_single):
-        flops = count_flops(model, lambda: model.predict_labels(*inputs))  # warms up, too
-        limit = convolution_rate(device, getattr(torch, precision))
+    with inference_in(dtype, device):
+        run = model.predict_labels if mode == "eager" else torch.compile(model.predict_labels)
+        run(*inputs)
+        limit = convolution_rate(device, dtype)
         if mode == "eager":
-            add_timers(model, stage_s, device)
-            run = model.predict_labels
-        else:
-            run = torch.compile(model.predict_labels)
+            add_timers(model, flops, stage_s, device)
+
+        def run_once() -> None:
+            stage_s.clear()
             run(*inputs)
-        total_s = min(timed(lambda: run(*inputs), device) for _ in range(repeats))
-        limit = max(limit, convolution_rate(device, getattr(torch, precision)))
+
+        total_s = min(timed(run_once, device) for _ in range(repeats))
+        limit = max(limit, convolution_rate(device, dtype))
     if device_name == "cuda":
         peak = torch.cuda.max_memory_allocated() / 2**30
     else:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    flops["all"] = sum(flops.values())
     return {"total_s": total_s, "stage_s": stage_s, "flops": flops, "limit": limit, "peak": peak}
 
 
@@ -133,51 +133,28 @@ def now(device: torch.device) -> float:
     return time.perf_counter()
 
 
-def add_timers(model: ScanSSC, stage_s: dict[str, float], device: torch.device) -> None:
-    """Record the seconds of each stage in its last pass."""
-    for stage in STAGES:
+def add_timers(model: ScanSSC, stages: Iterable[str], stage_s: dict[str, float], device: torch.device) -> None:
+    """Add the seconds that each stage takes to its entry."""
+
+    def start(stage: str) -> None:
+        stage_s[stage] = stage_s.get(stage, 0.0) - now(device)
+
+    def stop(stage: str) -> None:
+        stage_s[stage] += now(device)
+
+    for stage in stages:
         module = model.get_submodule(stage)
-        module.register_forward_pre_hook(lambda *_, stage=stage: stage_s.update({stage: -now(device)}))
-        module.register_forward_hook(lambda *_, stage=stage: stage_s.update({stage: stage_s[stage] + now(device)}))
+        module.register_forward_pre_hook(lambda *_, stage=stage: start(stage))
+        module.register_forward_hook(lambda *_, stage=stage: stop(stage))
+    label = model.head.label
 
+    def timed_label(*arguments: object) -> object:
+        start("head")
+        labels = label(*arguments)
+        stop("head")
+        return labels
 
-def count_flops(model: ScanSSC, run: Callable[[], object]) -> dict[str, float]:
-    """Twice the multiply-accumulates of convolutions, linear maps and line attention, of all and of each stage.
-
-    A Winograd convolution counts as the plain one.
-    """
-    flops: dict[str, float] = defaultdict(float)
-    hooks = []
-    for name, module in model.named_modules():
-
-        def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor, name: str = name) -> None:
-            of_module = module_flops(module, inputs, output)
-            flops["all"] += of_module
-            for stage in STAGES:
-                if f"{name}.".startswith(f"{stage}."):
-                    flops[stage] += of_module
-
-        hooks.append(module.register_forward_hook(count))
-    run()
-    for hook in hooks:
-        hook.remove()
-    return {"all": flops["all"], **{stage: flops[stage] for stage in STAGES}}
-
-
-def module_flops(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> float:
-    """Of the module's own arithmetic, without its children's."""
-    if isinstance(module, _ConvTransposeNd):
-        return 2 * module.weight.numel() * inputs[0].numel() / inputs[0].shape[1]
-    if isinstance(module, _ConvNd):
-        return 2 * module.weight.numel() * output.numel() / output.shape[1]
-    if isinstance(module, WinogradConv3d):
-        return 2 * 27 * inputs[0].shape[1] * output.numel()
-    if isinstance(module, nn.Linear):
-        return 2 * module.weight.numel() * output.numel() / output.shape[-1]
-    if isinstance(module, LineAttention):  # projections of query, key, value; products with keys and values
-        length, channels = output.shape[-2:]
-        return output.numel() * (2 * 3 * channels + 2 * 2 * length)
-    return 0.0
+    model.head.label = timed_label  # the head is asked for labels, not called
 
 
 def scene(size: tuple[int, int], device: torch.device) -> tuple[Tensor, Tensor, CameraInputs]:

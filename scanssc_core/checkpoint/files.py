@@ -47,7 +47,7 @@ def _write(path: Path, state: Mapping[str, Tensor], content: dict[str, str]) -> 
 
 
 def read_checkpoint(path: Path) -> Weights:
-    """Read a file of ours.
+    """Read a checkpoint in our format.
 
     Raises:
         ValueError: naming the file, if it is none, is damaged, or says of itself what this version does not know.

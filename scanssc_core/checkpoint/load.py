@@ -40,6 +40,12 @@ def load_model(path: Path) -> ScanSSC:
     Raises:
         ValueError: see read_weights; or if the file holds only parts of a network, another network, or weights that do
             not fit its configuration; lists what differs.
+
+    Example:
+        >>> from scanssc_core.checkpoint.shipped import LITE_WEIGHTS
+        >>> model = load_model(LITE_WEIGHTS)
+        >>> model.config.dataset, model.config.label_grid.shape
+        ('semantic_kitti', (256, 256, 32))
     """
     weights = read_weights(path)
     if weights.config is None:

@@ -69,7 +69,7 @@ class _Inert:
 
 @dataclass(frozen=True)
 class _Storage:
-    """A block of numbers of the file."""
+    """Names a block of numbers of the file: a tensor's memory."""
 
     key: str
     dtype: torch.dtype
@@ -85,7 +85,7 @@ class _StoredTensor(_Inert):
 
 
 class _Parameter(_Inert):
-    """A parameter is its tensor."""
+    """Takes the place of torch's parameters: gives the tensor that they wrap."""
 
     def __new__(cls, data: Any, *_: object) -> Any:
         return data

@@ -16,7 +16,7 @@ _MAX_LISTED = 20
 
 @dataclass(frozen=True)
 class Weights:
-    """What a file holds.
+    """What a file of weights holds.
 
     Attributes:
         state: weights by our names.

@@ -17,7 +17,7 @@ AXES = ("depth", "width", "height")  # x, y, z of the grid
 
 
 class PartScores(NamedTuple):
-    """Scores of a slice or of a quarter; fractions."""
+    """Scores of a slice or of a quarter of an axis, as fractions."""
 
     recall: float
     iou: float
@@ -55,17 +55,17 @@ class SliceMetrics(Metric):
             getattr(self, axis).add_(counts[:, :num_pairs].view(size, self.num_classes, self.num_classes))
 
     def compute(self) -> SSCScores:
-        """Scores of everything counted so far, distance or not."""
+        """Scores of all voxels counted so far, whatever their distance."""
         return scores(self.confusion("depth"))
 
     def slices(self, axis: str) -> Tensor:
-        """(S, P, P) counts along an axis."""
+        """(S, P, P) confusion matrix, by (label, prediction), of each of the S slices along an axis."""
         counts = getattr(self, axis)
         assert isinstance(counts, Tensor)
         return counts
 
     def confusion(self, axis: str) -> Tensor:
-        """(P, P) counts of all slices together: the same whatever the axis."""
+        """(P, P) confusion matrix of all slices together: the same whatever the axis."""
         return self.slices(axis).sum(dim=0)
 
 

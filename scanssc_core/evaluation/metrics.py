@@ -16,7 +16,7 @@ _EPS = 1e-5  # the published code's, in the ratio of each class
 
 
 class SSCScores(NamedTuple):
-    """Fractions, not per cent.
+    """Scores of semantic scene completion, as fractions.
 
     Attributes:
         precision, recall, iou: of occupied against empty.
@@ -47,7 +47,7 @@ def confusion_matrix(predicted: Tensor, labels: Tensor, num_classes: int) -> Ten
 
 
 def check_classes(predicted: Tensor, labels: Tensor, num_classes: int) -> None:
-    """Refuse what cannot be counted; unknown voxels may hold any prediction.
+    """Refuse predictions and labels that cannot be counted; unknown voxels may hold any prediction.
 
     Raises:
         ValueError: if shapes differ, or a value is no class.
@@ -61,7 +61,7 @@ def check_classes(predicted: Tensor, labels: Tensor, num_classes: int) -> None:
 
 
 def scores(confusion: Tensor) -> SSCScores:
-    """Ratios of a (P, P) confusion matrix by (label, prediction)."""
+    """Scores of a (P, P) confusion matrix by (label, prediction)."""
     counts = confusion.double()
     hits = counts.diagonal()
     class_iou = hits / (counts.sum(dim=0) + counts.sum(dim=1) - hits + _EPS)
@@ -86,6 +86,17 @@ class SSCMetrics(Metric):
 
     Args:
         num_classes: with 0 = empty.
+
+    Example:
+        Four voxels of a grid of 1 x 1 x 4, the last of them unknown:
+
+        >>> metrics = SSCMetrics(num_classes=3)
+        >>> labels = torch.tensor([0, 1, 2, 255], dtype=torch.uint8).view(1, 1, 1, 4)
+        >>> predicted = torch.tensor([0, 1, 1, 2], dtype=torch.uint8).view(1, 1, 1, 4)
+        >>> metrics.update(predicted, labels)
+        >>> scores = metrics.compute()
+        >>> f"IoU {scores.iou:.2f}, mIoU {scores.miou:.2f}"
+        'IoU 1.00, mIoU 0.25'
     """
 
     confusion: Tensor

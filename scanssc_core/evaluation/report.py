@@ -26,7 +26,7 @@ _COLUMNS = ("recall", "iou", "miou", "occupied")
 def write_report(
     folder: Path, counts: dict[str, SliceMetrics], label_set: LabelSet, grid: VoxelGridSpec, title: str
 ) -> str:
-    """Write all files.
+    """Write report.txt, the CSV files and the picture of an evaluation.
 
     Args:
         counts: of each method by its name; one with another number of classes has only completion scores.

@@ -12,6 +12,7 @@ from scanssc_core.datasets.dataset import SSCBatch, SSCDataset, camera_of, colla
 from scanssc_core.datasets.semantic_kitti import write_voxel_labels
 from scanssc_core.evaluation.baselines import stereo_occupied
 from scanssc_core.evaluation.distance import SliceMetrics
+from scanssc_core.inference.precision import inference_in
 from scanssc_core.labels import FREE, UNKNOWN
 from scanssc_core.network.scanssc import ScanSSC
 from scanssc_core.occupancy.stereo import StereoOccupancyBackend
@@ -20,7 +21,7 @@ MODEL, STEREO, PRIOR = "model", "stereo", "prior"
 
 
 class Evaluation:
-    """Counts of all methods.
+    """Counts what a model, the depth in the grid and the constant prior get right and wrong.
 
     Args:
         model: in evaluation mode, on its device.
@@ -78,13 +79,9 @@ class Evaluation:
             on_frame()
 
     def predict(self, batch: SSCBatch) -> Tensor:
-        """(B, X, Y, Z) uint8 class ids, on the CPU."""
+        """(B, X, Y, Z) uint8 class ids that the model gives a batch, on the CPU."""
         device = self.model.voxel_centers.device
-        is_reduced = self.precision != torch.float32
-        with (
-            torch.inference_mode(),
-            torch.autocast(device.type, self.precision if is_reduced else torch.bfloat16, enabled=is_reduced),
-        ):
+        with inference_in(self.precision, device):
             image, depth_m = batch["image"].to(device), batch["depth_m"].to(device)
             camera = camera_of(batch).to(device)
             labels, _ = self.model.predict_labels(image, depth_m, camera, with_confidence=False)

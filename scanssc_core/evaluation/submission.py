@@ -22,7 +22,7 @@ _MAX_SHOWN_PROBLEMS = 5
 
 
 def description(name: str, pdf_url: str, code_url: str) -> str:
-    """Text of description.txt."""
+    """Text of the file description.txt, which the test server shows."""
     return f"name: {name}\npdf url: {pdf_url}\ncode url: {code_url}\n"
 
 
@@ -43,7 +43,7 @@ def expected_files(data: Path) -> list[str]:
 
 
 def problems(sizes: dict[str, int], expected: list[str]) -> list[str]:
-    """What the validator would refuse.
+    """What the test server's validator would refuse, one line each.
 
     Args:
         sizes: bytes of all files but description.txt, by their names in the archive.
@@ -60,7 +60,7 @@ def problems(sizes: dict[str, int], expected: list[str]) -> list[str]:
 
 
 def directories() -> list[str]:
-    """Directory entries that the validator asks for."""
+    """Directory entries that the test server's validator asks for in an archive."""
     folders = [f"sequences/{sequence}/" for sequence in TEST_SEQUENCES]
     return ["sequences/", *(name for folder in folders for name in (folder, f"{folder}predictions/"))]
 

@@ -33,7 +33,7 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
 
     def text(self) -> str:
-        """Aligned columns, two decimals."""
+        """The table as text: aligned columns, two decimals."""
         cells = [self.header, *(tuple(_shown(cell, 2) for cell in row) for row in self.rows)]
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         lines = []
@@ -43,7 +43,7 @@ class Table:
         return "\n".join([self.title, lines[0], "-" * len(lines[0]), *lines[1:]]) + "\n"
 
     def csv(self) -> str:
-        """Comma-separated, six decimals; empty where there is no score."""
+        """The table as CSV: six decimals, empty where there is no score."""
         content = io.StringIO()
         writer = csv.writer(content, lineterminator="\n")
         writer.writerow(self.header)
@@ -58,7 +58,7 @@ def _shown(cell: Cell, decimals: int) -> str:
 
 
 def overall_table(counts: dict[str, SliceMetrics], label_set: LabelSet) -> Table:
-    """Completion and mean IoU of every method."""
+    """IoU, precision, recall and mean IoU of every method."""
     rows: list[tuple[Cell, ...]] = []
     for method, metrics in counts.items():
         scores = metrics.compute()
@@ -110,7 +110,7 @@ def group_table(counts: dict[str, SliceMetrics], label_set: LabelSet) -> Table:
 
 
 def slice_table(counts: dict[str, SliceMetrics], label_set: LabelSet, grid: VoxelGridSpec) -> Table:
-    """Every slice of each axis (Fig. 2, 5)."""
+    """Scores of every slice of each axis, and how many voxels are occupied there (Fig. 2, 5)."""
     rows: list[tuple[Cell, ...]] = []
     for axis, (low_m, _) in zip(AXES, grid.extent_m, strict=True):
         for method, metrics in counts.items():

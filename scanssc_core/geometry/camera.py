@@ -39,7 +39,7 @@ class PinholeCamera:
 
     @property
     def matrix(self) -> NDArray:
-        """(3, 3) intrinsic matrix."""
+        """(3, 3) matrix of focal lengths and principal point, pixels."""
         return np.array([[self.fx, 0.0, self.cx], [0.0, self.fy, self.cy], [0.0, 0.0, 1.0]])
 
 

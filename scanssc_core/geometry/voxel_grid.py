@@ -39,11 +39,11 @@ class VoxelGridSpec:
 
     @property
     def extent_m(self) -> tuple[tuple[float, float], ...]:
-        """((x_min, x_max), (y_min, y_max), (z_min, z_max)), metres."""
+        """((x_min, x_max), (y_min, y_max), (z_min, z_max)) of the grid in its frame, metres."""
         return tuple((low, low + size * self.voxel_size_m) for low, size in zip(self.origin_m, self.shape, strict=True))
 
     def points_to_indices(self, points: NDArray) -> tuple[NDArray, NDArray]:
-        """Voxel of each point.
+        """Find the voxel that each point lies in.
 
         Args:
             points: (..., 3) in the grid frame, metres.

@@ -38,7 +38,7 @@ class OneDnnConv3d(nn.Module):
 def optimized_for_inference(
     model: ScanSSC, device: torch.device | None = None, precision: torch.dtype = torch.float32
 ) -> ScanSSC:
-    """The copy; it shares the parameters that it need not change.
+    """Copy a model for inference; the copy shares the parameters that it need not change.
 
     Args:
         device: that it will be moved to; default: CPU. On a CPU in float32, wide 3x3x3 convolutions become

@@ -13,7 +13,7 @@ _LEAST_LOG = -100.0  # as binary cross-entropy clamps
 
 
 def semantic_affinity(statistics: VoxelStatistics) -> Tensor:
-    """Mean over the classes that occur, empty among them."""
+    """Affinity loss of the classes: mean over those that occur, empty among them."""
     mass, true_mass, counts = statistics.mass, statistics.true_mass, statistics.counts
     others = counts.sum() - counts
     rejected = others - (mass - true_mass)  # probability that voxels of other classes give to other classes
@@ -23,7 +23,7 @@ def semantic_affinity(statistics: VoxelStatistics) -> Tensor:
 
 
 def geometric_affinity(statistics: VoxelStatistics) -> Tensor:
-    """Empty against occupied."""
+    """Affinity loss of empty against occupied."""
     mass, true_mass, counts = statistics.mass, statistics.true_mass, statistics.counts
     num_known = counts.sum()
     occupied_mass = num_known - mass[0]

@@ -19,7 +19,7 @@ _SIGMA_M = 0.5
 
 
 def depth_target(depth_m: Tensor, first_m: float, step_m: float, num_bins: int, target: DepthTarget) -> Tensor:
-    """Bin probabilities of measured depths.
+    """Probabilities of the bins that the distribution is to have at measured depths.
 
     Args:
         depth_m: (...) metres.

@@ -66,7 +66,7 @@ def total_loss(
     model: ScanSSCConfig,
     segmentation: Tensor | None = None,
 ) -> dict[str, Tensor]:
-    """Every term, weighted, and their sum.
+    """Compute every term of the loss, weighted, and their sum.
 
     Args:
         output: of the model.

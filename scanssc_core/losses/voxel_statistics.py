@@ -33,7 +33,7 @@ class VoxelStatistics:
 
 
 def voxel_statistics(logits: Tensor, labels: Tensor, class_weights: Tensor) -> VoxelStatistics:
-    """Sum over the known voxels.
+    """Sum probabilities and log-likelihoods over the known voxels.
 
     Args:
         logits: (B, P, X, Y, Z).

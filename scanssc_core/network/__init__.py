@@ -1,1 +1,1 @@
-"""The ScanSSC network (CVPR 2025), in the order of its data: image, depth, lift, scan, head."""
+"""The ScanSSC network, in the order of its data: image, depth, lift, scan, head. Equations by place: scanssc.py."""

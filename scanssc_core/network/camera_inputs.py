@@ -43,7 +43,7 @@ def camera_fields(
 
 @dataclass(frozen=True)
 class CameraInputs:
-    """Matrices of a batch of cameras.
+    """The cameras of a batch, as matrices.
 
     Attributes:
         projection: (B, 4, 4) P of the raw image, padded by 0 0 0 1. Its fourth column places the camera beside the
@@ -59,11 +59,11 @@ class CameraInputs:
     image_translation: Tensor
 
     def to(self, device: torch.device) -> "CameraInputs":
-        """The same matrices on a device."""
+        """The same cameras on a device."""
         return CameraInputs(**{name: values.to(device) for name, values in vars(self).items()})
 
     def equals(self, other: "CameraInputs") -> bool:
-        """Whether all numbers are the same, on the same device."""
+        """Whether another batch of cameras has the same numbers, on the same device."""
         return all(
             mine.device == theirs.device and mine.dtype == theirs.dtype and torch.equal(mine, theirs)
             for mine, theirs in zip(vars(self).values(), vars(other).values(), strict=True)
@@ -83,7 +83,7 @@ class CameraInputs:
         return torch.cat([torch.stack(intrinsics + resize + augmentation, dim=1), pose], dim=1)
 
     def pixels_to_points(self, pixels: Tensor) -> Tensor:
-        """Un-project network pixels.
+        """Un-project pixels of the network's image with their depth.
 
         Args:
             pixels: (N, 3) u, v in network pixels and depth in metres; the same for all cameras, or (B, N, 3).
@@ -100,7 +100,7 @@ class CameraInputs:
         return on_ray @ rotation.mT + self.T_grid_cam[:, None, :3, 3]
 
     def points_to_pixels(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        """Project points of the grid frame.
+        """Project points of the grid frame into the network's image.
 
         Args:
             points: (N, 3) in the grid frame, metres.

@@ -119,7 +119,7 @@ class ScanSSCConfig:
 
     @property
     def label_grid(self) -> VoxelGridSpec:
-        """The fine grid of logits and labels."""
+        """The fine grid, which logits and labels have."""
         scale = self.label_scale
         X, Y, Z = self.grid.shape
         return VoxelGridSpec((scale * X, scale * Y, scale * Z), self.grid.voxel_size_m / scale, self.grid.origin_m)

@@ -36,5 +36,5 @@ class Corrections:
 
     @classmethod
     def all(cls) -> "Corrections":
-        """What was meant, throughout."""
+        """Every slip corrected."""
         return cls(**{entry.name: True for entry in fields(cls)})

@@ -8,7 +8,7 @@ from scanssc_core.network.scanssc import ScanSSC
 
 
 class Kind(NamedTuple):
-    """A kind of network."""
+    """Configuration and network of a kind."""
 
     config: type[ScanSSCConfig]
     network: type[ScanSSC]

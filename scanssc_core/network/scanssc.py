@@ -1,9 +1,31 @@
-"""ScanSSC (CVPR 2025): the whole model, Figure 3 of the paper from left to right.
+"""ScanSSC: the whole model, Figure 3 of the paper from left to right.
+
+J. Bae, J. Ha, H. Y. Kim: Three Cars Approaching within 100m! Enhancing Distant Geometry by Tri-Axis Voxel Scanning for
+Camera-based Semantic Scene Completion. CVPR 2025. https://arxiv.org/abs/2411.16129
 
 image --encoder, neck--> features --depth net (with the stereo depth)--> context, depth distribution
 context x distribution --lift, splat--> volume
 stereo depth --> proposed voxels --cross-attention--> ; elsewhere an MLP of the volume
 --self-attention--> --three scan blocks--> --mixing--> --fusion--> --head--> logits
+
+What of the paper is computed where, under scanssc_core/:
+
+    Fig. 3              network/scanssc.py ScanSSC.forward
+    Sec. 3.1, Tab. 1, 2 evaluation/distance.py quarter_scores
+    Eq. 1               network/scanssc.py ScanSSC.complete
+    Eq. 2               network/head/semantic_head.py SemanticHead
+    Sec. 3.3, masks     network/scan/masks.py depth_mask, width_mask, height_mask
+    Eq. 3               network/scan/scan_block.py ScanBlock.forward
+    Eq. 4               network/scan/mixing.py MixingNet
+    Eq. 5, 6            network/scan/fusion.py TriFeatureFusion.forward
+    Eq. 7, Fig. 4       losses/scan_loss.py walks
+    Eq. 8, 9            losses/scan_loss.py scan_loss
+    Eq. 10              losses/total.py total_loss
+    Fig. 2, 5           evaluation/report.py draw_slices
+    Fig. 7              render/report.py render_report
+    Tab. 5, 6, Fig. 6   train/ablation.py VARIANTS
+    Tab. D.1 to D.3     train/ablation.py VARIANTS
+    Tab. E.1            evaluation/distance.py distant_half, group_mious
 """
 
 from typing import NamedTuple

@@ -37,7 +37,7 @@ class OccupancyBackend(Protocol):
         with_confidence: bool = True,
         wanted: NDArray | None = None,
     ) -> Occupancy:
-        """Label the grid.
+        """Label the voxels of the grid.
 
         Args:
             left_rgb: (H, W, 3) uint8 rectified left image.

@@ -10,6 +10,7 @@ from torch import Tensor
 from scanssc_core.checkpoint.load import load_model
 from scanssc_core.geometry import PinholeCamera
 from scanssc_core.inference.optimize import optimized_for_inference
+from scanssc_core.inference.precision import inference_in
 from scanssc_core.labels import LABEL_SETS
 from scanssc_core.network.camera_inputs import CameraInputs, camera_fields
 from scanssc_core.network.image.preprocess import NetworkView
@@ -56,11 +57,7 @@ class ScanSSCBackend:
         view = NetworkView((camera.height, camera.width), config.image_size, config.corrections)
         image = torch.from_numpy(view.image(left_rgb))[None].to(self._device)
         depth = torch.from_numpy(view.depth(depth_m).copy())[None].to(self._device)
-        is_reduced = self._precision != torch.float32
-        with (
-            torch.inference_mode(),
-            torch.autocast(self._device.type, self._precision if is_reduced else torch.bfloat16, enabled=is_reduced),
-        ):
+        with inference_in(self._precision, self._device):
             inputs = self._camera_inputs(camera, T_cam_grid, view)
             voxels = self._coarse_voxels(wanted)
             labels, confidence = self._model.predict_labels(image, depth, inputs, with_confidence, voxels)

@@ -17,7 +17,7 @@ from scanssc_core.render.voxel_view import render_voxels
 
 @dataclass(frozen=True)
 class GalleryRow:
-    """One frame.
+    """A row of the page: one frame.
 
     Attributes:
         name: written over its image.

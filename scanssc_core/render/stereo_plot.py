@@ -17,7 +17,7 @@ _PANELS = (
 
 
 def render_scores(scores_of: Mapping[str, Sequence[DepthScores]], bands_m: Sequence[tuple[float, float]]) -> bytes:
-    """PNG of one panel a score, one line a backend.
+    """Draw one panel for each score, one line for each backend: a PNG file.
 
     Args:
         scores_of: scores of each distance band, by backend.

@@ -10,7 +10,7 @@ _FREE_COLOR = np.array((255, 255, 255), np.float32)
 
 
 def render_top_view(labels: NDArray, colors: NDArray) -> NDArray:
-    """Look down on the grid.
+    """Draw the grid as seen from above.
 
     Args:
         labels: (X, Y, Z) uint8 class ids.

@@ -58,7 +58,7 @@ def make_stereo_backend(
     device: torch.device | None = None,
     precision: str = "float32",
 ) -> StereoBackend:
-    """The depth backend of this name.
+    """Build the depth backend of this name.
 
     Args:
         checkpoint: weights; networks need them.
@@ -99,7 +99,7 @@ def make_occupancy_backend(
     precision: str = "float32",
     dummy_latency_s: float = 0.0,
 ) -> OccupancyBackend:
-    """The occupancy backend of this name.
+    """Build the occupancy backend of this name.
 
     Args:
         checkpoint: weights; networks need them, but for lite, which has its own.

@@ -17,7 +17,7 @@ _WARM_UP_CAMERA = PinholeCamera(707.0, 707.0, 602.0, 183.0, width=1226, height=3
 
 @dataclass(frozen=True)
 class PipelineResult:
-    """What one stereo pair gave.
+    """Depth and labelled grid of one stereo pair.
 
     Attributes:
         depth_m: (H, W) float32, 0 = no measurement.
@@ -31,13 +31,30 @@ class PipelineResult:
 
 
 class OccupancyPipeline:
-    """The two stages in a row.
+    """Depth stage and occupancy stage in a row.
 
     Args:
         stereo: source of depth; None if every frame comes with its depth.
         occupancy: source of labels.
         keep_unseen: keep what the occupancy stage says of voxels outside the left camera's view; else they become
             UNKNOWN.
+
+    Example:
+        A wall of noise that both cameras see 16 pixels apart, 12.15 m ahead:
+
+        >>> from scanssc_core.runtime.backends import make_occupancy_backend, make_stereo_backend
+        >>> pipeline = OccupancyPipeline(make_stereo_backend("sgm"), make_occupancy_backend("stereo"))
+        >>> camera = PinholeCamera(fx=360.0, fy=360.0, cx=310.0, cy=94.0, width=620, height=188)
+        >>> rig = StereoRig(camera, baseline_m=0.54, right_cx=310.0)
+        >>> T_cam_grid = np.array([[0.0, -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0], [0, 0, 0, 1]])  # at the LiDAR, ahead
+        >>> left_rgb = np.random.default_rng(0).integers(0, 256, (188, 620, 3), dtype=np.uint8)
+        >>> right_rgb = np.roll(left_rgb, -16, axis=1)
+        >>> result = pipeline.run(left_rgb, right_rgb, rig, T_cam_grid)
+        >>> f"{np.median(result.depth_m):.2f} m"
+        '12.15 m'
+        >>> ahead = result.occupancy.labels[:, 128, 10]  # voxels of 0.2 m along x, at the height of the cameras
+        >>> [pipeline.occupancy.label_set.names[label] for label in ahead[[30, 60]]], int(ahead[90])
+        (['empty', 'obstacle'], 255)
     """
 
     def __init__(self, stereo: StereoBackend | None, occupancy: OccupancyBackend, keep_unseen: bool = False) -> None:

@@ -42,7 +42,7 @@ class UnrectifiedCamera:
     def from_lists(
         cls, K: ArrayLike, D: ArrayLike, R: ArrayLike, P: ArrayLike, model: str, width: int, height: int
     ) -> "UnrectifiedCamera":
-        """Build it of the numbers in row order, checked.
+        """Build a rectification of its numbers in row order, checked.
 
         Raises:
             ValueError: naming the field that cannot be used.

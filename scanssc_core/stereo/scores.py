@@ -33,13 +33,13 @@ class DepthSamples:
     focal_baseline: NDArray
 
     def within(self, band_m: tuple[float, float]) -> "DepthSamples":
-        """Those whose LiDAR depth lies in [nearest, farthest)."""
+        """The samples whose LiDAR depth lies in [nearest, farthest)."""
         is_within = (self.lidar_m >= band_m[0]) & (self.lidar_m < band_m[1])
         return DepthSamples(self.lidar_m[is_within], self.depth_m[is_within], self.focal_baseline[is_within])
 
     @classmethod
     def join(cls, samples: "list[DepthSamples]") -> "DepthSamples":
-        """All of them as one."""
+        """Join the samples of several frames."""
         return cls(
             np.concatenate([entry.lidar_m for entry in samples]),
             np.concatenate([entry.depth_m for entry in samples]),
@@ -102,7 +102,7 @@ def sample_depth(depth_m: NDArray, rig: StereoRig, points_velo: NDArray, T_cam_v
 
 
 def score(samples: DepthSamples) -> DepthScores:
-    """Scores over all samples."""
+    """Score a backend's depth at all samples."""
     num_points = len(samples.lidar_m)
     has_depth = samples.depth_m > 0
     if not has_depth.any():

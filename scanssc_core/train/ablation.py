@@ -18,7 +18,7 @@ _NO_AXES: tuple[str, ...] = ()
 
 @dataclass(frozen=True)
 class Variant:
-    """A row of a table.
+    """A row of the paper's tables of ablations: what differs from the full model.
 
     Attributes:
         name: table and row.

@@ -24,7 +24,7 @@ class AveragedWeights(torch.nn.Module):
 
     @torch.no_grad()
     def update(self, model: ScanSSC) -> None:
-        """Take a step towards the model."""
+        """Move the average towards the model, after each of its steps."""
         self.num_updates += 1
         count = int(self.num_updates)
         weight = 1 - min(self.decay, (1 + count) / (10 + count))

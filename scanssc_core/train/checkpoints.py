@@ -28,10 +28,10 @@ def remove_unfinished(folder: Path) -> None:
 
 
 class WholeFileIO(TorchCheckpointIO):
-    """Lightning's checkpoints, whole or not at all."""
+    """Writes Lightning's checkpoints whole or not at all."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
-        """Write a checkpoint."""
+        """Write one of Lightning's checkpoints, whole or not at all."""
         with whole_file(Path(path)) as temporary:
             try:
                 torch.save(checkpoint, temporary)
@@ -56,15 +56,15 @@ class RunFiles(Callback):
         self.saved_step = 0
 
     def state_dict(self) -> dict[str, Any]:
-        """What the next best is compared with."""
+        """Best score so far, with which the next one is compared, and the last step that was saved."""
         return {"best_miou": self.best_miou, "saved_step": self.saved_step}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a checkpoint."""
+        """Take best score and saved step from a checkpoint."""
         self.best_miou, self.saved_step = state_dict["best_miou"], state_dict["saved_step"]
 
     def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
-        """last.ckpt every so many steps; where a validation follows, after it."""
+        """Write last.ckpt every so many steps; where a validation follows, after it."""
         step = trainer.global_step
         if step == self.saved_step:
             return
@@ -76,7 +76,7 @@ class RunFiles(Callback):
             self.save_last(trainer)
 
     def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        """best.* if it is better than all before, and last.ckpt."""
+        """Write best.ckpt and best.safetensors if the score is better than all before, and last.ckpt."""
         assert isinstance(module, TrainingModule) and module.scores is not None
         if module.scores.miou > self.best_miou:
             self.best_miou = module.scores.miou

@@ -40,7 +40,7 @@ class Picture(NamedTuple):
 
 
 class TrainingModule(lightning.LightningModule):
-    """Trains a model.
+    """A model and how it is trained, as Lightning wants it.
 
     Args:
         model: with its initial weights.
@@ -77,19 +77,19 @@ class TrainingModule(lightning.LightningModule):
         return sdpa_kernel(SDPBackend.MATH) if is_slow else nullcontext()
 
     def configure_model(self) -> None:
-        """Norms over all processes."""
+        """Let batch norms see the samples of all processes."""
         if self.config.train.sync_norms and self.trainer.world_size > 1:
             synchronize_norms(self.model, self.trainer.strategy.root_device)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """One group of all parameters, as published."""
+        """AdamW on all parameters as one group, as published, with the schedule of the learning rate."""
         train = self.config.train
         optimizer = AdamW(self.model.parameters(), train.learning_rate, train.betas, weight_decay=train.weight_decay)
         schedule = LambdaLR(optimizer, lambda step: rate_factor(step, self.num_steps, train))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_train_start(self) -> None:
-        """Training mode, but for norms that are frozen or would see a single value."""
+        """Put the model into training mode, but for norms that are frozen or would see a single value."""
         self.model.train()
         if self.config.train.frozen_norms:
             for norm in batch_norms(self.model):
@@ -99,12 +99,12 @@ class TrainingModule(lightning.LightningModule):
                 norm.eval()
 
     def on_train_batch_start(self, batch: SSCBatch, batch_idx: int) -> None:
-        """Randomness of dropout from (seed, batch, process): the same after an interruption."""
+        """Seed dropout by (seed, batch, process), so that it is the same after an interruption."""
         key = [self.config.train.seed, self.num_batches, self.global_rank]
         torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
 
     def training_step(self, batch: SSCBatch, batch_idx: int) -> Tensor:
-        """Mean loss of the samples, each times its weight."""
+        """Compute the mean loss of the samples, each times its weight."""
         labels = batch["labels"]
         inputs: tuple[object, ...] = (batch["image"], batch["depth_m"], camera_of(batch))
         if self.config.loss.sampled_voxels:
@@ -125,7 +125,7 @@ class TrainingModule(lightning.LightningModule):
         return known[chosen].sort().values
 
     def losses(self, output: ScanSSCOutput | LiteOutput, labels: Tensor, batch: SSCBatch) -> dict[str, Tensor]:
-        """Every term, sample by sample, and their weighted mean."""
+        """Terms of the loss by name, taken sample by sample: their mean, weighted by the samples."""
         num_samples = len(output.logits)
         sums: dict[str, Tensor] = {}
         # Split, not sliced: the gradient of a slice is a whole batch of zeros.
@@ -145,7 +145,7 @@ class TrainingModule(lightning.LightningModule):
         return sums
 
     def log_losses(self, losses: dict[str, Tensor]) -> None:
-        """Every `log_every` steps, means over all batches and processes since the last time."""
+        """Log, every `log_every` steps, means over all batches and processes since the last time."""
         train = self.config.train
         self.window_batches += 1
         for name, loss in losses.items():
@@ -163,26 +163,26 @@ class TrainingModule(lightning.LightningModule):
         self.write_log({**means, "learning_rate": learning_rate}, num_steps)
 
     def mean_over_processes(self, value: Tensor) -> Tensor:
-        """Mean of a number that every process has."""
+        """Mean over the processes of a number that each has."""
         return self.trainer.strategy.reduce(value, reduce_op="mean")
 
     def write_log(self, values: dict[str, float], step: int) -> None:
-        """A line in every log; loggers write in the first process only."""
+        """Write values to every log; loggers write in the first process only."""
         for logger in self.loggers:
             logger.log_metrics(values, step)
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        """A step of the weights, then one of their average."""
+        """Move the weights, then their average."""
         super().optimizer_step(*args, **kwargs)
         if self.averaged is not None:
             self.averaged.update(self.model)
 
     def on_validation_epoch_start(self) -> None:
-        """Forget the former pictures."""
+        """Forget the pictures of the last validation."""
         self.pictures.clear()
 
     def validation_step(self, batch: SSCBatch, batch_idx: int) -> None:
-        """Count what is right and wrong."""
+        """Count what is right and wrong in a batch, and keep the first frames as pictures."""
         logits = self.evaluated_model(batch["image"], batch["depth_m"], camera_of(batch)).logits
         predicted = logits.argmax(dim=1).to(torch.uint8)
         self.metrics.update(predicted, batch["labels"])
@@ -191,7 +191,7 @@ class TrainingModule(lightning.LightningModule):
             self.pictures.append(Picture(name, predicted[index].cpu(), batch["labels"][index].cpu()))
 
     def on_validation_epoch_end(self) -> None:
-        """Scores over all processes."""
+        """Score what all processes counted, and log it."""
         scores = self.metrics.compute()
         self.metrics.reset()
         self.scores = scores
@@ -202,12 +202,12 @@ class TrainingModule(lightning.LightningModule):
         self.log_dict({"iou": scores.iou, "miou": scores.miou}, prog_bar=True, logger=False, rank_zero_only=True)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep where the stream of samples is."""
+        """Add to a checkpoint where the stream of samples is, and the losses that are not in the log yet."""
         checkpoint["num_batches"] = self.num_batches
         checkpoint["window"], checkpoint["window_batches"] = self.window, self.window_batches
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on there."""
+        """Take from a checkpoint where the stream of samples is."""
         self.num_batches = checkpoint["num_batches"]
         self.window = {name: value.to(self.device) for name, value in checkpoint["window"].items()}
         self.window_batches = checkpoint["window_batches"]

@@ -58,7 +58,7 @@ def _synchronized(norm: _BatchNorm, device: torch.device) -> nn.Module:
 
 
 def batch_norms(model: nn.Module) -> list[_BatchNorm]:
-    """All of them."""
+    """All batch norms of a model."""
     return [module for module in model.modules() if isinstance(module, _BatchNorm)]
 
 

@@ -16,7 +16,7 @@ from scanssc_core.train.stream import SampleStream, StreamDataset, StreamSampler
 
 
 def open_train_sets(config: RunConfig) -> list[SSCDataset]:
-    """The labelled frames of each root.
+    """Open the labelled frames of each root, to train on.
 
     Raises:
         ValueError: naming the root or file that is missing.
@@ -51,7 +51,7 @@ def _sequences_of(root: Path, config: RunConfig) -> Sequence[str]:
 
 
 def open_val_set(config: RunConfig) -> SSCDataset | None:
-    """The labelled frames to validate on, if any are asked for.
+    """Open the labelled frames to validate on; None if none are asked for.
 
     Raises:
         ValueError: naming the root or file that is missing.
@@ -71,7 +71,7 @@ def open_val_set(config: RunConfig) -> SSCDataset | None:
 
 
 class RunData(lightning.LightningDataModule):
-    """Gives every process its share.
+    """Gives every process its share of the training and validation frames.
 
     Args:
         num_batches: of each process in the whole run.
@@ -90,7 +90,7 @@ class RunData(lightning.LightningDataModule):
         self.train_sets, self.val_set, self.num_batches = train_sets, val_set, num_batches
 
     def train_dataloader(self) -> DataLoader[SSCSample]:
-        """The rest of the stream."""
+        """Batches of the stream of samples, from where the run is."""
         trainer, module = self.trainer, self.trainer and self.trainer.lightning_module
         assert trainer is not None and isinstance(module, TrainingModule)
         sampler = StreamSampler(

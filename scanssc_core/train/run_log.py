@@ -11,7 +11,7 @@ from scanssc_core.files import write_file
 
 
 class RunLog(Logger):
-    """Adds lines to the log.
+    """Adds lines to the log of a run.
 
     Args:
         path: of the log.
@@ -33,16 +33,16 @@ class RunLog(Logger):
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
-        """Add a line."""
+        """Add a line with these values."""
         with self.path.open("a") as file:
             file.write(json.dumps({"step": step} | metrics) + "\n")
 
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
-        """They are in run.json."""
+        """Write nothing: what a run is set by is in run.json."""
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """All lines; one that was cut off in the middle is left out."""
+    """All lines of a log; one that was cut off in the middle is left out."""
     if not path.exists():
         return []
     *complete, _ = path.read_text().split("\n")

@@ -8,7 +8,7 @@ _DROP = 0.1
 
 
 def rate_factor(step: int, num_steps: int, config: TrainConfig) -> float:
-    """Factor for the step-th of num_steps steps, counted from 0.
+    """Factor of the learning rate for the step-th of num_steps steps, counted from 0.
 
     drop: as published, constant and then a tenth. one_cycle: linear rise, then a cosine to zero.
     """

@@ -51,7 +51,7 @@ class SampleStream:
         self._epoch, self._order = -1, np.empty((0, 2), int)
 
     def draw(self, number: int) -> Draw:
-        """The number-th sample."""
+        """The sample at this position of the stream."""
         epoch, position = divmod(number, self.epoch_frames)
         if epoch != self._epoch:
             self._epoch, self._order = epoch, self._order_of(epoch)
@@ -59,7 +59,7 @@ class SampleStream:
         return Draw(int(root_index), int(frame_index), number)
 
     def _order_of(self, epoch: int) -> NDArray:
-        """(epoch_frames, 2) root and frame."""
+        """(epoch_frames, 2) root and frame of each sample of an epoch."""
         counts = np.diff(self._bounds, prepend=0)
         rows = [
             np.column_stack([np.full(count, root), self._frames_of(root, epoch * count, count)])

@@ -18,7 +18,7 @@ class ValidationPictures(Callback):
     """Draws after every validation: left the prediction, right the labels."""
 
     def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        """Write table and pictures."""
+        """Write the table of classes and the pictures of a validation."""
         assert isinstance(module, TrainingModule) and module.scores is not None
         boards = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
         if not boards or not trainer.is_global_zero:

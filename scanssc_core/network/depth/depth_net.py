@@ -46,14 +46,14 @@ class DepthAggregation(nn.Module):
         self.out_conv = nn.Conv3d(channels, 1, 3, padding=1)
 
     def forward(self, mono: Tensor, stereo: Tensor) -> Tensor:
-        """Two (B, D, H, W) distributions -> (B, D, H, W) logits."""
+        """Two (B, D, H, W) depth distributions -> (B, D, H, W) logits of one."""
         corrected = [self.mono_stereo_attention(mono, stereo), self.stereo_mono_attention(stereo, mono)]
         x = F.relu(self.stem(torch.stack(corrected, dim=1)))  # (B, C, D, H, W)
         return self.out_conv(self.channel_attention(self.hourglass(x))).squeeze(1)
 
 
 class DepthNet(nn.Module):
-    """Context features and depth distribution.
+    """Makes context features and a depth distribution of image features, camera and stereo depth.
 
     Args:
         in_channels: of the image features.

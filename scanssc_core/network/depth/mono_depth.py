@@ -69,7 +69,7 @@ class ASPP(nn.Module):
 
 
 class MonoDepth(nn.Module):
-    """Depth logits and context from image features and the camera vector.
+    """Makes depth logits and context of image features and the camera vector.
 
     Args:
         in_channels: of the image features.

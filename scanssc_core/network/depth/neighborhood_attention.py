@@ -19,7 +19,7 @@ def window_indices(size: int, device: torch.device) -> tuple[Tensor, Tensor]:
 
 
 class NeighborhoodAttention(nn.Module):
-    """One head; H and W must be at least 5."""
+    """Cross-attention of one head within windows of 5x5 pixels; H and W must be at least 5."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

@@ -11,7 +11,7 @@ _NO_DEPTH = 1e5
 
 
 def nearest_depth(depth_m: Tensor, stride: int) -> Tensor:
-    """Least non-zero depth of each stride x stride cell.
+    """The least depth measured in each cell of stride x stride pixels.
 
     Args:
         depth_m: (B, 1, H, W); 0 = none.
@@ -37,7 +37,7 @@ def depth_one_hot(depth_m: Tensor, num_bins: int, start_m: float, step_m: float)
 
 
 class StereoDepth(nn.Module):
-    """Depth logits from the one-hot volume."""
+    """Makes depth logits of the one-hot volume of measured depths."""
 
     def __init__(self, num_bins: int) -> None:
         super().__init__()

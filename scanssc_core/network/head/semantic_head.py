@@ -12,7 +12,7 @@ _SLAB = 2  # coarse slices labelled at once
 
 
 class SemanticHead(nn.Module):
-    """(B, C, X, Y, Z) -> (B, P, scale X, scale Y, scale Z)."""
+    """Predicts class logits of the coarse grid and interpolates them: (B, C, X, Y, Z) -> (B, P, s X, s Y, s Z)."""
 
     def __init__(self, config: ScanSSCConfig) -> None:
         super().__init__()

@@ -17,7 +17,7 @@ _TABLE_GAIN = 10.0  # AdamW moves a parameter by about the rate in a step; a log
 
 
 class SubvoxelHead(nn.Module):
-    """(B, C, X, Y, Z) and bins -> (B, P, scale X, scale Y, scale Z).
+    """Predicts class logits of every fine voxel: (B, C, X, Y, Z) and bins -> (B, P, s X, s Y, s Z), s the scale.
 
     Bins are (B, scale**3, X * Y * Z) uint8: of the fine voxels of each coarse one, as grid_to_subvoxels orders them.
 

@@ -29,7 +29,7 @@ _STEM_CHANNELS, _LAST_CHANNELS = 32, 1280
 
 @dataclass(frozen=True)
 class EfficientNetConfig:
-    """Scaling of the family.
+    """How EfficientNet-B0 is scaled.
 
     Attributes:
         width: factor on channels.
@@ -44,13 +44,13 @@ class EfficientNetConfig:
     is_lite: bool = False
 
     def channels(self, base: int) -> int:
-        """Scaled channels, a multiple of 8 and not more than a tenth smaller than the exact product."""
+        """Channels where B0 has this many: a multiple of 8 and not more than a tenth smaller than the exact product."""
         exact = base * self.width
         rounded = max(8, int(exact + 4) // 8 * 8)
         return rounded + 8 if rounded < 0.9 * exact else rounded
 
     def repeats(self, base: int) -> int:
-        """Scaled number of blocks."""
+        """Number of blocks of a group that has this many in B0."""
         return math.ceil(base * self.depth)
 
     def level_channels(self) -> tuple[int, ...]:
@@ -87,7 +87,7 @@ class ConvNormAct(nn.Module):
 
 
 class SqueezeExcite(nn.Module):
-    """Gate of each channel from the mean of all channels."""
+    """Multiplies each channel by a gate that follows from the means of all channels."""
 
     def __init__(self, channels: int, squeezed_channels: int) -> None:
         super().__init__()
@@ -133,7 +133,7 @@ class MBConv(nn.Module):
 
 
 class EfficientNet(nn.Module):
-    """Features of five levels."""
+    """The image encoder: features of five levels."""
 
     def __init__(self, config: EfficientNetConfig) -> None:
         super().__init__()

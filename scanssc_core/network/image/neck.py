@@ -8,7 +8,7 @@ _OUT_STRIDE = 8
 
 
 class FeatureNeck(nn.Module):
-    """No lateral connections: each level is resampled by one strided (or transposed) convolution."""
+    """Resamples each level by one strided or transposed convolution; there are no lateral connections."""
 
     def __init__(self, in_channels: tuple[int, ...], out_channels: int) -> None:
         super().__init__()

@@ -36,7 +36,7 @@ class NetworkView:
 
     @property
     def resized_size(self) -> tuple[int, int]:
-        """(height, width) after resizing."""
+        """(height, width) of the raw image after resizing, before it is cropped."""
         whole = round if self.corrections.rounded_size else int
         return whole(self.raw_size[0] * self.scale), whole(self.raw_size[1] * self.scale)
 
@@ -52,15 +52,15 @@ class NetworkView:
         return np.array([half_pixel, self.shift_y + half_pixel, 0.0])
 
     def image(self, rgb: NDArray) -> NDArray:
-        """(H, W, 3) uint8 -> (3, H', W') float32, normalised by the ImageNet statistics."""
+        """Lay and normalise an image: (H, W, 3) uint8 -> (3, H', W') float32."""
         return normalise(self.laid_image(rgb))
 
     def laid_image(self, rgb: NDArray) -> NDArray:
-        """(H, W, 3) uint8 -> (H', W', 3) uint8, black where the raw image has nothing."""
+        """Lay an image: (H, W, 3) uint8 -> (H', W', 3) uint8, black where the raw image has nothing."""
         return self._lay(Image.fromarray(rgb), Image.Resampling.BICUBIC)
 
     def depth(self, depth_m: NDArray) -> NDArray:
-        """(H, W) metres, 0 = none -> (1, H', W') float32."""
+        """Lay a depth map: (H, W) metres, 0 = none -> (1, H', W') float32."""
         filter_ = Image.Resampling.NEAREST if self.corrections.nearest_depth else Image.Resampling.BICUBIC
         return self._lay(Image.fromarray(depth_m.astype(np.float32)), filter_)[None]
 

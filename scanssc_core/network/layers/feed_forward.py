@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 
 class FeedForward(nn.Module):
-    """Two linear maps with a residual."""
+    """Two linear maps with ReLU between them, and a residual."""
 
     def __init__(self, channels: int, hidden_channels: int, dropout: float) -> None:
         super().__init__()

@@ -13,7 +13,7 @@ class LearnedPositions2d(nn.Module):
         self.col_embed = nn.Embedding(num_columns, channels // 2)
 
     def forward(self, num_rows: int, num_columns: int) -> Tensor:
-        """(num_rows, num_columns, C)."""
+        """(num_rows, num_columns, C) encodings of a plane of this size."""
         rows = self.row_embed.weight[:num_rows, None].expand(-1, num_columns, -1)
         columns = self.col_embed.weight[None, :num_columns].expand(num_rows, -1, -1)
         return torch.cat([columns, rows], dim=-1)

@@ -46,7 +46,7 @@ def sample_plane(plane: Tensor, columns: Tensor, rows: Tensor, weights: Tensor) 
 
 
 def sample_plane_by_grid(plane: Tensor, columns: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
-    """The same by grid_sample."""
+    """sample_plane by grid_sample, which is faster with gradients."""
     height, width = plane.shape[1:3]
     size = torch.tensor([width, height], dtype=columns.dtype, device=columns.device)
     # align_corners=False: pixel centre i lies at (2 i + 1) / size - 1.
@@ -90,7 +90,7 @@ def sample_frustum(
 
 
 def sum_of_rows(table: Tensor, index: Tensor, weights: Tensor) -> Tensor:
-    """Weighted sums of rows.
+    """Weighted sums of rows of a table.
 
     Args:
         table: (R, C).
@@ -103,7 +103,7 @@ def sum_of_rows(table: Tensor, index: Tensor, weights: Tensor) -> Tensor:
 
 
 def sum_of_rows_in_bags(table: Tensor, index: Tensor, weights: Tensor) -> Tensor:
-    """The same without gathering the rows first."""
+    """sum_of_rows without gathering the rows first."""
     P = index.shape[-1]
     bags = F.embedding_bag(
         index.reshape(-1, P), table.to(weights.dtype), mode="sum", per_sample_weights=weights.reshape(-1, P)

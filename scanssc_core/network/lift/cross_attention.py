@@ -48,14 +48,14 @@ class VoxelReferences:
     is_visible: Tensor
 
     def select(self, index: Tensor) -> SeenVoxels:
-        """Those at these (M,) positions of the flattened (B, N)."""
+        """Where the voxels at (M,) positions of the flattened (B, N) are seen."""
         points, is_visible = self.points.flatten(0, 1), self.is_visible.flatten()
         return SeenVoxels(index // self.points.shape[1], points[index], is_visible[index])
 
 
 @dataclass(frozen=True)
 class SampledImage:
-    """What is sampled.
+    """What the cross-attention samples: image features and their depth distribution.
 
     Attributes:
         tokens: (B, H, W, C) image features.
@@ -129,7 +129,7 @@ class FrustumAttention(nn.Module):
 
 
 class CrossAttentionLayer(nn.Module):
-    """Post-norm: attention, norm, feed-forward, norm."""
+    """A layer of the cross-transformer: attention, norm, feed-forward, norm."""
 
     def __init__(self, config: ScanSSCConfig) -> None:
         super().__init__()
@@ -139,13 +139,13 @@ class CrossAttentionLayer(nn.Module):
         self.norm2 = nn.LayerNorm(config.channels)
 
     def forward(self, query: Tensor, image: SampledImage, seen: SeenVoxels) -> Tensor:
-        """See FrustumAttention."""
+        """query (N, C) -> (N, C); see FrustumAttention."""
         query = self.norm1(self.attention(query, image, seen))
         return self.norm2(self.ffn(query))
 
 
 class CrossAttention(nn.Module):
-    """The stack of layers, and the embeddings added to the image features."""
+    """The cross-transformer: its layers, and the embeddings added to the image features."""
 
     def __init__(self, config: ScanSSCConfig) -> None:
         super().__init__()
@@ -155,7 +155,7 @@ class CrossAttention(nn.Module):
         self.layers = nn.ModuleList(CrossAttentionLayer(config) for _ in range(config.num_cross_layers))
 
     def forward(self, query: Tensor, context: Tensor, depth_prob: Tensor, seen: SeenVoxels) -> Tensor:
-        """Refine voxels.
+        """Refine the proposed voxels by what the image shows of them.
 
         Args:
             query: (N, C) the voxels proposed in the whole batch.

@@ -80,7 +80,7 @@ def sort_nodes(
     depths_m: Tensor,
     corrections: Corrections,
 ) -> SortedNodes:
-    """Find the nodes of each voxel.
+    """Sort the frustum's nodes by the voxel that they fall into.
 
     Args:
         depths_m: (D,) depth of each bin.

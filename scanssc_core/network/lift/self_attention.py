@@ -69,7 +69,7 @@ class PictureAttention(nn.Module):
 
 
 class SelfAttentionLayer(nn.Module):
-    """Post-norm: attention, norm, feed-forward, norm."""
+    """A layer of the self-transformer: attention, norm, feed-forward, norm."""
 
     def __init__(self, config: ScanSSCConfig) -> None:
         super().__init__()
@@ -93,7 +93,7 @@ class SelfAttentionLayer(nn.Module):
 
 
 class SelfAttention(nn.Module):
-    """The stack of layers and the learned positions in the picture."""
+    """The self-transformer: its layers, and the learned positions in the picture."""
 
     def __init__(self, config: ScanSSCConfig) -> None:
         super().__init__()

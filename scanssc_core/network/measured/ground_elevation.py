@@ -32,7 +32,7 @@ NUM_HEIGHT_BINS = _NUM_HEIGHTS * (len(_SUPPORT_STEPS) + 1) * (len(_DISTANCE_STEP
 
 
 class GroundElevation(NamedTuple):
-    """The ground of a batch.
+    """Height of the ground under every fine column.
 
     Attributes:
         height_m: (B, X, Y) float32 z in the grid frame, of the columns of the fine grid.
@@ -44,7 +44,7 @@ class GroundElevation(NamedTuple):
 
 
 def ground_elevation(depth: DepthPoints, is_ground: Tensor, grid: VoxelGridSpec) -> GroundElevation:
-    """Estimate the ground.
+    """Estimate the ground under every fine column.
 
     Args:
         depth: points of the depth map.

@@ -10,7 +10,7 @@ _PLANES = 2  # of the depth axis at once: three volumes of them stay in the cach
 
 
 class TriFeatureFusion(nn.Module):
-    """Weighted sum of the volumes; published order: depth, height, width."""
+    """Sum of the volumes, weighted at each voxel by a softmax over the axes; published order: depth, height, width."""
 
     def __init__(self, channels: int, num_axes: int = 3) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class TriFeatureFusion(nn.Module):
 
 
 class LinearFusion(nn.Module):
-    """Concatenation, then a linear map."""
+    """Concatenates the volumes and maps them linearly."""
 
     def __init__(self, channels: int, num_axes: int) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class LinearFusion(nn.Module):
 
 
 class AverageFusion(nn.Module):
-    """Mean of the volumes."""
+    """Takes the mean of the volumes."""
 
     def forward(self, *volumes: Tensor) -> Tensor:
         """Each (B, C, X, Y, Z) -> (B, C, X, Y, Z)."""
@@ -50,7 +50,7 @@ class AverageFusion(nn.Module):
 
 
 class LearnedVolumeFusion(nn.Module):
-    """A learned weight for each axis and voxel, the same for all scenes; starts as the mean."""
+    """Sums the volumes with a learned weight for each axis and voxel, the same for all scenes; starts as the mean."""
 
     def __init__(self, num_axes: int, grid_shape: tuple[int, int, int]) -> None:
         super().__init__()

@@ -10,12 +10,12 @@ from torch import Tensor
 
 
 def depth_mask(length: int, margin: float = 0.5, is_reversed: bool = False) -> Tensor:
-    """Near to far."""
+    """(L, L) mask of the depth axis: near voxels do not look at far ones."""
     return _mask(torch.arange(length), int(length * margin), is_reversed)
 
 
 def width_mask(length: int, margin: float = 0.5, is_reversed: bool = False) -> Tensor:
-    """Centre to side."""
+    """(L, L) mask of the width axis: central voxels do not look at those further to a side."""
     index = torch.arange(length)
     edge_distance = torch.minimum(index, length - 1 - index)
     num_free = (length + 1) // 2 - int(length * (1 - margin) / 2)
@@ -23,7 +23,7 @@ def width_mask(length: int, margin: float = 0.5, is_reversed: bool = False) -> T
 
 
 def height_mask(length: int, margin: float = 0.0, is_reversed: bool = False) -> Tensor:
-    """Top to bottom."""
+    """(L, L) mask of the height axis: high voxels do not look at lower ones."""
     return _mask(torch.arange(length - 1, -1, -1), int(length * margin), is_reversed)
 
 

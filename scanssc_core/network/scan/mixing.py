@@ -1,4 +1,4 @@
-"""Spatial mixing network: a small 3-D ResNet and a top-down neck that concatenates.
+"""Spatial mixing network (ScanSSC Eq. 4): a small 3-D ResNet and a top-down neck that concatenates.
 
 Projection shortcuts are 3x3x3 also where stride and channels stay: as published.
 """
@@ -59,7 +59,7 @@ class MixingNeck(nn.Module):
 
 
 class MixingNet(nn.Module):
-    """(B, C, X, Y, Z) -> (B, C, X, Y, Z)."""
+    """Mixes a scanned volume spatially: (B, C, X, Y, Z) -> (B, C, X, Y, Z)."""
 
     def __init__(self, channels: int, num_groups: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Scan block: masked self-attention along one axis of the volume (ScanSSC Eq. 3, 4)."""
+"""Scan block: masked self-attention along one axis of the volume (ScanSSC Eq. 3)."""
 
 import torch
 import torch.nn.functional as F

@@ -11,7 +11,7 @@ _SLAB_ELEMENTS = 1 << 20  # upsampled costs of a slab: 4 MB of float32, which st
 
 
 def disparity_of_costs(costs: Tensor, scale: int) -> Tensor:
-    """Expected disparity.
+    """Expected disparity of a cost volume.
 
     The costs are upsampled trilinearly with half-pixel centres (align_corners=False), on the disparity axis too.
 

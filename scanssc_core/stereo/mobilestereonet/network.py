@@ -1,4 +1,4 @@
-"""MSNet2D and MSNet3D (Shamsafar et al., WACV 2022, Fig. 2): a normalised, rectified pair in, disparities out.
+"""MSNet2D and MSNet3D (MobileStereoNet, see __init__.py, Fig. 2): a normalised, rectified pair in, disparities out.
 
 Features of both images, a cost volume of 48 bins at a quarter of the size, inverted residual blocks and three
 hourglasses on it (in two dimensions with the bins as channels, or in three), and the expectation over 192 disparities.
@@ -43,7 +43,7 @@ class MSNetConfig:
 
     @property
     def num_bins(self) -> int:
-        """Disparities of the cost volume."""
+        """Number of disparities that the cost volume holds."""
         return self.max_disparity // STRIDE
 
 
