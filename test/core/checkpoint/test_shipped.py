@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from core.train.small import MICRO
 from scanssc_core.checkpoint.files import extract_parts, halve_checkpoint, load_checkpoint, lower_empty, save_checkpoint
 from scanssc_core.checkpoint.shipped import LITE_WEIGHTS
-from scanssc_core.cli import app
+from scanssc_core.cli.app import app
 from scanssc_core.datasets.dataset import read_labels
 from scanssc_core.datasets.layout import Layout
 from scanssc_core.evaluation.metrics import SSCMetrics
