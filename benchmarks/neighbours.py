@@ -42,14 +42,16 @@ def busy_s() -> float:
 
 def measure() -> list[dict[str, float]]:
     """Pairs a second beside each number of neighbours, in this process; prints one JSON line."""
+    from scanssc_core.runtime.environment import prepare_environment
+
+    prepare_environment()
+
     from stereo import _RIG, textured_pair
 
     from scanssc_core.runtime.backends import LITE, make_occupancy_backend, make_stereo_backend
-    from scanssc_core.runtime.device import use_huge_pages
     from scanssc_core.runtime.pipeline import OccupancyPipeline
     from scanssc_ros.parameters import NodeParameters
 
-    use_huge_pages()
     left_rgb, right_rgb = textured_pair()
     pipeline = OccupancyPipeline(make_stereo_backend("sgm"), make_occupancy_backend(LITE, precision="auto"))
     pipeline.run(left_rgb, right_rgb, _RIG, NodeParameters().T_cam_grid)
@@ -123,8 +125,9 @@ def write_table(found: dict[tuple[str, int], list[dict[str, float]]]) -> None:
     lines = [
         "# Rate beside busy neighbours",
         "",
-        f"sgm and lite, 1280x384, {_NUM_CORES} cores, `python benchmarks/neighbours.py`. Each cell: the rate as a share of "
-        f"the rate with nothing set and alone ({alone:.2f} pairs/s), processor seconds of a pair, measurements. Medians.",
+        f"sgm and lite, 1280x384, {_NUM_CORES} cores; `python benchmarks/neighbours.py`. Each cell, medians: the rate",
+        f"as a share of the rate with nothing set and alone, which is {alone:.2f} pairs/s; processor seconds of a pair;",
+        "number of measurements.",
         "",
         "| | " + " | ".join(header) + " |",
         "| --- |" + " --- |" * len(header),

@@ -1,8 +1,8 @@
 """Fast DDS's files in /dev/shm: those of killed processes removed, and what is free.
 
-A participant holds a segment and ports there, each beside a file that it locks (`..._el`, of shared ports `..._sl`). The
-kernel drops the lock with the process, the files stay: the rule of Fast DDS's own `fastdds shm clean`, which not every
-installation has.
+A participant holds a segment and ports there, each beside a file that it locks (`..._el`, of shared ports `..._sl`).
+The kernel drops the lock with the process, the files stay. What is removed follows Fast DDS's own `fastdds shm clean`,
+which not every installation has.
 """
 
 import fcntl

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections import Counter, deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -102,14 +103,20 @@ class PipelineStatistics:
             self._num_in_work += 1
             self._started_s = time.monotonic()
 
-    def processed(self, stage_s: dict[str, float]) -> None:
-        """The pair in work is done and its result went out; with the seconds of each stage."""
+    def processed(self, stage_s: dict[str, float], outputs: Iterable[str]) -> None:
+        """The pair in work is done.
+
+        Args:
+            stage_s: seconds of each stage.
+            outputs: those that a message was published of.
+        """
         with self._lock:
             self._num_in_work -= 1
             self._num_processed += 1
             self._processed_s = self._emptied_s = time.monotonic()
             for stage, seconds in stage_s.items():
                 self._latencies_s.setdefault(stage, deque(maxlen=_LATENCY_WINDOW)).append(seconds)
+            self._published.update(outputs)
 
     def drop_waiting(self, cause: str, reason: str = "") -> None:
         """A pair that waited will not be worked on."""
@@ -128,11 +135,6 @@ class PipelineStatistics:
         self._dropped_s[cause] = self._emptied_s = time.monotonic()
         if reason:
             self._reasons[cause] = reason
-
-    def published(self, output: str) -> None:
-        """Count a message of an output."""
-        with self._lock:
-            self._published[output] += 1
 
     def books(self) -> Books:
         """All of one moment."""
@@ -172,6 +174,29 @@ class PipelineStatistics:
             stage: (float(np.percentile(values, 50)) * 1e3, float(np.percentile(values, 95)) * 1e3)
             for stage, values in samples.items()
         }
+
+
+class CallbackFailures:
+    """Exceptions that callbacks of the node raised.
+
+    Attributes:
+        num_failed: so far.
+        newest: the newest one in words, empty before the first.
+    """
+
+    def __init__(self) -> None:
+        self.num_failed = 0
+        self.newest = ""
+        self._failed_s = float("-inf")
+
+    def add(self, description: str) -> None:
+        """Count one."""
+        self.num_failed += 1
+        self.newest, self._failed_s = description, time.monotonic()
+
+    def age_s(self) -> float:
+        """Seconds since the newest one."""
+        return time.monotonic() - self._failed_s
 
 
 class Throttle:

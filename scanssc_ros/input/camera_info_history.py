@@ -1,7 +1,7 @@
 """Which CameraInfo belongs to an image.
 
 Drivers stamp a CameraInfo as the image it comes with, but nothing says which of the two is received first: an image
-waits for its own, so that a calibration that changes is never used for an image too many. Some drivers send a CameraInfo
+waits for its own, so that a calibration that has changed is not used for one image more. Some drivers send a CameraInfo
 once, or at a rate of its own: then the newest one holds.
 """
 

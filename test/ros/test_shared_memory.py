@@ -4,6 +4,7 @@ import fcntl
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -68,7 +69,7 @@ def test_what_a_killed_participant_leaves_is_removed_and_a_living_ones_files_are
         return process, locked
 
     def is_locked_by(process, path):
-        return any(os.path.realpath(f"/proc/{process.pid}/fd/{fd}") == str(path) for fd in os.listdir(f"/proc/{process.pid}/fd"))
+        return any(descriptor.resolve() == path for descriptor in Path(f"/proc/{process.pid}/fd").iterdir())
 
     living, living_files = start()
     doomed, doomed_files = start()
