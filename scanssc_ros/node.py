@@ -248,6 +248,8 @@ class ScanSSCNode(LifecycleNode):
         self._inference.shutdown(wait=False)
         self._jump_handle.unregister()
         super().destroy_node()
+        # rclpy leaves it to the garbage collector, and with it the participant and its shared memory.
+        self._state_machine.destroy_when_not_in_use()
 
     def is_computing(self) -> bool:
         """Whether a destroyed node's inference thread is still busy: a model cannot be interrupted."""

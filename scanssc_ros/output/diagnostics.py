@@ -53,6 +53,7 @@ def input_status(name: str, entry: InputStatistics, timeout_s: float) -> Diagnos
         "received": entry.num_received,
         "publishers": entry.num_publishers,
         "publisher_problem": entry.publisher_problem,
+        "note": entry.note,
     }
     return make_status(name, level, message, values)
 
