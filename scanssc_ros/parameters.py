@@ -169,13 +169,7 @@ class NodeParameters:
 
     def problems(self) -> list[str]:
         """Everything wrong with these values, each line naming its parameter; empty when all is well."""
-        found = []
-        for entry in dataclasses.fields(self):
-            value, options = getattr(self, entry.name), entry.metadata
-            if "choices" in options and value not in options["choices"]:
-                found.append(f"{entry.name}: expected one of {', '.join(options['choices'])}, got {value!r}")
-            if "minimum" in options and not options["minimum"] <= value <= options["maximum"]:
-                found.append(f"{entry.name}: expected {options['minimum']} to {options['maximum']}, got {value}")
+        found = self.problems_of_values(entry.name for entry in dataclasses.fields(self))
         has_network = self.model not in GEOMETRIC_BACKENDS or self.stereo_backend in STEREO_NETWORKS
         if self.precision not in ("auto", "float32") and not has_network:
             found.append(
@@ -187,18 +181,30 @@ class NodeParameters:
                 f"stereo_checkpoint: {self.stereo_checkpoint} was given, but stereo_backend is {TOPIC}, which computes "
                 "nothing"
             )
-        if not self.grid_frame:
-            found.append("grid_frame: expected a frame name, got an empty one")
-        return found + self._problems_of_extrinsics()
+        return found
 
-    def _problems_of_extrinsics(self) -> list[str]:
+    def problems_of_values(self, names: Iterable[str]) -> list[str]:
+        """What is wrong with these parameters whatever the others are."""
+        return [problem for name in names if (problem := self._problem_of_value(name))]
+
+    def _problem_of_value(self, name: str) -> str:
+        value, options = getattr(self, name), self.__dataclass_fields__[name].metadata
+        if "choices" in options and value not in options["choices"]:
+            return f"{name}: expected one of {', '.join(options['choices'])}, got {value!r}"
+        if "minimum" in options and not options["minimum"] <= value <= options["maximum"]:
+            return f"{name}: expected {options['minimum']} to {options['maximum']}, got {value}"
+        if name == "grid_frame" and not value:
+            return "grid_frame: expected a frame name, got an empty one"
+        return self._problem_of_extrinsics() if name == "t_camera_grid" else ""
+
+    def _problem_of_extrinsics(self) -> str:
         if len(self.t_camera_grid) != 12:
-            return [f"t_camera_grid: expected 12 numbers (3x4, row by row), got {len(self.t_camera_grid)}"]
+            return f"t_camera_grid: expected 12 numbers (3x4, row by row), got {len(self.t_camera_grid)}"
         try:
             check_camera_pose(self.T_cam_grid)
         except ValueError as error:
-            return [f"t_camera_grid: {error}"]
-        return []
+            return f"t_camera_grid: {error}"
+        return ""
 
 
 DYNAMIC_PARAMETERS = frozenset(

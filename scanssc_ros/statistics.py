@@ -1,13 +1,17 @@
-"""What the node counts and measures, without ROS: inputs, drops by cause, latency by stage."""
+"""What the node counts and measures, without ROS: inputs, the books of the pairs, latency by stage."""
 
 import threading
 import time
 from collections import Counter, deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
 
 _LATENCY_WINDOW = 1000  # newest samples that the percentiles are taken of
+
+#: Drops that are nothing to worry about: a newer pair came first, or the node was told to stop.
+EXPECTED_DROPS = ("superseded", "deactivated")
 
 
 @dataclass
@@ -20,9 +24,8 @@ class InputStatistics:
         last_arrival_s: monotonic time of the newest one; of the start of waiting before the first.
         rejection: why its messages are of no use, empty when they are.
         note: what is worth knowing about its messages although they are of use, empty if nothing is.
-        qos_problem: the mismatch that the middleware reported, empty when there is none.
+        publisher_problem: why a publisher that is there now cannot be heard, empty when all can.
         num_publishers: publishers now on the topic.
-        last_warned_s: monotonic time of the last warning about its silence.
     """
 
     topic: str
@@ -30,9 +33,8 @@ class InputStatistics:
     last_arrival_s: float = field(default_factory=time.monotonic)
     rejection: str = ""
     note: str = ""
-    qos_problem: str = ""
+    publisher_problem: str = ""
     num_publishers: int = 0
-    last_warned_s: float = field(default=float("-inf"), repr=False)
 
     def arrived(self) -> None:
         self.num_received += 1
@@ -50,59 +52,114 @@ class InputStatistics:
         """Seconds since the newest message, or since waiting began."""
         return time.monotonic() - self.last_arrival_s
 
-    def is_warning_due(self, period_s: float) -> bool:
-        """Whether the last warning about this input is older than period_s; if so, one is taken to be given now."""
-        now_s = time.monotonic()
-        if now_s - self.last_warned_s < period_s:
-            return False
-        self.last_warned_s = now_s
-        return True
+
+@dataclass(frozen=True)
+class Books:
+    """Where the matched pairs are: num_matched = num_waiting + num_in_work + num_processed + the sum of drops.
+
+    Attributes:
+        num_waiting: for their CameraInfo, or for their turn.
+        in_work_s: how long the pair in work has been that; 0 if there is none.
+        idle_s: how long no pair has waited or been in work; 0 while one is.
+        unproductive_s: since the newest processed pair, or since counting began.
+        drops: by cause.
+        reasons: the newest reason of each cause that has one.
+    """
+
+    num_matched: int
+    num_waiting: int
+    num_in_work: int
+    num_processed: int
+    in_work_s: float
+    idle_s: float
+    unproductive_s: float
+    drops: dict[str, int]
+    reasons: dict[str, str]
 
 
 class PipelineStatistics:
-    """What became of the matched pairs: matched = processed + dropped + in work. Any thread may call it."""
+    """The books of the pairs since the node was activated. They balance at every moment; any thread may call it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._num_processed = 0
+        self._num_matched = self._num_waiting = self._num_in_work = self._num_processed = 0
         self._drops: Counter[str] = Counter()
+        self._dropped_s: dict[str, float] = {}
+        self._reasons: dict[str, str] = {}
         self._published: Counter[str] = Counter()
-        self._last_reason: dict[str, str] = {}
         self._latencies_s: dict[str, deque[float]] = {}
+        self._started_s = self._processed_s = self._emptied_s = time.monotonic()
 
-    def drop(self, cause: str, reason: str = "") -> None:
-        """Count a pair that is not published."""
+    def matched(self) -> None:
+        """A pair is complete: it waits."""
         with self._lock:
-            self._drops[cause] += 1
-            if reason:
-                self._last_reason[cause] = reason
+            self._num_matched += 1
+            self._num_waiting += 1
 
-    def processed(self, stage_s: dict[str, float]) -> None:
-        """Count a pair whose result went out, with the seconds of each stage."""
+    def started(self) -> None:
+        """A pair that waited is in work."""
         with self._lock:
+            self._num_waiting -= 1
+            self._num_in_work += 1
+            self._started_s = time.monotonic()
+
+    def processed(self, stage_s: dict[str, float], outputs: Iterable[str]) -> None:
+        """The pair in work is done.
+
+        Args:
+            stage_s: seconds of each stage.
+            outputs: those that a message was published of.
+        """
+        with self._lock:
+            self._num_in_work -= 1
             self._num_processed += 1
+            self._processed_s = self._emptied_s = time.monotonic()
             for stage, seconds in stage_s.items():
                 self._latencies_s.setdefault(stage, deque(maxlen=_LATENCY_WINDOW)).append(seconds)
+            self._published.update(outputs)
 
-    def published(self, output: str) -> None:
-        """Count a message of an output."""
+    def drop_waiting(self, cause: str, reason: str = "") -> None:
+        """A pair that waited will not be worked on."""
         with self._lock:
-            self._published[output] += 1
+            self._num_waiting -= 1
+            self._drop(cause, reason)
 
-    @property
-    def num_processed(self) -> int:
+    def drop_in_work(self, cause: str, reason: str = "") -> None:
+        """The pair in work ends without a result."""
         with self._lock:
-            return self._num_processed
+            self._num_in_work -= 1
+            self._drop(cause, reason)
 
-    def drops(self) -> dict[str, int]:
-        """Dropped pairs by cause."""
-        with self._lock:
-            return dict(self._drops)
+    def _drop(self, cause: str, reason: str) -> None:
+        self._drops[cause] += 1
+        self._dropped_s[cause] = self._emptied_s = time.monotonic()
+        if reason:
+            self._reasons[cause] = reason
 
-    def last_reasons(self) -> dict[str, str]:
-        """The newest reason of each cause that has one."""
+    def books(self) -> Books:
+        """All of one moment."""
         with self._lock:
-            return dict(self._last_reason)
+            now_s = time.monotonic()
+            has_pairs = self._num_waiting + self._num_in_work > 0
+            return Books(
+                self._num_matched,
+                self._num_waiting,
+                self._num_in_work,
+                self._num_processed,
+                in_work_s=now_s - self._started_s if self._num_in_work else 0.0,
+                idle_s=0.0 if has_pairs else now_s - self._emptied_s,
+                unproductive_s=now_s - self._processed_s,
+                drops=dict(self._drops),
+                reasons=dict(self._reasons),
+            )
+
+    def recent_drops(self, window_s: float) -> list[str]:
+        """Causes, but for EXPECTED_DROPS, of pairs that were dropped in the last window_s seconds."""
+        with self._lock:
+            since_s = time.monotonic() - window_s
+            return sorted(
+                cause for cause, at_s in self._dropped_s.items() if at_s > since_s and cause not in EXPECTED_DROPS
+            )
 
     def num_published(self) -> dict[str, int]:
         """Messages sent, by output."""
@@ -117,3 +174,46 @@ class PipelineStatistics:
             stage: (float(np.percentile(values, 50)) * 1e3, float(np.percentile(values, 95)) * 1e3)
             for stage, values in samples.items()
         }
+
+
+class CallbackFailures:
+    """Exceptions that callbacks of the node raised.
+
+    Attributes:
+        num_failed: so far.
+        newest: the newest one in words, empty before the first.
+    """
+
+    def __init__(self) -> None:
+        self.num_failed = 0
+        self.newest = ""
+        self._failed_s = float("-inf")
+
+    def add(self, description: str) -> None:
+        """Count one."""
+        self.num_failed += 1
+        self.newest, self._failed_s = description, time.monotonic()
+
+    def age_s(self) -> float:
+        """Seconds since the newest one."""
+        return time.monotonic() - self._failed_s
+
+
+class Throttle:
+    """Lets each kind of message through once in a while; any thread may call it.
+
+    Args:
+        period_s: between two of one kind.
+    """
+
+    def __init__(self, period_s: float) -> None:
+        self._period_s = period_s
+        self._last_s: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def is_due(self, kind: str) -> bool:
+        """Whether none of this kind was let through in the last period; if so, this one is."""
+        now_s = time.monotonic()
+        with self._lock:
+            self._last_s = {known: at_s for known, at_s in self._last_s.items() if now_s - at_s < self._period_s}
+            return self._last_s.setdefault(kind, now_s) == now_s

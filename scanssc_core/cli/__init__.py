@@ -1,24 +1,9 @@
-"""The `scanssc` command: one subcommand a room."""
+"""The `scanssc` command: the environment first, then what takes seconds to import (app.py)."""
 
 import io
 import sys
 
-import typer
-
-import scanssc_core
-from scanssc_core.cli.ablate import ablate
-from scanssc_core.cli.bag import bag_app
-from scanssc_core.cli.checkpoint import checkpoint_app
-from scanssc_core.cli.data import data_app
-from scanssc_core.cli.eval import evaluate
-from scanssc_core.cli.gallery import gallery
-from scanssc_core.cli.info import info
-from scanssc_core.cli.predict import predict
-from scanssc_core.cli.stereo import stereo_app
-from scanssc_core.cli.submit import submit
-from scanssc_core.cli.train import train
-from scanssc_core.cli.view import view
-from scanssc_core.runtime.device import use_huge_pages
+from scanssc_core.runtime.environment import prepare_environment
 
 #: Packages that only some commands import -> the extra of pyproject.toml that brings them.
 EXTRAS = {
@@ -29,38 +14,12 @@ EXTRAS = {
     "rerun": "view",
 }
 
-app = typer.Typer(
-    help="Semantic scene completion from a stereo pair, without ROS.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-)
-app.add_typer(bag_app, name="bag")
-app.add_typer(checkpoint_app, name="checkpoint")
-app.add_typer(data_app, name="data")
-app.add_typer(stereo_app, name="stereo")
-app.command()(ablate)
-app.command("eval")(evaluate)
-app.command()(gallery)
-app.command()(info)
-app.command()(predict)
-app.command()(submit)
-app.command()(train)
-app.command()(view)
-
-
-@app.callback(invoke_without_command=True)
-def common(
-    version: bool = typer.Option(False, "--version", help="Print the version and exit.", is_eager=True),
-) -> None:
-    """Options of all commands."""
-    if version:
-        typer.echo(scanssc_core.__version__)
-        raise typer.Exit
-
 
 def main() -> None:
     """Run the command; what is wrong with the input, or missing, is one line on stderr and status 1, no traceback."""
-    use_huge_pages()
+    prepare_environment()
+    from scanssc_core.cli.app import app
+
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")  # names of files need not be UTF-8
     try:
@@ -70,8 +29,8 @@ def main() -> None:
         if package not in EXTRAS:
             raise
         remedy = f"pip install '.[{EXTRAS[package]}]' in the folder of scanssc_ros"
-        typer.echo(f"error: this command needs the package {package}, which is not installed: {remedy}", err=True)
+        print(f"error: this command needs the package {package}, which is not installed: {remedy}", file=sys.stderr)
         sys.exit(1)
     except (ValueError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
+        print(f"error: {error}", file=sys.stderr)
         sys.exit(1)

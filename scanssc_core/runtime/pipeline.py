@@ -1,6 +1,8 @@
 """Stereo pair in, labelled voxels out: depth stage, occupancy stage, and what each took."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,6 +41,9 @@ class OccupancyPipeline:
         keep_unseen: keep what the occupancy stage says of voxels outside the left camera's view; else they become
             UNKNOWN.
 
+    Attributes:
+        stage: what is being computed now, `depth` or `occupancy`; empty in between.
+
     Example:
         A wall of noise that both cameras see 16 pixels apart, 12.15 m ahead:
 
@@ -61,6 +66,7 @@ class OccupancyPipeline:
         self.stereo = stereo
         self.occupancy = occupancy
         self.keep_unseen = keep_unseen
+        self.stage = ""
 
     def warm_up(self) -> None:
         """Label one grey image of KITTI's size: a network's first frame takes twice the time of the others."""
@@ -88,14 +94,14 @@ class OccupancyPipeline:
             depth_m: (H, W) known depth of the left image, instead of the depth stage.
             with_confidence: also give the confidence, if the occupancy stage has one.
         """
-        start = time.perf_counter()
-        if depth_m is None:
-            if self.stereo is None:
-                raise ValueError("a pair without depth came, but the pipeline has no depth stage")
-            depth_m = self.stereo.compute_depth(left_rgb, right_rgb, rig)
-        depth_s = time.perf_counter() - start
+        stage_s: dict[str, float] = {}
+        with self._timed("depth", stage_s):
+            if depth_m is None:
+                if self.stereo is None:
+                    raise ValueError("a pair without depth came, but the pipeline has no depth stage")
+                depth_m = self.stereo.compute_depth(left_rgb, right_rgb, rig)
         result = self.label(left_rgb, depth_m, rig.left, T_cam_grid, with_confidence)
-        return PipelineResult(result.depth_m, result.occupancy, {"depth": depth_s, **result.stage_s})
+        return PipelineResult(result.depth_m, result.occupancy, {**stage_s, **result.stage_s})
 
     def label(
         self,
@@ -114,11 +120,21 @@ class OccupancyPipeline:
             T_cam_grid: (4, 4) grid frame -> this camera's optical frame.
             with_confidence: see run.
         """
-        start = time.perf_counter()
-        wanted = None if self.keep_unseen else visible_voxels(self.occupancy.grid, camera, T_cam_grid).voxel_index
-        occupancy = self.occupancy.predict(left_rgb, depth_m, camera, T_cam_grid, with_confidence, wanted)
-        if wanted is not None:
-            labels = np.full(occupancy.labels.size, UNKNOWN, np.uint8)
-            labels[wanted] = occupancy.labels.reshape(-1)[wanted]
-            occupancy = Occupancy(labels.reshape(occupancy.labels.shape), occupancy.confidence)
-        return PipelineResult(depth_m, occupancy, {"occupancy": time.perf_counter() - start})
+        stage_s: dict[str, float] = {}
+        with self._timed("occupancy", stage_s):
+            wanted = None if self.keep_unseen else visible_voxels(self.occupancy.grid, camera, T_cam_grid).voxel_index
+            occupancy = self.occupancy.predict(left_rgb, depth_m, camera, T_cam_grid, with_confidence, wanted)
+            if wanted is not None:
+                labels = np.full(occupancy.labels.size, UNKNOWN, np.uint8)
+                labels[wanted] = occupancy.labels.reshape(-1)[wanted]
+                occupancy = Occupancy(labels.reshape(occupancy.labels.shape), occupancy.confidence)
+        return PipelineResult(depth_m, occupancy, stage_s)
+
+    @contextmanager
+    def _timed(self, stage: str, stage_s: dict[str, float]) -> Iterator[None]:
+        self.stage, start = stage, time.perf_counter()
+        try:
+            yield
+        finally:
+            self.stage = ""
+            stage_s[stage] = time.perf_counter() - start

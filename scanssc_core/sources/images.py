@@ -3,6 +3,7 @@
 OpenCV gets bytes, never a file's name: it ends the process on a name that is not UTF-8.
 """
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -10,6 +11,10 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+#: Four times an image of 8K. A header of a few bytes can ask for gigabytes: it is read before they are taken.
+_MAX_PIXELS = 1 << 27
 
 
 class _Encoding(NamedTuple):
@@ -210,6 +215,7 @@ def _decode_file(data: bytes, flags: int) -> NDArray:
     # Older OpenCV fills what a cut JPEG lacks with grey; after the last scan starts, a whole one has an end.
     content = buffer.tobytes()
     is_cut = content.startswith(b"\xff\xd8") and content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda")
+    _check_size(content)
     try:
         image = None if is_cut or not buffer.size else cv2.imdecode(buffer, flags)
     except cv2.error as error:
@@ -217,6 +223,18 @@ def _decode_file(data: bytes, flags: int) -> NDArray:
     if image is None:
         raise ValueError(f"not a whole image ({buffer.size} bytes)")
     return image
+
+
+def _check_size(content: bytes) -> None:
+    try:
+        with Image.open(io.BytesIO(content)) as header:
+            width, height = header.size
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"more pixels than a picture has: {error}") from error
+    except (UnidentifiedImageError, OSError):
+        return  # the decoder will say what it is
+    if width * height > _MAX_PIXELS:
+        raise ValueError(f"more pixels than a picture has: {width}x{height}, expected {_MAX_PIXELS} at most")
 
 
 def _refuse_depth(encoding: str) -> None:

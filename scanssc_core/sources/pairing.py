@@ -16,8 +16,8 @@ DEFAULT_TOLERANCE_S = 0.02
 #: Images of one side that wait for a partner.
 DEFAULT_DEPTH = 10
 
-# Stamps this far behind the newest one of their side are not late arrivals: time has jumped.
-_TIME_JUMP_NS = 500_000_000
+#: Stamps this far behind the newest one of their side are not late arrivals: time has jumped.
+TIME_JUMP_NS = 500_000_000
 
 NO_PARTNER = "no_partner"
 DUPLICATE_STAMP = "duplicate_stamp"
@@ -33,7 +33,7 @@ class TimeJumps:
     def has_jumped(self, side: int, stamp_ns: int) -> bool:
         """Take a stamp of LEFT or RIGHT. After a jump both sides start afresh."""
         newest_ns = self._newest_ns[side]
-        has_jumped = newest_ns is not None and stamp_ns < newest_ns - _TIME_JUMP_NS
+        has_jumped = newest_ns is not None and stamp_ns < newest_ns - TIME_JUMP_NS
         if has_jumped:
             self.reset()
         self._newest_ns[side] = stamp_ns if has_jumped or newest_ns is None else max(newest_ns, stamp_ns)

@@ -70,7 +70,13 @@ class VoxelGridView:
     def class_at(self, points: ArrayLike) -> NDArray:
         """(...) uint8 class ids at (..., 3) points in frame_id; UNKNOWN outside the grid."""
         indices, is_inside = self.points_to_indices(points)
-        return np.where(is_inside, self.labels[tuple(np.moveaxis(indices, -1, 0))], UNKNOWN).astype(np.uint8)
+        class_ids = np.full(is_inside.shape, UNKNOWN, np.uint8)
+        class_ids[is_inside] = self.labels[tuple(indices[is_inside].T)]
+        return class_ids
+
+    def class_name(self, class_id: int) -> str:
+        """Name of a class id; `class 42` if the message names none."""
+        return self.class_names[class_id] if class_id < len(self.class_names) else f"class {class_id}"
 
     def occupied(self, *names: str) -> NDArray:
         """(X, Y, Z) bool mask of the voxels of these classes; of all that are neither free nor unknown without names.

@@ -1,38 +1,40 @@
 """Subscriptions to the two images, or the left one and its depth, and their calibration; gives calibrated pairs."""
 
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
-from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_policy_name_from_kind
+from rclpy.qos import QoSCompatibility, QoSProfile, ReliabilityPolicy, qos_check_compatible
 from rclpy.subscription import Subscription
+from rclpy.topic_endpoint_info import TopicEndpointInfo
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from stereo_msgs.msg import DisparityImage
 
 from scanssc_ros.conversions import stamp_to_ns
-from scanssc_ros.input.calibration import (
-    Calibration,
-    CalibrationError,
-    has_distortion,
-    is_same_calibration,
-    make_calibration,
-)
+from scanssc_ros.input.calibration import Calibration, CalibrationError, has_distortion
+from scanssc_ros.input.calibrator import Calibrator
 from scanssc_ros.input.synchronization import make_synchronizer
 from scanssc_ros.parameters import TOPIC, NodeParameters
 from scanssc_ros.statistics import InputStatistics, PipelineStatistics
-
-try:
-    from rclpy.event_handler import SubscriptionEventCallbacks
-except ImportError:  # Humble
-    from rclpy.qos_event import SubscriptionEventCallbacks
 
 SIDES = ("left", "right")
 
 Picture: TypeAlias = Image | CompressedImage
 #: Type, and topic, of what is paired with the left image, for depth_input.
 _DEPTH_TYPES = {"disparity": DisparityImage, "depth": Image}
+
+#: How long a pair waits for the CameraInfo of its images before it is taken that they come without.
+_CAMERA_INFO_WAIT_S = 0.5
+_DISTORTION_NOTE = "D is not zero, but rectify is false: the images are taken to be rectified already"
+_STATIC_NOTE = "no CameraInfo comes with the images: the newest one holds"
+
+
+class CallbackError(Exception):
+    """A callback failed; the message names its topic."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ def paired_topics(parameters: NodeParameters) -> tuple[InputTopic, InputTopic]:
 
 @dataclass(frozen=True)
 class StereoMessages:
-    """A matched pair with the calibration that held when it came.
+    """A matched pair with the calibration of its moment.
 
     Attributes:
         left: image message.
@@ -77,14 +79,30 @@ class StereoMessages:
     arrival_s: float
 
 
+@dataclass(frozen=True)
+class _MatchedPair:
+    """A matched pair that waits for its CameraInfo."""
+
+    left: Picture
+    partner: Picture | DisparityImage
+    arrival_s: float
+
+
 class StereoInputs:
     """Subscribes on construction; `close` ends it.
 
     Args:
         node: owner of the subscriptions.
         parameters: transport, QoS and pairing.
-        statistics: where pairs without calibration are counted.
+        statistics: where pairs are counted.
         on_pair: called with every matched and calibrated pair.
+
+    Attributes:
+        statistics: of each input, by its name in diagnostics.
+        paired: the two topics that are paired.
+        sync: pairs them.
+        matched_s: monotonic time of the newest match; of the start of waiting before the first.
+        num_unmatched: images that have come since then, of the side with fewer.
     """
 
     def __init__(
@@ -95,19 +113,25 @@ class StereoInputs:
         on_pair: Callable[[StereoMessages], None],
     ) -> None:
         self._node = node
-        self._statistics = statistics
+        self._pairs = statistics
         self._on_pair = on_pair
         self._is_to_rectify = parameters.rectify
         self._sides = SIDES[:1] if parameters.stereo_backend == TOPIC else SIDES  # cameras whose calibration is needed
-        self._infos: dict[str, CameraInfo] = {}
-        self._calibration: Calibration | None = None
-        self._uncalibrated: tuple[Picture, Picture | DisparityImage, float] | None = None
+        self._max_waiting = parameters.sync_queue_size
+        self._calibrator = Calibrator(self._sides, parameters.rectify, parameters.sync_queue_size)
+        self._uncalibrated: deque[_MatchedPair] = deque()
         self.sync = make_synchronizer(
             parameters.sync_backend, self._on_matched, parameters.sync_tolerance_s, parameters.sync_queue_size
         )
-        self.calibration_problem = ""
-        self._subscriptions: list[Subscription] = []
+        self.matched_s = time.monotonic()
+        self._received_at_match = (0, 0)
+        self._subscriptions: dict[str, tuple[str, Subscription]] = {}  # by input: the topic before remapping
         self.statistics: dict[str, InputStatistics] = {}
+        # Steady: it measures how long CameraInfo is on its way, whatever the clock of the stamps does.
+        self._patience = node.create_timer(
+            _CAMERA_INFO_WAIT_S, self._stop_waiting, clock=Clock(clock_type=ClockType.STEADY_TIME)
+        )
+        self._patience.cancel()
 
         reliability = ReliabilityPolicy[parameters.qos_reliability.upper()]
         qos = QoSProfile(depth=parameters.qos_depth, reliability=reliability)
@@ -118,103 +142,149 @@ class StereoInputs:
         for side in self._sides:
             self._subscribe(f"{side} camera_info", CameraInfo, f"{side}/camera_info", qos, self._info_callback(side))
 
+    @property
+    def num_unmatched(self) -> int:
+        return min(now - then for now, then in zip(self._num_received(), self._received_at_match, strict=True))
+
+    def _num_received(self) -> tuple[int, int]:
+        left, partner = (self.statistics[entry.name].num_received for entry in self.paired)
+        return left, partner
+
     def close(self) -> None:
-        """Drop the subscriptions."""
-        for subscription in self._subscriptions:
+        """Drop the subscriptions, and what waits."""
+        self._node.destroy_timer(self._patience)
+        for _, subscription in self._subscriptions.values():
             self._node.destroy_subscription(subscription)
         self._subscriptions.clear()
+        self._drop_uncalibrated("deactivated", "")
 
     def reset(self) -> None:
         """Forget images that wait: time has jumped."""
         self.sync.reset()
-        self._drop_uncalibrated("time_jump", "time has jumped")
+        self._forget_stamps()
 
-    def refresh_publisher_counts(self) -> None:
-        """Ask the graph how many publishers each topic has now."""
-        for entry in self.statistics.values():
-            entry.num_publishers = self._node.count_publishers(entry.topic)
+    def refresh_publishers(self) -> None:
+        """Ask the graph who publishes each topic now, and whether that can be heard."""
+        for name, (topic, subscription) in self._subscriptions.items():
+            entry = self.statistics[name]
+            publishers = self._node.get_publishers_info_by_topic(topic)
+            entry.num_publishers = len(publishers)
+            problems = (_publisher_problem(publisher, subscription) for publisher in publishers)
+            entry.publisher_problem = next(filter(None, problems), "")
 
     def _subscribe(self, name: str, message_type: type, topic: str, qos: QoSProfile, callback: Callable) -> None:
-        def on_incompatible_qos(event: object) -> None:
-            policy = qos_policy_name_from_kind(event.last_policy_kind)  # type: ignore[attr-defined]
-            entry.qos_problem = f"a publisher offers an incompatible {policy}"
-            self._node.get_logger().warning(
-                f"{entry.topic}: {entry.qos_problem}; set qos_reliability:=best_effort, which takes from both",
-                throttle_duration_sec=10.0,
-            )
+        def named_callback(message: object) -> None:
+            try:
+                callback(message)
+            except Exception as error:
+                raise CallbackError(f"{entry.topic}: {type(error).__name__}: {error}") from error
 
-        subscription = self._node.create_subscription(
-            message_type,
-            topic,
-            callback,
-            qos,
-            event_callbacks=SubscriptionEventCallbacks(incompatible_qos=on_incompatible_qos),
-        )
+        subscription = self._node.create_subscription(message_type, topic, named_callback, qos)
         entry = InputStatistics(subscription.topic_name)
         self.statistics[name] = entry
-        self._subscriptions.append(subscription)
+        self._subscriptions[name] = topic, subscription
 
     def _image_callback(self, index: int, name: str) -> Callable[[Picture | DisparityImage], None]:
         def on_image(message: Picture | DisparityImage) -> None:
             self.statistics[name].arrived()
+            num_resets = self.sync.num_resets
             self.sync.add(index, stamp_to_ns(message.header.stamp), message)
+            if self.sync.num_resets != num_resets:
+                self._forget_stamps()
 
         return on_image
 
     def _info_callback(self, side: str) -> Callable[[CameraInfo], None]:
         def on_camera_info(message: CameraInfo) -> None:
-            self.statistics[f"{side} camera_info"].arrived()
-            known = self._infos.get(side)
-            if known is None or not is_same_calibration(known, message):
-                self._infos[side] = message
-                self._note_distortion(side, message)
-                self._calibrate()
-            if self._calibration is not None and self._uncalibrated is not None:
-                left, partner, arrival_s = self._uncalibrated
-                self._uncalibrated = None
-                self._on_pair(StereoMessages(left, partner, self._calibration, arrival_s))
+            entry = self.statistics[f"{side} camera_info"]
+            entry.arrived()
+            if self._calibrator.add(side, message):
+                if self._is_distortion_ignored(message):
+                    self._node.get_logger().info(f"{entry.topic}: {_DISTORTION_NOTE}")
+                self._judge(self._calibrator.newest)
+            self._note()
+            self._calibrate_pairs()
 
         return on_camera_info
 
-    def _note_distortion(self, side: str, message: CameraInfo) -> None:
-        """Say once for each calibration what is made of its D."""
-        entry = self.statistics[f"{side} camera_info"]
-        entry.note = ""
-        if has_distortion(message) and not self._is_to_rectify:
-            entry.note = "D is not zero, but rectify is false: the images are taken to be rectified already"
-            self._node.get_logger().info(f"{entry.topic}: {entry.note}")
-
-    def _calibrate(self) -> None:
-        """Build the calibration from the messages, or note what is wrong with them."""
-        if any(side not in self._infos for side in self._sides):
-            return
-        self._calibration, self.calibration_problem = None, ""
-        rejected: tuple[str, ...] = ()
-        try:
-            infos = {side: self._infos[side] for side in self._sides}
-            self._calibration = make_calibration(infos, self._is_to_rectify)
-            self._node.get_logger().info(f"calibration: {self._calibration}")
-        except CalibrationError as error:
-            rejected, self.calibration_problem = error.sides, str(error)
-            topics = " and ".join(self.statistics[f"{side} camera_info"].topic for side in rejected)
-            self._node.get_logger().error(f"{topics}: {error}")
-            self._drop_uncalibrated("bad_calibration", self.calibration_problem)
+    def _judge(self, calibration: Calibration | CalibrationError | None) -> None:
+        """Say what came of the newest CameraInfo."""
+        rejected = calibration.sides if isinstance(calibration, CalibrationError) else ()
         for side in self._sides:
-            self.statistics[f"{side} camera_info"].rejection = self.calibration_problem if side in rejected else ""
+            self.statistics[f"{side} camera_info"].rejection = str(calibration) if side in rejected else ""
+        if isinstance(calibration, Calibration):
+            self._node.get_logger().info(f"calibration: {calibration}")
+
+    def _is_distortion_ignored(self, info: CameraInfo | None) -> bool:
+        return info is not None and not self._is_to_rectify and has_distortion(info)
+
+    def _note(self) -> None:
+        """Say of each CameraInfo what is made of it."""
+        for side, history in self._calibrator.histories.items():
+            notes = [_DISTORTION_NOTE] if self._is_distortion_ignored(history.newest) else []
+            notes += [_STATIC_NOTE] if history.is_static else []
+            self.statistics[f"{side} camera_info"].note = "; ".join(notes)
 
     def _on_matched(self, left: Picture, partner: Picture | DisparityImage) -> None:
-        arrival_s = time.monotonic()
-        if self._calibration is not None:
-            self._on_pair(StereoMessages(left, partner, self._calibration, arrival_s))
-            return
-        if self.calibration_problem:
-            self._statistics.drop("bad_calibration", self.calibration_problem)
-            return
-        # CameraInfo may follow its image: the newest pair is kept until it is there.
-        self._drop_uncalibrated("no_calibration", "no CameraInfo yet")
-        self._uncalibrated = (left, partner, arrival_s)
+        self.matched_s = time.monotonic()
+        self._received_at_match = self._num_received()
+        self._pairs.matched()
+        if not self._uncalibrated:
+            self._patience.reset()
+        self._uncalibrated.append(_MatchedPair(left, partner, self.matched_s))
+        self._calibrate_pairs()
+        if len(self._uncalibrated) > self._max_waiting:
+            self._uncalibrated.popleft()
+            self._pairs.drop_waiting("no_calibration", "no CameraInfo yet")
+
+    def _stamps_ns(self, pair: _MatchedPair) -> dict[str, int]:
+        """Of the images of the cameras whose calibration is needed."""
+        images = zip(self._sides, (pair.left, pair.partner), strict=False)
+        return {side: stamp_to_ns(image.header.stamp) for side, image in images}
+
+    def _calibrate_pairs(self) -> None:
+        """Hand over the pairs whose calibration is known by now; those that follow one that waits, wait too."""
+        while self._uncalibrated:
+            pair = self._uncalibrated[0]
+            try:
+                calibration = self._calibrator.at(self._stamps_ns(pair))
+            except LookupError as error:
+                self._uncalibrated.popleft()
+                self._pairs.drop_waiting("no_calibration", str(error))
+                continue
+            if calibration is None:
+                return
+            self._uncalibrated.popleft()
+            if isinstance(calibration, CalibrationError):
+                self._pairs.drop_waiting("bad_calibration", str(calibration))
+            else:
+                self._on_pair(StereoMessages(pair.left, pair.partner, calibration, pair.arrival_s))
+        self._patience.cancel()
+
+    def _stop_waiting(self) -> None:
+        """The oldest pair has waited long enough: if there is a CameraInfo, the newest one holds."""
+        if self._uncalibrated and time.monotonic() - self._uncalibrated[0].arrival_s >= _CAMERA_INFO_WAIT_S:
+            self._calibrator.stop_waiting(self._stamps_ns(self._uncalibrated[0]))
+            self._note()
+            self._calibrate_pairs()
+
+    def _forget_stamps(self) -> None:
+        self._calibrator.forget_stamps()
+        self._drop_uncalibrated("time_jump", "time has jumped")
 
     def _drop_uncalibrated(self, cause: str, reason: str) -> None:
-        if self._uncalibrated is not None:
-            self._statistics.drop(cause, reason)
-            self._uncalibrated = None
+        for _ in range(len(self._uncalibrated)):
+            self._uncalibrated.popleft()
+            self._pairs.drop_waiting(cause, reason)
+
+
+def _publisher_problem(publisher: TopicEndpointInfo, subscription: Subscription) -> str:
+    """Why this publisher cannot be heard; empty if it can."""
+    expected = f"{subscription.msg_type.__module__.partition('.')[0]}/msg/{subscription.msg_type.__name__}"
+    if publisher.topic_type != expected:
+        return f"a publisher sends {publisher.topic_type}, expected {expected}: set image_transport or depth_input"
+    compatibility, reason = qos_check_compatible(publisher.qos_profile, subscription.qos_profile)
+    if compatibility == QoSCompatibility.ERROR:
+        reason = reason.removeprefix("ERROR: ").rstrip("; ")
+        return f"a publisher offers an incompatible QoS ({reason}): set qos_reliability:=best_effort"
+    return ""

@@ -1,5 +1,6 @@
 """Counters and states to a diagnostic_msgs/DiagnosticArray: one status for each input, one each for what follows."""
 
+import time
 from collections.abc import Iterable
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
@@ -8,7 +9,11 @@ from scanssc_core.stereo.coverage import coverage_problem
 from scanssc_core.stereo.row_alignment import RowOffset
 from scanssc_ros.input.extrinsics import Extrinsics
 from scanssc_ros.input.inputs import StereoInputs
-from scanssc_ros.statistics import InputStatistics, PipelineStatistics
+from scanssc_ros.statistics import Books, CallbackFailures, InputStatistics, PipelineStatistics
+from scanssc_ros.work.processing import PairProcessor
+
+#: Clocks that are set over the network agree better than this.
+_MAX_AHEAD_S = 0.5
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 
@@ -35,8 +40,8 @@ def input_status(name: str, entry: InputStatistics, timeout_s: float) -> Diagnos
     state = entry.state(timeout_s)
     level, message = OK, state
     if state == "rejected":
-        level, message = ERROR, f"rejected: {entry.rejection}"
-    elif state in ("waiting", "stale"):
+        level, message = ERROR, f"rejected: {entry.topic}: {entry.rejection}"
+    elif entry.silence_s() > timeout_s:
         level, message = WARN, silence_message(entry, state)
     elif entry.num_publishers > 1:
         level, message = WARN, f"active, but {entry.num_publishers} publishers share the topic: stop all but one"
@@ -47,15 +52,16 @@ def input_status(name: str, entry: InputStatistics, timeout_s: float) -> Diagnos
         "state": state,
         "received": entry.num_received,
         "publishers": entry.num_publishers,
-        "qos_problem": entry.qos_problem,
+        "publisher_problem": entry.publisher_problem,
+        "note": entry.note,
     }
     return make_status(name, level, message, values)
 
 
 def silence_message(entry: InputStatistics, state: str) -> str:
-    """Why nothing comes, in words: no publisher, a QoS mismatch, or a publisher that is silent."""
-    if entry.qos_problem:
-        why = f"{entry.qos_problem}: set qos_reliability:=best_effort"
+    """Why nothing comes, in words: no publisher, one that cannot be heard, or one that is silent."""
+    if entry.publisher_problem:
+        why = entry.publisher_problem
     elif entry.num_publishers == 0:
         why = "nobody publishes it: is the name right? remap it, or is the camera or the bag not running?"
     else:
@@ -63,18 +69,24 @@ def silence_message(entry: InputStatistics, state: str) -> str:
     return f"{state}: nothing on {entry.topic} for {entry.silence_s():.0f} s; {why}"
 
 
-def synchronization_status(inputs: StereoInputs, tolerance_s: float) -> DiagnosticStatus:
-    """Pairs matched, and images dropped by cause."""
-    sync = inputs.sync
+def synchronization_status(inputs: StereoInputs, tolerance_s: float, timeout_s: float) -> DiagnosticStatus:
+    """Pairs matched; for each side, images dropped by cause and waiting: received = matched + dropped + waiting."""
+    sync, names = inputs.sync, [entry.name for entry in inputs.paired]
     values: dict[str, object] = {"matched": sync.num_matched, "time_jumps": sync.num_resets}
-    names = [entry.name for entry in inputs.paired]
-    for name, drops in zip(names, sync.drops, strict=True):
+    for index, (name, drops) in enumerate(zip(names, sync.drops, strict=True)):
         side = name.removesuffix(" image")
+        values[f"received.{side}"] = inputs.statistics[name].num_received
+        values[f"waiting.{side}"] = sync.num_waiting(index)
         values.update({f"dropped.{side}.{cause}": count for cause, count in sorted(drops.items())})
-    is_unmatched = sync.num_matched == 0 and all(inputs.statistics[name].num_received > 2 for name in names)
-    if is_unmatched:
+    without_match_s = time.monotonic() - inputs.matched_s
+    entries = [inputs.statistics[name] for name in names]
+    if any(entry.silence_s() > timeout_s for entry in entries):
+        return make_status("synchronization", WARN, "no pairs: an image topic is silent", values)
+    # Three images of each side without a match tell; after a first one, lost images may be the reason for a while.
+    if inputs.num_unmatched > 2 and (sync.num_matched == 0 or without_match_s > timeout_s):
+        since = "" if sync.num_matched == 0 else f" for {without_match_s:.0f} s"
         miss = "" if sync.nearest_miss_ns is None else f"; the nearest were {sync.nearest_miss_ns / 1e6:.1f} ms apart"
-        message = f"images arrive on both sides, but no stamps are within {tolerance_s * 1e3:.1f} ms{miss}"
+        message = f"images arrive on both sides, but no stamps are within {tolerance_s * 1e3:.1f} ms{since}{miss}"
         return make_status("synchronization", ERROR, message, values)
     return make_status("synchronization", OK, f"{sync.num_matched} pairs matched", values)
 
@@ -120,18 +132,81 @@ def row_alignment_status(offset: RowOffset | None, max_offset_px: float) -> Diag
     return make_status("row alignment", OK, f"rows agree: {measured}", values)
 
 
-def pipeline_status(statistics: PipelineStatistics, values: dict[str, object]) -> DiagnosticStatus:
-    """What became of the pairs, the newest reason of every cause, and latency by stage."""
-    values = {**values, "processed": statistics.num_processed}
-    drops, reasons = statistics.drops(), statistics.last_reasons()
-    values.update({f"dropped.{cause}": count for cause, count in sorted(drops.items())})
-    values.update({f"reason.{cause}": reason for cause, reason in sorted(reasons.items())})
+def pipeline_status(
+    statistics: PipelineStatistics,
+    processor: PairProcessor | None,
+    idle: tuple[bytes, str],
+    timeout_s: float,
+    values: dict[str, object],
+) -> DiagnosticStatus:
+    """The books of the pairs, the newest reason of every cause, latency by stage.
+
+    Args:
+        processor: known while the node is active.
+        idle: level and message while it is not.
+        timeout_s: level and message tell of the last seconds, this many.
+    """
+    books = statistics.books()
+    level, message = _pipeline_level(statistics, books, processor, timeout_s) if processor else idle
+    values = {
+        **values,
+        "matched": books.num_matched,
+        "waiting": books.num_waiting,
+        "in_work": books.num_in_work,
+        "processed": books.num_processed,
+    }
+    if processor is not None:
+        values |= {"stage": processor.stage, "stamp_age_s": f"{processor.stamp_age_s:.3f}"}
+    values.update({f"dropped.{cause}": count for cause, count in sorted(books.drops.items())})
+    values.update({f"reason.{cause}": reason for cause, reason in sorted(books.reasons.items())})
     values.update({f"published.{name}": count for name, count in sorted(statistics.num_published().items())})
     for stage, (p50_ms, p95_ms) in statistics.latency_ms().items():
         values[f"latency.{stage}.p50_ms"] = f"{p50_ms:.2f}"
         values[f"latency.{stage}.p95_ms"] = f"{p95_ms:.2f}"
-    # A pair that a newer one overtook is the design; any other drop deserves a look.
-    causes = [f"{cause} ({reasons.get(cause, drops[cause])})" for cause in sorted(drops) if cause != "superseded"]
+    return make_status("pipeline", level, message, values)
+
+
+def _pipeline_level(
+    statistics: PipelineStatistics, books: Books, processor: PairProcessor, timeout_s: float
+) -> tuple[bytes, str]:
+    if books.in_work_s > timeout_s:
+        return ERROR, f"no grid: a pair has been in work for {books.in_work_s:.0f} s, now in stage {processor.stage}"
+    causes = statistics.recent_drops(timeout_s)
     if causes:
-        return make_status("pipeline", WARN, "pairs dropped: " + "; ".join(causes), values)
-    return make_status("pipeline", OK, f"{statistics.num_processed} pairs processed", values)
+        dropped = "; ".join(f"{cause} ({books.reasons.get(cause, books.drops[cause])})" for cause in causes)
+        if books.unproductive_s > timeout_s:
+            return ERROR, f"no grid for {books.unproductive_s:.0f} s, pairs dropped: {dropped}"
+        return WARN, f"pairs dropped: {dropped}"
+    if books.num_waiting and books.unproductive_s > timeout_s:
+        return WARN, f"no grid for {books.unproductive_s:.0f} s: pairs wait for their CameraInfo or their turn"
+    if books.idle_s > timeout_s:
+        return WARN, f"no grid: no pair has come for {books.idle_s:.0f} s"
+    if processor.stamp_age_s < -_MAX_AHEAD_S:
+        ahead_s = -processor.stamp_age_s
+        return WARN, f"stamps are {ahead_s:.1f} s ahead of the node's clock: set the clocks of camera and robot alike"
+    return OK, f"{books.num_processed} pairs processed"
+
+
+def memory_status(num_free: int, num_needed: int) -> DiagnosticStatus:
+    """Whether DDS finds room in shared memory.
+
+    Args:
+        num_free: bytes free there.
+        num_needed: bytes that one more program would take.
+    """
+    values: dict[str, object] = {"free_mib": num_free >> 20}
+    if num_free < num_needed:
+        message = (
+            f"/dev/shm is full: {num_free >> 20} MiB free, a program that publishes images takes {num_needed >> 20}; "
+            "images are lost: remove what lies there, or make it larger"
+        )
+        return make_status("shared memory", WARN, message, values)
+    return make_status("shared memory", OK, f"{num_free >> 20} MiB free", values)
+
+
+def callbacks_status(failures: CallbackFailures, timeout_s: float) -> DiagnosticStatus:
+    """Exceptions that callbacks raised: an error while the newest one is younger than timeout_s."""
+    values: dict[str, object] = {"failed": failures.num_failed, "newest": failures.newest}
+    if failures.age_s() < timeout_s:
+        return make_status("callbacks", ERROR, f"a callback failed: {failures.newest}", values)
+    return make_status("callbacks", OK, f"{failures.num_failed} failed", values)

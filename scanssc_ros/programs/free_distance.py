@@ -1,4 +1,4 @@
-"""Example planner: how far is the way ahead free? Needs nothing but the VoxelGrid message.
+"""Example planner: how far is the way ahead known to be free? Needs nothing but the VoxelGrid message.
 
 ros2 run scanssc_ros free_distance --ros-args -p corridor_width_m:=2.0
 """
@@ -8,44 +8,52 @@ from dataclasses import dataclass
 
 import numpy as np
 import rclpy
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
 from std_msgs.msg import Float32
 
-from scanssc_ros.client.voxel_grid import UNKNOWN, VoxelGridView
+from scanssc_ros.client.voxel_grid import FREE, UNKNOWN, VoxelGridView
 from scanssc_ros.msg import VoxelGrid
+from scanssc_ros.spinning import spin
+from scanssc_ros.stopping import StopRequest
 
 #: Classes that one can stand on.
 GROUND_CLASSES = ("ground", "road", "parking", "sidewalk", "other-ground", "terrain")
+#: Part of a slice across the corridor that must be known: rays leave single voxels out.
+_MIN_KNOWN = 0.5
 
 
 @dataclass(frozen=True)
 class Corridor:
-    """A box ahead of the origin of the grid's frame: x forward, y left, z up, metres."""
+    """A box ahead of the origin of the grid's frame: x forward, y left, z up, metres.
+
+    Attributes:
+        blind_m: how far the camera may see nothing: up to there UNKNOWN does not stop, an obstacle does.
+    """
 
     width_m: float = 2.0
     bottom_m: float = -1.4
     top_m: float = 0.3
     length_m: float = 50.0
+    blind_m: float = 4.0
 
 
 @dataclass(frozen=True)
 class FreeDistance:
-    """What stands in a corridor.
+    """How far a corridor is free.
 
     Attributes:
-        distance_m: to the near side of the first obstacle, or the corridor's length.
-        obstacle: its class name, empty when there is none.
-        unknown_share: part of the corridor before it that was not observed, 0..1. Unknown is not free.
+        distance_m: to the near side of what ends it, or the corridor's length; 0 if nothing behind the blind part is
+            known.
+        ended_by: class name of the obstacle, `unknown`, or empty when the whole corridor is free.
     """
 
     distance_m: float
-    obstacle: str
-    unknown_share: float
+    ended_by: str
 
 
 def free_distance(view: VoxelGridView, corridor: Corridor) -> FreeDistance:
-    """Find the first obstacle in the corridor, a voxel of any class but the ground's."""
+    """Find the first slice of the corridor that holds an obstacle (any class but the ground's) or is not known."""
     step_m = view.resolution_m
     x, y, z = (
         np.arange(low + step_m / 2, high, step_m)
@@ -56,19 +64,23 @@ def free_distance(view: VoxelGridView, corridor: Corridor) -> FreeDistance:
         )
     )
     labels = view.class_at(np.stack(np.meshgrid(x, y, z, indexing="ij"), axis=-1))  # (X, Y, Z) of the corridor
-    passable = [0, UNKNOWN, *(view.class_names.index(name) for name in GROUND_CLASSES if name in view.class_names)]
+    passable = [FREE, UNKNOWN, *(view.class_names.index(name) for name in GROUND_CLASSES if name in view.class_names)]
     is_obstacle = ~np.isin(labels, passable)
+    is_known = (labels != UNKNOWN).mean(axis=(1, 2)) >= _MIN_KNOWN
     is_blocked = is_obstacle.any(axis=(1, 2))
-    num_clear = int(np.argmax(is_blocked)) if is_blocked.any() else len(x)
-    obstacle = ""
-    if num_clear < len(x):
-        obstacle = view.class_names[int(np.bincount(labels[num_clear][is_obstacle[num_clear]]).argmax())]
-    unknown_share = float((labels[:num_clear] == UNKNOWN).mean()) if num_clear else 0.0
-    return FreeDistance(num_clear * step_m, obstacle, unknown_share)
+    is_end = is_blocked | (~is_known & (x > corridor.blind_m))
+    if not is_end.any():
+        return FreeDistance(corridor.length_m, "")
+    end = int(np.argmax(is_end))
+    if is_blocked[end]:
+        nearest_class = np.bincount(labels[end][is_obstacle[end]]).argmax()
+        return FreeDistance(end * step_m, view.class_name(int(nearest_class)))
+    has_seen = np.any(x[:end] > corridor.blind_m)  # and known, or that would be the end
+    return FreeDistance(end * step_m if has_seen else 0.0, "unknown")
 
 
 class FreeDistanceNode(Node):
-    """Subscribes to scanssc/occupancy, publishes ~/distance in metres and logs what blocks the way."""
+    """Subscribes to scanssc/occupancy, publishes ~/distance in metres and logs what ends the way."""
 
     def __init__(self) -> None:
         super().__init__("free_distance")
@@ -76,34 +88,37 @@ class FreeDistanceNode(Node):
         self._corridor = Corridor(
             *(
                 float(self.declare_parameter(f"corridor_{name}", getattr(defaults, name)).value)
-                for name in ("width_m", "bottom_m", "top_m", "length_m")
+                for name in ("width_m", "bottom_m", "top_m", "length_m", "blind_m")
             )
         )
         self._distance_publisher = self.create_publisher(Float32, "~/distance", 10)
         self._subscription = self.create_subscription(VoxelGrid, "scanssc/occupancy", self._on_occupancy, 1)
 
+    def on_exception(self, error: Exception) -> None:
+        """A grid that cannot be read tells of no way that is free."""
+        self._distance_publisher.publish(Float32(data=0.0))
+        topic = self._subscription.topic_name
+        self.get_logger().error(f"{topic}: stop: {type(error).__name__}: {error}", throttle_duration_sec=10.0)
+
     def _on_occupancy(self, message: VoxelGrid) -> None:
-        try:
-            found = free_distance(VoxelGridView(message), self._corridor)
-        except ValueError as error:
-            self.get_logger().warning(f"{self._subscription.topic_name}: {error}", throttle_duration_sec=10.0)
-            return
+        found = free_distance(VoxelGridView(message), self._corridor)
         self._distance_publisher.publish(Float32(data=float(found.distance_m)))
-        blocked_by = f"{found.obstacle} at {found.distance_m:.1f} m" if found.obstacle else "nothing in the way"
-        self.get_logger().info(f"{blocked_by}; {found.unknown_share:.0%} of the corridor before it unknown")
+        if found.ended_by == "unknown":
+            self.get_logger().warning(f"free for {found.distance_m:.1f} m, not known from there on: stop there")
+        else:
+            then = f"then {found.ended_by}" if found.ended_by else "nothing in the way"
+            self.get_logger().info(f"free for {found.distance_m:.1f} m, {then}")
 
 
-def main(args: list[str] | None = None) -> int:
+def main() -> int:
     """Run the example until Ctrl-C."""
-    rclpy.init(args=args)
+    stop = StopRequest()
+    stop.begin()
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     node = FreeDistanceNode()
-    try:
-        rclpy.spin(node)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    finally:
-        node.destroy_node()
-        rclpy.try_shutdown()
+    spin(node, stop.requested, node.on_exception)
+    node.destroy_node()
+    rclpy.try_shutdown()
     return 0
 
 

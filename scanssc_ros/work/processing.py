@@ -1,5 +1,6 @@
 """What the worker does with one pair: decode, run the pipeline, publish. A pair that ends early is counted by cause."""
 
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from scanssc_ros.input.extrinsics import Extrinsics
 from scanssc_ros.input.inputs import SIDES, Picture, StereoMessages
 from scanssc_ros.output.outputs import OccupancyOutputs
 from scanssc_ros.parameters import NodeParameters
-from scanssc_ros.statistics import PipelineStatistics
+from scanssc_ros.statistics import PipelineStatistics, Throttle
 
 _WARNING_PERIOD_S = 10.0
 
@@ -42,7 +43,7 @@ class PairProcessor:
     """Called by the worker, in its thread, with one pair after the other.
 
     Args:
-        node: for its clock, its logger and its context.
+        node: for its clock and its logger.
         pipeline: the two stages.
         extrinsics: pose of the camera.
         outputs: where results go.
@@ -52,6 +53,7 @@ class PairProcessor:
     Attributes:
         row_alignment: of the pairs processed.
         coverage: share of the newest pair's pixels that have depth; None before the first.
+        stamp_age_s: how far the newest pair's stamp lay behind the node's clock; below zero: ahead of it.
     """
 
     def __init__(
@@ -69,24 +71,43 @@ class PairProcessor:
         self._outputs = outputs
         self._statistics = statistics
         self._parameters = parameters
+        self._stage = ""
+        self._is_cancelled = False
+        self._publishing = threading.Lock()
+        self._throttle = Throttle(_WARNING_PERIOD_S)
         self.row_alignment = RowAlignmentMonitor()
         self.coverage: float | None = None
+        self.stamp_age_s = 0.0
+
+    @property
+    def stage(self) -> str:
+        """What is being done now to the pair in work: decode, depth, occupancy or publish."""
+        return self._pipeline.stage or self._stage
+
+    def cancel(self) -> None:
+        """Nothing is published any more once this has returned; the pair in work ends as `deactivated`."""
+        with self._publishing:
+            self._is_cancelled = True
 
     def __call__(self, pair: StereoMessages) -> None:
         """Process one pair; never raises."""
-        logger = self._node.get_logger()
+        self._statistics.started()
         try:
             self._process(pair)
         except PairDropped as dropped:
-            self._statistics.drop(dropped.cause, dropped.reason)
-            logger.warning(f"pair dropped: {dropped.reason}", throttle_duration_sec=_WARNING_PERIOD_S)
+            self._statistics.drop_in_work(dropped.cause, dropped.reason)
         except Exception as error:
             # Whatever a backend runs into costs this pair, not the node.
-            self._statistics.drop("failed", f"{type(error).__name__}: {error}")
-            logger.error(f"a pair failed:\n{traceback.format_exc()}", throttle_duration_sec=_WARNING_PERIOD_S)
+            if self._is_cancelled:
+                self._statistics.drop_in_work("deactivated")
+                return
+            reason = f"{type(error).__name__}: {error}"
+            self._statistics.drop_in_work("failed", reason)
+            if self._throttle.is_due(reason):
+                self._node.get_logger().error(f"a pair failed:\n{traceback.format_exc()}")
 
     def _process(self, pair: StereoMessages) -> None:
-        start_s = time.monotonic()
+        self._stage, start_s = "decode", time.monotonic()
         self._check_age(pair)
         try:
             T_cam_grid = self._extrinsics.lookup(pair.left.header.frame_id)
@@ -96,10 +117,13 @@ class PairProcessor:
         decoded_s = time.monotonic()
         result = self._run(pair, images, T_cam_grid)
         self.coverage = depth_coverage(result.depth_m)
-        self._check_age(pair)
-        before_publishing_s = time.monotonic()
+        self._stage, before_publishing_s = "publish", time.monotonic()
         occupancy = self._pipeline.occupancy
-        self._outputs.publish(result, occupancy.grid, occupancy.label_set, pair.left.header, self._parameters())
+        with self._publishing:
+            self._check_age(pair)
+            published = self._outputs.publish(
+                result, occupancy.grid, occupancy.label_set, pair.left.header, self._parameters()
+            )
         end_s = time.monotonic()
         self._statistics.processed(
             {
@@ -108,15 +132,17 @@ class PairProcessor:
                 **result.stage_s,
                 "publish": end_s - before_publishing_s,
                 "total": end_s - pair.arrival_s,
-            }
+            },
+            published,
         )
 
     def _run(self, pair: StereoMessages, images: list[NDArray], T_cam_grid: NDArray) -> PipelineResult:
         left_rgb, partner = images
-        with_confidence = self._parameters().publish_confidence
+        parameters = self._parameters()
+        with_confidence = parameters.publish_confidence
         if pair.calibration.rig is None:
             return self._pipeline.label(left_rgb, partner, pair.calibration.left, T_cam_grid, with_confidence)
-        if self._parameters().max_row_offset_px > 0:
+        if parameters.max_row_offset_px > 0:
             self.row_alignment.add(left_rgb, partner)
         return self._pipeline.run(left_rgb, partner, pair.calibration.rig, T_cam_grid, with_confidence=with_confidence)
 
@@ -141,15 +167,15 @@ class PairProcessor:
         return pair.calibration.rectifiers[index](image) if pair.calibration.rectifiers else image
 
     def _check_age(self, pair: StereoMessages) -> None:
-        """Drop a pair that is too old, by its time in this node and by its stamp.
+        """Drop a pair that is too old, by its time in this node and by its stamp, or that comes after the end.
 
         A bag replayed without /clock carries stamps of another day: there the time in this node alone counts.
         """
-        if not self._node.context.ok():
-            raise PairDropped("shutdown", "the node is shutting down")
+        if self._is_cancelled:
+            raise PairDropped("deactivated", "")
         in_node_s = time.monotonic() - pair.arrival_s
-        stamp_age_s = (self._node.get_clock().now().nanoseconds - stamp_to_ns(pair.left.header.stamp)) / 1e9
-        age_s = max(in_node_s, stamp_age_s) if abs(stamp_age_s) < _REPLAY_OFFSET_S else in_node_s
+        self.stamp_age_s = (self._node.get_clock().now().nanoseconds - stamp_to_ns(pair.left.header.stamp)) / 1e9
+        age_s = max(in_node_s, self.stamp_age_s) if self.stamp_age_s < _REPLAY_OFFSET_S else in_node_s
         max_age_s = self._parameters().max_age_s
         if age_s > max_age_s:
             raise PairDropped("too_old", f"a pair of {age_s:.2f} s exceeds max_age_s = {max_age_s:.2f}")

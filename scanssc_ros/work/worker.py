@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -23,37 +23,30 @@ class NewestOnlyWorker(Generic[Item]):
         self._on_superseded = on_superseded
         self._mailbox: list[Item] = []
         self._lock = threading.Lock()
-        self._running: Future[None] | None = None
+        self._is_running = False
 
     def submit(self, item: Item) -> None:
         """Hand over an item; never waits for the work."""
         with self._lock:
             superseded = self._mailbox[:]
             self._mailbox[:] = [item]
-            if self._running is None:
-                self._running = self._executor.submit(self._run)
+            if not self._is_running:
+                self._is_running = True
+                self._executor.submit(self._run)
         for old in superseded:
             self._on_superseded(old)
 
     def clear(self) -> list[Item]:
-        """Take back what has not been started."""
+        """Take back what has not been started; the item in work is left to end by itself."""
         with self._lock:
             items, self._mailbox = self._mailbox, []
         return items
-
-    def stop(self) -> None:
-        """Finish the item in work and drop what waits."""
-        self.clear()
-        with self._lock:
-            running = self._running
-        if running is not None:
-            running.result()
 
     def _run(self) -> None:
         while True:
             with self._lock:
                 if not self._mailbox:
-                    self._running = None
+                    self._is_running = False
                     return
                 item = self._mailbox.pop()
             self._work(item)

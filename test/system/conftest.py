@@ -3,6 +3,7 @@
 import pytest
 import rclpy
 
+from scanssc_ros.shared_memory import remove_orphans
 from system.harness import NodeProcess, World
 
 
@@ -28,6 +29,7 @@ def start_node(tmp_path):
     yield start
     for node in nodes:
         node.kill()
+    remove_orphans(min_age_s=0.0)
 
 
 @pytest.fixture

@@ -13,8 +13,13 @@ import numpy as np
 import rclpy
 from ament_index_python.packages import get_package_prefix, get_package_share_directory
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+from rcl_interfaces.msg import SetParametersResult
+from rcl_interfaces.srv import SetParameters
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
@@ -179,6 +184,24 @@ def call(world: World, service_type: type, name: str, request: object) -> Any:
     future = client.call_async(request)
     world.spin_until(future.done)
     return future.result()
+
+
+def set_parameter(world: World, name: str, value: float | str) -> SetParametersResult:
+    """Set one parameter of the node; says whether it took it."""
+    parameter = Parameter(name, value=value).to_parameter_msg()
+    request = SetParameters.Request(parameters=[parameter])
+    return call(world, SetParameters, "/scanssc/set_parameters", request).results[0]
+
+
+def change_state(world: World, transition_id: int) -> bool:
+    """Lead the node through a transition; says whether it went."""
+    request = ChangeState.Request(transition=Transition(id=transition_id))
+    return call(world, ChangeState, "/scanssc/change_state", request).success
+
+
+def state(world: World) -> int:
+    """Id of the state of the node's life cycle."""
+    return call(world, GetState, "/scanssc/get_state", GetState.Request()).current_state.id
 
 
 def grid_stamp_ns(grid: VoxelGrid) -> int:

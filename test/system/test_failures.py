@@ -41,9 +41,12 @@ def test_publishers_of_either_reliability_are_heard(context, start_node, reliabi
 def test_reliable_subscriber_and_best_effort_camera_are_reported_as_a_qos_mismatch(context, start_node):
     node = start_node(qos_reliability="reliable", input_timeout_s=0.5)
     world = World(context, ReliabilityPolicy.BEST_EFFORT)
-    world.spin_until(lambda: "incompatible RELIABILITY" in world.message("left image"))
+    world.spin_until(lambda: "incompatible QoS" in world.message("left image"))
     assert "qos_reliability:=best_effort" in world.message("left image")
-    world.spin_until(lambda: "incompatible RELIABILITY" in node.log)
+    world.spin_until(lambda: "incompatible QoS" in node.log)
+    for publisher in world.images:
+        world.destroy_publisher(publisher)
+    world.spin_until(lambda: "nobody publishes it" in world.message("left image"))
     assert node.is_alive()
     world.destroy_node()
 

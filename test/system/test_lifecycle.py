@@ -4,31 +4,10 @@ import signal
 
 import pytest
 from lifecycle_msgs.msg import State, Transition
-from lifecycle_msgs.srv import ChangeState, GetState
-from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
-from rcl_interfaces.srv import SetParameters
 
-from system.harness import call
+from system.harness import change_state, set_parameter, state
 
 pytestmark = pytest.mark.system
-
-
-def set_parameter(world, name, value):
-    kind = ParameterType.PARAMETER_DOUBLE if isinstance(value, float) else ParameterType.PARAMETER_STRING
-    field = "double_value" if isinstance(value, float) else "string_value"
-    parameter = Parameter(name=name, value=ParameterValue(type=kind, **{field: value}))
-    return call(world, SetParameters, "/scanssc/set_parameters", SetParameters.Request(parameters=[parameter])).results[
-        0
-    ]
-
-
-def change_state(world, transition_id):
-    request = ChangeState.Request(transition=Transition(id=transition_id))
-    return call(world, ChangeState, "/scanssc/change_state", request).success
-
-
-def state(world):
-    return call(world, GetState, "/scanssc/get_state", GetState.Request()).current_state.id
 
 
 def test_bad_set_up_is_refused_with_everything_that_is_wrong(start_node):

@@ -13,7 +13,7 @@ from scanssc_core.checkpoint.edit import extract_parts, halve_checkpoint, lower_
 from scanssc_core.checkpoint.files import save_checkpoint
 from scanssc_core.checkpoint.load import load_model
 from scanssc_core.checkpoint.shipped import LITE_WEIGHTS
-from scanssc_core.cli import app
+from scanssc_core.cli.app import app
 from scanssc_core.datasets.dataset import read_labels
 from scanssc_core.datasets.layout import Layout
 from scanssc_core.evaluation.metrics import SSCMetrics

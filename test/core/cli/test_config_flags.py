@@ -7,7 +7,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from scanssc_core.cli import app
+from scanssc_core.cli.app import app
 from scanssc_core.cli.config_flags import apply_flags, describe_fields, flags_of, with_flags
 from scanssc_core.cli.train import config_flags, configure
 from scanssc_core.train.config import RUN_CONFIGS, RunConfig

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from core.train.small import MICRO
 from scanssc_core.checkpoint.files import save_checkpoint
-from scanssc_core.cli import app
+from scanssc_core.cli.app import app
 from scanssc_core.datasets.semantic_kitti import write_voxel_labels
 from scanssc_core.geometry import VoxelGridSpec
 from scanssc_core.labels import COMPLETION_TABLES

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from core.datasets.small_kitti import write_small_kitti
 from scanssc_core.checkpoint.load import load_model
-from scanssc_core.cli import app
+from scanssc_core.cli.app import app
 from scanssc_core.train.run_log import read_log
 
 SMALL_MODEL = (

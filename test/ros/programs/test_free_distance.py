@@ -7,14 +7,18 @@ from scanssc_core.labels import FREE, SEMANTIC_KITTI, UNKNOWN
 from scanssc_core.occupancy.interface import Occupancy
 from scanssc_ros.client.voxel_grid import VoxelGridView
 from scanssc_ros.conversions import occupancy_to_message
-from scanssc_ros.programs.free_distance import Corridor, free_distance
+from scanssc_ros.msg import VoxelGrid
+from scanssc_ros.programs.free_distance import Corridor, FreeDistance, free_distance
 
 GRID = VoxelGridSpec.semantic_kitti()
 
 
+def message_of(labels):
+    return occupancy_to_message(Occupancy(labels), GRID, SEMANTIC_KITTI, Header(frame_id="velodyne"), False)
+
+
 def distance_in(labels):
-    message = occupancy_to_message(Occupancy(labels), GRID, SEMANTIC_KITTI, Header(frame_id="velodyne"), False)
-    return free_distance(VoxelGridView(message), Corridor())
+    return free_distance(VoxelGridView(message_of(labels)), Corridor())
 
 
 @pytest.fixture
@@ -28,21 +32,49 @@ def labels():
 
 
 def test_distance_to_the_car_ahead(labels):
-    found = distance_in(labels)
-    assert found.distance_m == pytest.approx(20.0)
-    assert found.obstacle == "car"
-    assert found.unknown_share == 0.0
+    assert distance_in(labels) == FreeDistance(pytest.approx(20.0), "car")
 
 
 def test_road_is_no_obstacle_and_a_free_way_has_the_corridors_length(labels):
     labels[100:120] = FREE
-    found = distance_in(labels)
-    assert found.distance_m == pytest.approx(50.0)
-    assert found.obstacle == ""
+    assert distance_in(labels) == FreeDistance(50.0, "")
 
 
-def test_unknown_is_reported_and_not_taken_for_free(labels):
-    labels[:50] = UNKNOWN
-    found = distance_in(labels)
-    assert found.distance_m == pytest.approx(20.0)
-    assert found.unknown_share == pytest.approx(0.5)
+def test_nothing_known_is_nothing_free(labels):
+    labels[:] = UNKNOWN
+    assert distance_in(labels) == FreeDistance(0.0, "unknown")
+
+
+def test_the_way_ends_where_it_is_no_longer_known(labels):
+    labels[50:80] = UNKNOWN
+    assert distance_in(labels) == FreeDistance(pytest.approx(10.0), "unknown")
+
+
+def test_what_lies_beyond_the_grid_is_not_known(labels):
+    labels[100:120] = FREE
+    assert free_distance(VoxelGridView(message_of(labels)), Corridor(length_m=60.0)) == FreeDistance(
+        pytest.approx(51.2), "unknown"
+    )
+
+
+def test_single_voxels_that_no_ray_met_do_not_end_the_way(labels):
+    labels[:, ::2, ::2] = UNKNOWN  # a quarter
+    assert distance_in(labels).ended_by == "car"
+
+
+def test_the_blind_part_before_the_camera_does_not_stop_but_an_obstacle_in_it_does(labels):
+    labels[:15] = UNKNOWN
+    assert distance_in(labels).distance_m == pytest.approx(20.0)
+    labels[10, 128, 5] = SEMANTIC_KITTI.id_of("person")
+    assert distance_in(labels) == FreeDistance(pytest.approx(2.0), "person")
+
+
+def test_a_grid_without_voxels_is_not_known():
+    message = VoxelGrid(resolution_m=0.2, class_names=["free"])
+    message.origin.orientation.w = 1.0
+    assert free_distance(VoxelGridView(message), Corridor()) == FreeDistance(0.0, "unknown")
+
+
+def test_an_obstacle_whose_class_has_no_name_is_one(labels):
+    labels[60:70, 125:133, 2:9] = 42
+    assert distance_in(labels) == FreeDistance(pytest.approx(12.0), "class 42")

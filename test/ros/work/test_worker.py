@@ -31,25 +31,7 @@ def test_only_the_newest_item_waits_and_the_others_are_reported(executor):
     finished = threading.Event()
     while len(done) < 2 and not finished.wait(0.005):
         pass
-    worker.stop()
     assert done == [0, 3]
-
-
-def test_stop_finishes_the_item_in_work_and_drops_what_waits(executor):
-    started, go_on, done = threading.Event(), threading.Event(), []
-
-    def work(item):
-        started.set()
-        go_on.wait(10)
-        done.append(item)
-
-    worker = NewestOnlyWorker(executor, work, lambda item: None)
-    worker.submit("in work")
-    assert started.wait(10)
-    worker.submit("waiting")
-    threading.Timer(0.2, go_on.set).start()
-    worker.stop()
-    assert done == ["in work"]
 
 
 def test_clear_gives_back_what_has_not_been_started(executor):
@@ -61,7 +43,6 @@ def test_clear_gives_back_what_has_not_been_started(executor):
     assert worker.clear() == [2]
     assert worker.clear() == []
     go_on.set()
-    worker.stop()
 
 
 def test_all_work_is_done_in_the_thread_of_the_executor(executor):

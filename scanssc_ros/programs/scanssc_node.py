@@ -1,0 +1,19 @@
+"""The executable scanssc_node: signals and environment first, then what takes seconds to import."""
+
+import sys
+
+from scanssc_core.runtime.environment import prepare_environment
+from scanssc_ros.stopping import StopRequest
+
+
+def main() -> int:
+    """Run the node until Ctrl-C, SIGTERM or the end of the context; status 1 if autostart cannot configure it."""
+    stop = StopRequest()
+    prepare_environment()
+    from scanssc_ros.node import run
+
+    return run(stop)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

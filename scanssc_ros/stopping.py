@@ -1,0 +1,38 @@
+"""Ctrl-C and SIGTERM as a request that is looked at, never as an exception in the middle of something."""
+
+import os
+import signal
+import threading
+from concurrent.futures import Future
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class StopRequest:
+    """Waits for either signal in a thread of its own; no other thread is disturbed by them, nor by further ones.
+
+    Make it before the process starts a thread or imports what is slow. Programs that this process starts inherit the
+    blocked signals: not for one that starts others.
+
+    Attributes:
+        requested: done once a signal has come.
+    """
+
+    def __init__(self) -> None:
+        self.requested: Future[None] = Future()
+        self._has_begun = False
+        self._lock = threading.Lock()
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        threading.Thread(target=self._wait, name="signals", daemon=True).start()
+
+    def begin(self) -> None:
+        """There is something to put away from here on; until now a signal ends the process at once, with status 0."""
+        with self._lock:
+            self._has_begun = True
+
+    def _wait(self) -> None:
+        signal.sigwait(_SIGNALS)
+        with self._lock:
+            if not self._has_begun:
+                os._exit(0)
+        self.requested.set_result(None)

@@ -1,0 +1,29 @@
+"""Memory that runs out while the node is configured."""
+
+import re
+import resource
+from pathlib import Path
+
+import pytest
+from lifecycle_msgs.msg import State, Transition
+
+from system.harness import change_state, set_parameter, state
+
+pytestmark = pytest.mark.system
+
+
+def test_memory_that_runs_out_leaves_the_node_unconfigured_and_free(world, start_node):
+    node = start_node(autostart=False, model="lite", extrinsics_source="tf")
+    world.spin_until(lambda: "unconfigured" in world.message("pipeline"))
+    num_readers = world.count_subscribers("/tf_static")
+    virtual_kib = int(re.search(r"VmSize:\s*(\d+)", Path(f"/proc/{node.process.pid}/status").read_text())[1])
+    resource.prlimit(node.process.pid, resource.RLIMIT_AS, ((virtual_kib << 10) + (300 << 20), resource.RLIM_INFINITY))
+    for _ in range(2):
+        assert not change_state(world, Transition.TRANSITION_CONFIGURE)
+        assert state(world) == State.PRIMARY_STATE_UNCONFIGURED
+        world.spin_until(lambda: world.count_subscribers("/tf_static") == num_readers)
+    world.spin_until(lambda: "cannot configure" in world.message("pipeline"))
+    assert re.search("memory|alloc", world.message("pipeline"), re.IGNORECASE)
+    assert set_parameter(world, "model", "dummy").successful
+    assert change_state(world, Transition.TRANSITION_CONFIGURE)
+    assert node.stop() == 0

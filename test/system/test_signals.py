@@ -1,0 +1,94 @@
+"""Whenever a signal comes, the node ends with status 0 and without a traceback, and leaves nothing in shared memory."""
+
+import re
+import signal
+from pathlib import Path
+
+import pytest
+
+from scanssc_ros.shared_memory import FOLDER
+from system.harness import set_parameter
+
+pytestmark = pytest.mark.system
+
+SIGNALS = [signal.SIGINT, signal.SIGTERM]
+IDS = ["SIGINT", "SIGTERM"]
+
+
+def blocks_signals(node):
+    """Whether the process has come to hold signals back: the first thing its program does."""
+    mask = re.search(r"SigBlk:\s*(\w+)", Path(f"/proc/{node.process.pid}/status").read_text())
+    return bool(int(mask[1], 16) >> (signal.SIGTERM - 1) & 1)
+
+
+def segments(node):
+    """Its own files in shared memory, by the locks that it holds; it maps those of others, too."""
+    held = [descriptor.resolve() for descriptor in Path(f"/proc/{node.process.pid}/fd").iterdir()]
+    locks = [path for path in held if path.parent == FOLDER and re.fullmatch(r"fast\w+_[0-9a-f]{16}_el", path.name)]
+    return [*locks, *(lock.with_name(lock.name.removesuffix("_el")) for lock in locks)]
+
+
+def assert_ended_cleanly(node, status):
+    assert status == 0
+    for word in ("Traceback", "KeyboardInterrupt", "failed", "terminate"):
+        assert word not in node.log
+
+
+@pytest.mark.parametrize("with_signal", SIGNALS, ids=IDS)
+def test_signal_while_modules_are_imported(world, start_node, with_signal):
+    node = start_node()
+    world.spin_until(lambda: blocks_signals(node))
+    world.spin_for(0.2)
+    assert_ended_cleanly(node, node.stop(with_signal))
+    assert node.log == ""
+
+
+@pytest.mark.parametrize("with_signal", SIGNALS, ids=IDS)
+def test_signal_while_the_model_is_built(world, start_node, with_signal):
+    node = start_node(model="lite")
+    world.spin_until(lambda: "configuring" in world.message("pipeline"))
+    files = segments(node)
+    assert_ended_cleanly(node, node.stop(with_signal))
+    assert "configured" not in node.log
+    assert files and not any(path.exists() for path in files)
+
+
+@pytest.mark.parametrize("with_signal", SIGNALS, ids=IDS)
+def test_signals_while_images_flow_and_a_second_one_while_it_ends(world, start_node, with_signal):
+    node = start_node(dummy_latency_s=0.05)
+    world.wait_for_node(node)
+    files = segments(node)
+    stamp_ns = world.publish_pair()
+    world.wait_for_grid(stamp_ns)
+    for _ in range(10):
+        world.publish_pair()
+    node.process.send_signal(with_signal)
+    world.publish_pair()
+    assert_ended_cleanly(node, node.stop(signal.SIGINT))
+    assert files and not any(path.exists() for path in files)
+
+
+def test_signal_does_not_wait_for_a_model_that_hangs(world, start_node):
+    node = start_node(dummy_latency_s=60.0, max_age_s=600.0)
+    world.wait_for_node(node)
+    world.publish_pair()
+    world.spin_until(lambda: world.value("pipeline", "stage") == "occupancy")
+    files = segments(node)
+    assert_ended_cleanly(node, node.stop())
+    assert files and not any(path.exists() for path in files)
+
+
+def test_what_a_killed_node_left_is_freed_by_the_next_one(world, start_node):
+    killed = start_node()
+    world.wait_for_node(killed)
+    world.spin_for(2.0)  # locks younger than this are left alone
+    files = segments(killed)
+    killed.process.kill()
+    killed.process.wait()
+    assert files and all(path.exists() for path in files)
+    world.statuses.clear()
+    node = start_node()
+    world.spin_until(lambda: "pipeline" in world.statuses)
+    assert not any(path.exists() for path in files)
+    assert "of shared memory of killed programs were freed" in node.log
+    assert set_parameter(world, "max_age_s", 3.0).successful
