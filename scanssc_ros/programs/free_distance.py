@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import rclpy
+from numpy.typing import NDArray
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 from std_msgs.msg import Float32
@@ -65,9 +66,9 @@ def free_distance(view: VoxelGridView, corridor: Corridor) -> FreeDistance:
     )
     labels = view.class_at(np.stack(np.meshgrid(x, y, z, indexing="ij"), axis=-1))  # (X, Y, Z) of the corridor
     passable = [FREE, UNKNOWN, *(view.class_names.index(name) for name in GROUND_CLASSES if name in view.class_names)]
-    is_obstacle = ~np.isin(labels, passable)
-    is_known = (labels != UNKNOWN).mean(axis=(1, 2)) >= _MIN_KNOWN
-    is_blocked = is_obstacle.any(axis=(1, 2))
+    is_obstacle: NDArray = ~np.isin(labels, passable)
+    is_known: NDArray = (labels != UNKNOWN).mean(axis=(1, 2)) >= _MIN_KNOWN
+    is_blocked: NDArray = is_obstacle.any(axis=(1, 2))
     is_end = is_blocked | (~is_known & (x > corridor.blind_m))
     if not is_end.any():
         return FreeDistance(corridor.length_m, "")
