@@ -68,7 +68,7 @@ def free_distance(view: VoxelGridView, corridor: Corridor) -> FreeDistance:
     passable = [FREE, UNKNOWN, *(view.class_names.index(name) for name in GROUND_CLASSES if name in view.class_names)]
     is_obstacle: NDArray = ~np.isin(labels, passable)
     is_known: NDArray = (labels != UNKNOWN).mean(axis=(1, 2)) >= _MIN_KNOWN
-    is_blocked: NDArray = is_obstacle.any(axis=(1, 2))
+    is_blocked = np.any(is_obstacle, axis=(1, 2))
     is_end = is_blocked | (~is_known & (x > corridor.blind_m))
     if not is_end.any():
         return FreeDistance(corridor.length_m, "")
