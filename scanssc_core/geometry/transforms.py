@@ -5,6 +5,8 @@ from numpy.typing import ArrayLike, NDArray
 
 #: tf2 refuses quaternions whose length is further from one.
 _QUATERNION_TOLERANCE = 0.01
+#: No camera is mounted further from the origin of a frame of its own vehicle.
+_MAX_MOUNTING_M = 25.0
 
 
 def invert_transform(T_target_source: NDArray) -> NDArray:
@@ -60,7 +62,7 @@ def check_camera_pose(T_cam_grid: NDArray) -> None:
         T_cam_grid: (4, 4) grid frame (x forward, y left, z up) -> the left camera's optical frame (x right, y down,
             z forward).
     Raises:
-        ValueError: if it is not finite, not rigid, or looks elsewhere; says where to.
+        ValueError: if it is not finite, not rigid, looks elsewhere, or lies more than 25 m away; says what it is.
     """
     if not np.isfinite(T_cam_grid).all() or not is_rotation(T_cam_grid[:3, :3]):
         raise ValueError(f"expected a rotation and a finite translation, got {T_cam_grid[:3].tolist()}")
@@ -70,6 +72,12 @@ def check_camera_pose(T_cam_grid: NDArray) -> None:
             f"the camera's z axis points {forward:+.2f} forward, {left:+.2f} left, {up:+.2f} up in the grid frame: "
             "expected an optical frame (x right, y down, z forward) that looks along the grid's x axis; name the "
             "camera's optical frame, not its body frame (x forward), and a grid frame whose x axis points ahead"
+        )
+    position_m = invert_transform(T_cam_grid)[:3, 3]
+    if np.linalg.norm(position_m) > _MAX_MOUNTING_M:
+        raise ValueError(
+            f"the camera is {np.linalg.norm(position_m):.6g} m from the grid frame's origin, expected at most "
+            f"{_MAX_MOUNTING_M:.0f} m: the grid frame must be one of the vehicle, and lengths must be metres"
         )
 
 

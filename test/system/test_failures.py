@@ -128,10 +128,10 @@ def test_image_that_cannot_be_decoded_is_dropped_by_name(world, start_node):
     node = start_node()
     world.wait_for_node(node)
     broken = make_image()
-    broken.encoding = "yuv422_yuy2"
+    broken.encoding = "32FC2"
     world.publish_pair(left=broken)
     world.spin_until(lambda: world.value("pipeline", "dropped.bad_image") == "1")
-    assert "yuv422_yuy2" in world.value("pipeline", "reason.bad_image")
+    assert "32FC2" in world.value("pipeline", "reason.bad_image")
     short = make_image()
     short.data = short.data[:100]
     world.publish_pair(right=short)
@@ -249,7 +249,7 @@ def test_broken_compressed_image_is_dropped_by_name(world, start_node):
         set_stamp(message, world.stamp_ns)
         publisher.publish(message)
     world.spin_until(lambda: world.value("pipeline", "dropped.bad_image") == "1")
-    assert "not an image" in world.value("pipeline", "reason.bad_image")
+    assert "not a whole image" in world.value("pipeline", "reason.bad_image")
     assert node.is_alive()
 
 

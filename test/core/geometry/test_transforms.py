@@ -116,6 +116,15 @@ def test_cameras_that_look_beside_the_grid_are_refused(turn):
         check_camera_pose(pose(OPTICAL @ turn))
 
 
+def test_pose_in_millimetres_or_in_a_frame_that_stays_behind_is_refused_with_the_distance():
+    mounted, left_behind = pose(OPTICAL), pose(OPTICAL)
+    mounted[:3, 3] = 0.06, 2.5, -3.0
+    left_behind[:3, 3] = 60.0, 2500.0, -3000.0
+    check_camera_pose(mounted)
+    with pytest.raises(ValueError, match="3905.* m from the grid frame's origin, expected at most 25 m"):
+        check_camera_pose(left_behind)
+
+
 def test_poses_that_are_not_finite_or_not_rigid_are_refused():
     mirrored, unfinished = pose(OPTICAL), pose(OPTICAL)
     mirrored[0] *= -1
