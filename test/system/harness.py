@@ -24,7 +24,7 @@ from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 
-from scanssc_core.sources.bag import NAMESPACES
+from scanssc_core.sources.bag_writer import NAMESPACES
 from scanssc_ros.input.inputs import SIDES
 from scanssc_ros.msg import VoxelGrid
 
