@@ -1,4 +1,4 @@
-from scanssc_core.sources.bag import StereoTopics
+from scanssc_core.sources.stereo_topics import StereoTopics
 from scanssc_ros.programs.demo import node_command
 
 
