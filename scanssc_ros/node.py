@@ -190,6 +190,8 @@ class ScanSSCNode(LifecycleNode):
         self.get_logger().info(
             f"configured: model {parameters.model}, depth by {parameters.stereo_backend}, device {self._device}"
         )
+        if occupancy.terms is not None:
+            self.get_logger().info(occupancy.terms)
         return super().on_configure(state)
 
     @_logs_exceptions

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from rich.progress import Progress, track
 
 from scanssc_core.checkpoint.load import load_model
-from scanssc_core.checkpoint.shipped import LITE_WEIGHTS
+from scanssc_core.checkpoint.shipped import LITE_WEIGHTS, terms_of
+from scanssc_core.cli.terms import show_terms
 from scanssc_core.datasets.dataset import open_dataset, read_labels
 from scanssc_core.datasets.layout import SPLITS, Layout
 from scanssc_core.evaluation.baselines import constant_prior
@@ -41,6 +42,7 @@ def evaluate(
     torch_device = resolve_device(device)
     dtype = resolve_precision(precision, torch_device)
     checkpoint = checkpoint or LITE_WEIGHTS
+    show_terms(terms_of(checkpoint))
     model = optimized_for_inference(load_model(checkpoint), torch_device, dtype).to(torch_device)
     config = model.config
     if save_predictions and config.dataset != "semantic_kitti":

@@ -23,6 +23,7 @@ from scanssc_core.cli.sources import (
     open_stereo,
     read_truth,
 )
+from scanssc_core.cli.terms import show_terms
 from scanssc_core.datasets.depth_maps import read_depth_file
 from scanssc_core.datasets.semantic_kitti import write_voxel_labels
 from scanssc_core.files import claim_folder, write_file
@@ -87,6 +88,7 @@ def predict(
     if truth is not None and len(sequence) > 1:
         raise ValueError(f"--truth is of one frame, but there are {len(sequence)}")
     occupancy_backend = make_occupancy_backend(model, checkpoint, resolve_device(device), precision)
+    show_terms(occupancy_backend.terms)
     stereo = make_stereo_backend(stereo_backend, stereo_checkpoint, resolve_device(device), precision)
     pipeline = OccupancyPipeline(stereo, occupancy_backend, keep_unseen)
     label_set, grid = occupancy_backend.label_set, occupancy_backend.grid

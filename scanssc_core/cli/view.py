@@ -20,6 +20,7 @@ from scanssc_core.cli.sources import (
     bag_options,
     open_stereo,
 )
+from scanssc_core.cli.terms import show_terms
 from scanssc_core.labels import FREE, UNKNOWN
 from scanssc_core.runtime.backends import make_occupancy_backend, make_stereo_backend
 from scanssc_core.runtime.pipeline import OccupancyPipeline
@@ -60,6 +61,7 @@ def view(
     )
     sequence = open_stereo(source, options)
     pipeline = OccupancyPipeline(make_stereo_backend(stereo_backend), make_occupancy_backend(model))
+    show_terms(pipeline.occupancy.terms)
     grid, label_set = pipeline.occupancy.grid, pipeline.occupancy.label_set
     rr.init("scanssc", spawn=save is None)
     if save is not None:

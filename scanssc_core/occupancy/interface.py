@@ -23,10 +23,17 @@ class Occupancy:
 
 
 class OccupancyBackend(Protocol):
-    """Left image, its depth and calibration in, a class per voxel out."""
+    """Left image, its depth and calibration in, a class per voxel out.
+
+    Attributes:
+        grid: place of the voxels.
+        label_set: their classes.
+        terms: what a user must be told before the labels are used (the licence of weights), in one line; None: nothing.
+    """
 
     grid: VoxelGridSpec
     label_set: LabelSet
+    terms: str | None
 
     def predict(
         self,

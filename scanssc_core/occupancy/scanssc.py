@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from scanssc_core.checkpoint.load import load_model
+from scanssc_core.checkpoint.shipped import terms_of
 from scanssc_core.geometry import PinholeCamera
 from scanssc_core.inference.optimize import optimized_for_inference
 from scanssc_core.inference.precision import inference_in
@@ -36,6 +37,7 @@ class ScanSSCBackend:
 
     def __init__(self, checkpoint: Path, device: torch.device, precision: torch.dtype = torch.float32) -> None:
         self._model = optimized_for_inference(load_model(checkpoint), device, precision).to(device)
+        self.terms = terms_of(checkpoint)
         self._device = device
         self._precision = precision
         config = self._model.config

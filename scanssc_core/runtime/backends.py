@@ -34,6 +34,7 @@ class DummyOccupancyBackend:
     def __init__(self, latency_s: float = 0.0) -> None:
         self.grid = VoxelGridSpec.semantic_kitti()
         self.label_set: LabelSet = SEMANTIC_KITTI
+        self.terms: str | None = None
         self._latency_s = latency_s
 
     def predict(

@@ -239,11 +239,12 @@ def test_scanssc_in_the_node_publishes_the_labels_of_the_offline_pipeline(world,
 
 def test_the_default_model_sees_the_road_ahead(world, start_node, tmp_path):
     write_stereo_bag(SyntheticSequence.on_street(seed=1, num_frames=2), tmp_path / "street")
-    start_node(*KITTI_BAG, model=NodeParameters().model, extrinsics_source="tf", max_age_s=60.0)
+    node = start_node(*KITTI_BAG, model=NodeParameters().model, extrinsics_source="tf", max_age_s=60.0)
     world.spin_until(lambda: world.count_subscribers("/kitti/camera_color_left/image_raw") == 1)
     player = play(tmp_path / "street", "--rate", "0.5")
     world.spin_until(lambda: player.poll() is not None)
     world.spin_until(lambda: len(world.grids) > 0)
+    assert node.log.count("non-commercial use only") == 1
     view = VoxelGridView(world.grids[0])
     assert view.class_names == SEMANTIC_KITTI.names
     lane = np.stack(np.meshgrid(np.arange(6.1, 14, 0.2), np.arange(-1, 1, 0.2), np.arange(-1.9, -1.2, 0.2)), axis=-1)

@@ -123,6 +123,13 @@ def test_predict_labels_by_the_lite_model_if_nothing_else_is_asked_for(sequence,
     result = scanssc("predict", sequence, tmp_path / "out", "--frames", 1)
     assert result.returncode == 0, result.stderr
     assert tuple(np.load(tmp_path / "out" / "000000.npz")["class_names"]) == SEMANTIC_KITTI.names
+    assert result.stderr.count("non-commercial use only") == 1
+
+
+def test_only_weights_with_terms_are_spoken_of(sequence, tiny_checkpoint, tmp_path):
+    for index, options in enumerate((("--model", "stereo"), ("--checkpoint", tiny_checkpoint))):
+        result = scanssc("predict", sequence, tmp_path / str(index), "--frames", 1, *options)
+        assert result.returncode == 0 and "non-commercial" not in result.stderr
 
 
 def test_gallery_shows_labelled_frames_and_hides_what_has_no_label(sequence, tmp_path):
