@@ -264,10 +264,9 @@ def _volume_transform(yaw_rad: float, pitch_rad: float, roll_rad: float, scale: 
 
 def _voxel_centers(shape: tuple[int, ...]) -> tuple[NDArray, NDArray, NDArray]:
     """Coordinates of the centres along each axis, float32, shaped to be broadcast over the grid."""
-    x, y, z = (
-        ((np.arange(size) + 0.5) * VOXEL_GRID.voxel_size_m + low).astype(np.float32)
-        for size, low in zip(shape, VOXEL_GRID.origin_m, strict=True)
-    )
+    X, Y, Z = shape
+    grid = replace(VOXEL_GRID, shape=(X, Y, Z))
+    x, y, z = (grid.axis_centers(axis).astype(np.float32) for axis in range(3))
     return x[:, None, None], y[None, :, None], z[None, None, :]
 
 

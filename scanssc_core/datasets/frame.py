@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from scanssc_core.geometry import nearest_depth_image
 from scanssc_core.network.image.preprocess import NetworkView
 
 
@@ -53,16 +54,14 @@ def lidar_depth_image(frame: Frame, view: NetworkView) -> NDArray:
     """
     if frame.points is None:
         raise ValueError("this frame was read without its LiDAR points")
-    height, width = view.network_size
     homogeneous = np.concatenate([frame.points.astype(np.float64), np.ones((len(frame.points), 1))], axis=1)
     u_depth, v_depth, depth_m = frame.projection @ np.linalg.inv(frame.T_grid_cam) @ homogeneous.T
     is_ahead = depth_m > 0
     depth_m = depth_m[is_ahead]
     u = view.scale * u_depth[is_ahead] / depth_m + view.translation[0]
     v = view.scale * v_depth[is_ahead] / depth_m + view.translation[1]
+    # As published, the outer half of the outermost pixels does not count.
+    height, width = view.network_size
     is_inside = (u >= 0) & (u <= width - 1) & (v >= 0) & (v <= height - 1)
-    far_to_near = np.argsort(-depth_m[is_inside], kind="stable")
-    columns, rows = (np.rint(values[is_inside][far_to_near]).astype(int) for values in (u, v))
-    image = np.zeros((height, width), np.float32)
-    image[rows, columns] = depth_m[is_inside][far_to_near]
-    return image
+    image = nearest_depth_image(u[is_inside], v[is_inside], depth_m[is_inside], view.network_size)
+    return image.astype(np.float32)

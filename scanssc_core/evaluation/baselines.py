@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scanssc_core.datasets.frame import Frame
-from scanssc_core.geometry import PinholeCamera
+from scanssc_core.geometry import PinholeCamera, T_camera_reference
 from scanssc_core.labels import FREE, UNKNOWN
 from scanssc_core.occupancy.stereo import StereoOccupancyBackend
 
@@ -17,9 +17,7 @@ def stereo_occupied(frame: Frame, backend: StereoOccupancyBackend) -> NDArray:
     """(X, Y, Z) uint8, 1 where the frame's depth map puts matter; what the camera does not see counts as empty."""
     height, width = frame.size
     camera = PinholeCamera.from_projection_matrix(frame.projection, width, height)
-    T_left_cam0 = np.eye(4)
-    T_left_cam0[:3, 3] = np.linalg.solve(frame.projection[:, :3], frame.projection[:, 3])
-    T_left_grid = T_left_cam0 @ np.linalg.inv(frame.T_grid_cam)
+    T_left_grid = T_camera_reference(frame.projection) @ np.linalg.inv(frame.T_grid_cam)
     labels = backend.predict(frame.left_rgb, frame.depth_m, camera, T_left_grid).labels
     return ((labels != FREE) & (labels != UNKNOWN)).astype(np.uint8)
 

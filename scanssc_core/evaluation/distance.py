@@ -11,9 +11,8 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from scanssc_core.evaluation.metrics import SSCScores, check_classes, scores
+from scanssc_core.geometry import AXES
 from scanssc_core.labels import CLASS_GROUPS, GROUP_TOTALS, UNKNOWN, LabelSet
-
-AXES = ("depth", "width", "height")  # x, y, z of the grid
 
 
 class PartScores(NamedTuple):

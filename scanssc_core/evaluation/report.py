@@ -6,7 +6,7 @@ from pathlib import Path
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from scanssc_core.evaluation.distance import AXES, SliceMetrics
+from scanssc_core.evaluation.distance import SliceMetrics
 from scanssc_core.evaluation.tables import (
     Table,
     class_table,
@@ -16,7 +16,7 @@ from scanssc_core.evaluation.tables import (
     slice_table,
 )
 from scanssc_core.files import write_file
-from scanssc_core.geometry import VoxelGridSpec
+from scanssc_core.geometry import AXES, VoxelGridSpec
 from scanssc_core.labels import LabelSet
 
 _AXIS_TEXT = {"depth": "x ahead (m)", "width": "y to the left (m)", "height": "z up (m)"}

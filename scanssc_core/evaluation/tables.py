@@ -5,14 +5,13 @@ import io
 from dataclasses import dataclass
 
 from scanssc_core.evaluation.distance import (
-    AXES,
     SliceMetrics,
     distant_half,
     group_mious,
     quarter_scores,
     slice_scores,
 )
-from scanssc_core.geometry import VoxelGridSpec
+from scanssc_core.geometry import AXES, VoxelGridSpec
 from scanssc_core.labels import FREE, LabelSet
 
 Cell = str | int | float | None
@@ -112,12 +111,12 @@ def group_table(counts: dict[str, SliceMetrics], label_set: LabelSet) -> Table:
 def slice_table(counts: dict[str, SliceMetrics], label_set: LabelSet, grid: VoxelGridSpec) -> Table:
     """Scores of every slice of each axis, and how many voxels are occupied there (Fig. 2, 5)."""
     rows: list[tuple[Cell, ...]] = []
-    for axis, (low_m, _) in zip(AXES, grid.extent_m, strict=True):
+    for dim, axis in enumerate(AXES):
+        centers_m = grid.axis_centers(dim).tolist()
         for method, metrics in counts.items():
             slices = metrics.slices(axis)
             num_occupied = slices[:, FREE + 1 :].sum(dim=(1, 2)).tolist()
-            for index, part in enumerate(slice_scores(slices)):
-                center_m = low_m + (index + 0.5) * grid.voxel_size_m
+            for index, (center_m, part) in enumerate(zip(centers_m, slice_scores(slices), strict=True)):
                 miou = _percent(part.miou) if _has_classes(metrics, label_set) else None
                 rows.append(
                     (axis, index, center_m, method, int(num_occupied[index]))

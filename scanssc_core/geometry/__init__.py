@@ -8,8 +8,8 @@ Conventions of the whole project, each stated once:
   therefore lies half a voxel further along each axis.
 """
 
-from scanssc_core.geometry.camera import PinholeCamera, StereoRig
-from scanssc_core.geometry.projection import pixels_to_points, points_to_pixels
+from scanssc_core.geometry.camera import PinholeCamera, StereoRig, T_camera_reference
+from scanssc_core.geometry.projection import nearest_depth_image, pixels_to_points, points_to_pixels
 from scanssc_core.geometry.transforms import (
     check_camera_pose,
     invert_transform,
@@ -26,12 +26,14 @@ __all__ = [
     "LIDAR_HEIGHT_M",
     "PinholeCamera",
     "StereoRig",
+    "T_camera_reference",
     "VoxelGridSpec",
     "check_camera_pose",
     "invert_transform",
     "is_rotation",
     "make_transform",
     "matrix_to_quaternion",
+    "nearest_depth_image",
     "pixels_to_points",
     "points_to_pixels",
     "quaternion_to_matrix",

@@ -97,6 +97,14 @@ class StereoRig:
         return depth_m
 
 
+def T_camera_reference(P: NDArray) -> NDArray:
+    """(4, 4) frame that a (3, 4) projection matrix projects from -> the camera itself, which stands beside it by P's
+    fourth column (KITTI: camera 0 -> the left camera)."""
+    T = np.eye(4)
+    T[:3, 3] = np.linalg.solve(P[:, :3], P[:, 3])
+    return T
+
+
 def as_projection_matrix(P: ArrayLike) -> NDArray:
     """(3, 4) float64 matrix from 12 numbers in row order.
 

@@ -23,6 +23,27 @@ def points_to_pixels(points_cam: NDArray, camera: PinholeCamera) -> tuple[NDArra
     return u, v, depth_m
 
 
+def nearest_depth_image(u: NDArray, v: NDArray, depth_m: NDArray, size: tuple[int, int]) -> NDArray:
+    """Depth image of points that were projected, as of a LiDAR sweep.
+
+    Args:
+        u, v: (N,) pixels; points that fall on none (nearest integers) are left out.
+        depth_m: (N,) along the optical axis, metres; points without depth above zero are left out.
+        size: (height, width) of the image.
+    Returns:
+        (height, width) metres in the dtype of the depths: of several points on a pixel the nearest, 0 = none.
+    """
+    height, width = size
+    is_ahead = depth_m > 0
+    columns, rows = (np.rint(values[is_ahead]).astype(np.int64) for values in (u, v))
+    is_inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
+    rows, columns, depth_m = rows[is_inside], columns[is_inside], depth_m[is_ahead][is_inside]
+    far_to_near = np.argsort(-depth_m, kind="stable")
+    image = np.zeros(size, depth_m.dtype)
+    image[rows[far_to_near], columns[far_to_near]] = depth_m[far_to_near]
+    return image
+
+
 def pixels_to_points(depth_m: NDArray, camera: PinholeCamera) -> NDArray:
     """Back-project a depth image.
 

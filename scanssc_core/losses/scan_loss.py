@@ -8,10 +8,9 @@ soft target then sums to less than one. The mean is taken over all positions, wi
 import torch
 from torch import Tensor
 
+from scanssc_core.geometry import AXES
 from scanssc_core.labels import UNKNOWN
 
-SCAN_AXES = ("depth", "width", "height")
-_DIMENSION = {"depth": 0, "width": 1, "height": 2}
 _SLAB = 1 << 18  # positions at once: 20 classes of them are 20 MB
 
 
@@ -34,7 +33,7 @@ def scan_loss(logits: Tensor, labels: Tensor, axis: str, is_reversed: bool = Fal
         axis: depth, width or height.
         is_reversed: walk from near to far.
     """
-    dimension = _DIMENSION[axis]
+    dimension = AXES.index(axis)
     return _WalkLoss.apply(logits, labels, dimension, walks(axis, labels.shape[1 + dimension], is_reversed))
 
 

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from scanssc_core.geometry import AXES
 from scanssc_core.losses.affinity import geometric_affinity, semantic_affinity
 from scanssc_core.losses.cross_entropy import cross_entropy
 from scanssc_core.losses.depth_loss import DepthTarget, depth_loss
 from scanssc_core.losses.distance_weighted import distance_weighted_cross_entropy
-from scanssc_core.losses.scan_loss import SCAN_AXES, scan_loss
+from scanssc_core.losses.scan_loss import scan_loss
 from scanssc_core.losses.segmentation import segmentation_loss
 from scanssc_core.losses.voxel_statistics import voxel_statistics
 from scanssc_core.network.config import ScanSSCConfig
@@ -39,7 +40,7 @@ class LossConfig:
     depth: float = 1e-4
     segmentation: float = 0.0
     depth_target: DepthTarget = "published"
-    scan_axes: tuple[str, ...] = SCAN_AXES
+    scan_axes: tuple[str, ...] = AXES
     reversed_scan_axes: tuple[str, ...] = ()
     sampled_voxels: int = 0
     is_distance_weighted: bool = False
@@ -53,8 +54,8 @@ class LossConfig:
         if self.depth_target not in ("published", "metric"):
             raise ValueError(f"depth_target: expected published or metric, got {self.depth_target!r}")
         for name in ("scan_axes", "reversed_scan_axes"):
-            if unknown := set(getattr(self, name)) - set(SCAN_AXES):
-                raise ValueError(f"{name}: expected some of {', '.join(SCAN_AXES)}, got {', '.join(sorted(unknown))}")
+            if unknown := set(getattr(self, name)) - set(AXES):
+                raise ValueError(f"{name}: expected some of {', '.join(AXES)}, got {', '.join(sorted(unknown))}")
 
 
 def total_loss(

@@ -1,14 +1,20 @@
 """The ground plane seen by the depth stage, in the grid frame."""
 
-import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from scanssc_core.geometry.ground_plane import fit_ground_plane, is_near, plane_height
 
-def fit_ground_plane(points_grid: NDArray, nominal_height_m: float) -> tuple[float, float, float]:
-    """Fit z = a x + b y + c to the ground, starting from a level one.
+_BANDS = ((0.3, 0.03), (0.2, 0.01), (0.15, 0.005))  # metres from the plane, and per metre of distance, round by round
+_PRIOR = (10.0, 10.0, 0.1)  # points that the level plane counts as, for each slope and the height
+_MAX_RANGE_M = 30.0
+_MIN_NUM_POINTS = 500
+_MAX_SLOPE = 0.15
 
-    Points are taken near the plane of the last round, with a band that narrows from round to round and, as a slope
-    shows more the further away, is wider at a distance. Too few such points (a wall fills the image): the level plane.
+
+def find_ground(points_grid: NDArray, nominal_height_m: float) -> tuple[float, float, float]:
+    """Fit z = a x + b y + c to the ground; a level plane where too few points lie on it (a wall fills the image) or it
+    is too steep for ground.
 
     Args:
         points_grid: (N, 3) points in the grid frame, metres.
@@ -16,16 +22,12 @@ def fit_ground_plane(points_grid: NDArray, nominal_height_m: float) -> tuple[flo
     Returns:
         a, b (slopes) and c (metres).
     """
-    min_num_points, max_range_m, max_slope = 500, 30.0, 0.15
-    near = points_grid[np.abs(points_grid[:, 0]) < max_range_m].astype(np.float64)
-    slope_x, slope_y, height_m = 0.0, 0.0, nominal_height_m
-    for band_m, band_per_m in ((0.3, 0.03), (0.2, 0.01), (0.15, 0.005)):
-        residual_m = near[:, 2] - (slope_x * near[:, 0] + slope_y * near[:, 1] + height_m)
-        ground = near[np.abs(residual_m) < band_m + band_per_m * near[:, 0]]
-        if len(ground) < min_num_points:
-            return 0.0, 0.0, nominal_height_m
-        design = np.column_stack([ground[:, :2], np.ones(len(ground))])
-        slope_x, slope_y, height_m = (float(value) for value in np.linalg.lstsq(design, ground[:, 2], rcond=None)[0])
-    if max(abs(slope_x), abs(slope_y)) > max_slope:
+    points = torch.from_numpy(points_grid)[None].double()
+    points = points[:, points[0, :, 0].abs() < _MAX_RANGE_M]
+    x, y, z = points.unbind(dim=-1)
+    plane = fit_ground_plane(points, x, torch.ones_like(x), nominal_height_m, _BANDS, _PRIOR)
+    num_points = int(is_near(z - plane_height(plane, x, y), x, _BANDS[-1]).sum())
+    slope_x, slope_y, height_m = plane[0].tolist()
+    if num_points < _MIN_NUM_POINTS or max(abs(slope_x), abs(slope_y)) > _MAX_SLOPE:
         return 0.0, 0.0, nominal_height_m
     return slope_x, slope_y, height_m

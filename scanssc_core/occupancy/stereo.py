@@ -19,7 +19,7 @@ from scanssc_core.geometry import (
     transform_points,
 )
 from scanssc_core.labels import FREE, STEREO_GEOMETRY, UNKNOWN, LabelSet
-from scanssc_core.occupancy.ground import fit_ground_plane
+from scanssc_core.occupancy.ground import find_ground
 from scanssc_core.occupancy.interface import Occupancy
 from scanssc_core.occupancy.visibility import visible_voxels
 
@@ -96,7 +96,7 @@ class StereoOccupancyBackend:
         num_points = np.bincount(flat_index, minlength=labels.size)
         occupied = np.flatnonzero(num_points >= self._config.min_points)
 
-        slope_x, slope_y, ground_m = fit_ground_plane(points_grid, self._config.ground_height_m)
+        slope_x, slope_y, ground_m = find_ground(points_grid, self._config.ground_height_m)
         centers = self.grid.indices_to_points(np.stack(np.unravel_index(occupied, self.grid.shape), axis=-1))
         height_m = centers[:, 2] - (slope_x * centers[:, 0] + slope_y * centers[:, 1] + ground_m)
         band_index = np.digitize(height_m, [self._config.ground_band_m, self._config.overhead_height_m])

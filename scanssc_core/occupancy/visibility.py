@@ -39,10 +39,7 @@ def visible_voxels(grid: VoxelGridSpec, camera: PinholeCamera, T_cam_grid: NDArr
 def _project_grid(grid: VoxelGridSpec, camera: PinholeCamera, T_cam_grid_bytes: bytes) -> VisibleVoxels:
     T_cam_grid = np.frombuffer(T_cam_grid_bytes).reshape(4, 4)
     # A rigid transform of a regular grid is a sum of one term for each axis: 0.1 s for 2 million voxels, not 0.6 s.
-    terms = [
-        (T_cam_grid[:3, axis, None] * (low + (np.arange(size) + 0.5) * grid.voxel_size_m)).astype(np.float32)
-        for axis, (low, size) in enumerate(zip(grid.origin_m, grid.shape, strict=True))
-    ]
+    terms = [(T_cam_grid[:3, axis, None] * grid.axis_centers(axis)).astype(np.float32) for axis in range(3)]
     points_cam = np.empty((*grid.shape, 3), np.float32)
     for row in range(3):
         along_x, along_y, along_z = (term[row] for term in terms)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from scanssc_core.geometry import PinholeCamera, StereoRig, points_to_pixels, transform_points
+from scanssc_core.geometry import PinholeCamera, StereoRig, nearest_depth_image, points_to_pixels, transform_points
 
 DISTANCE_BANDS_M = ((1.0, 10.0), (10.0, 20.0), (20.0, 30.0), (30.0, 50.0), (50.0, 80.0))
 ALL_DISTANCES_M = (DISTANCE_BANDS_M[0][0], DISTANCE_BANDS_M[-1][1])
@@ -83,15 +83,9 @@ def project_lidar(points_velo: NDArray, T_cam_velo: NDArray, camera: PinholeCame
         rows (M,) int64, columns (M,) int64 and depth (M,) in metres.
     """
     u, v, depth_m = points_to_pixels(transform_points(T_cam_velo, points_velo.astype(np.float64)), camera)
-    is_ahead = depth_m > 0
-    columns, rows = (np.rint(value[is_ahead]).astype(np.int64) for value in (u, v))
-    ahead_m = depth_m[is_ahead]
-    is_inside = (columns >= 0) & (columns < camera.width) & (rows >= 0) & (rows < camera.height)
-    rows, columns, ahead_m = rows[is_inside], columns[is_inside], ahead_m[is_inside]
-    order = np.argsort(ahead_m, kind="stable")
-    _, first = np.unique(rows[order] * camera.width + columns[order], return_index=True)
-    nearest = order[first]
-    return rows[nearest], columns[nearest], ahead_m[nearest]
+    image = nearest_depth_image(u, v, depth_m, (camera.height, camera.width))
+    rows, columns = np.nonzero(image)
+    return rows, columns, image[rows, columns]
 
 
 def sample_depth(depth_m: NDArray, rig: StereoRig, points_velo: NDArray, T_cam_velo: NDArray) -> DepthSamples:

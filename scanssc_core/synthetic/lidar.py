@@ -117,10 +117,7 @@ def visible(one: Sweep, T_world_velo: NDArray, grid: VoxelGridSpec) -> NDArray:
     lower than the wheels.
     """
     T_sweep_grid = (invert_transform(one.T_world_velo) @ T_world_velo).astype(np.float32)
-    x, y, z = (
-        (grid.origin_m[axis] + (np.arange(grid.shape[axis]) + 0.5) * grid.voxel_size_m).astype(np.float32)
-        for axis in range(3)
-    )
+    x, y, z = (grid.axis_centers(axis).astype(np.float32) for axis in range(3))
     R, t = T_sweep_grid[:3, :3], T_sweep_grid[:3, 3]
     # Scanner and frame stand nearly upright to each other, so height hardly moves a voxel sideways: the azimuth of a
     # column is that of its middle.
@@ -146,10 +143,7 @@ def _fill_ground(
     scene: Scene, labels: NDArray, is_observed: NDArray, T_world_velo: NDArray, grid: VoxelGridSpec
 ) -> None:
     """Close the gaps between far rings: a voxel cut by the ground that was looked into is ground."""
-    x, y = np.meshgrid(
-        *(grid.origin_m[axis] + (np.arange(grid.shape[axis]) + 0.5) * grid.voxel_size_m for axis in (0, 1)),
-        indexing="ij",
-    )
+    x, y = np.meshgrid(grid.axis_centers(0), grid.axis_centers(1), indexing="ij")
     height = np.zeros(x.shape, np.float32)
     for _ in range(3):
         world = (np.tensordot(T_world_velo[:3, :3], np.stack([x, y, height]), axes=1).T + T_world_velo[:3, 3]).T

@@ -23,7 +23,7 @@ ALLOWED = {
     "sources": {"geometry", "labels", "files", "stereo"},
     "datasets": {"geometry", "labels", "files", "network", "stereo", "runtime", "sources"},
     "synthetic": {"geometry", "labels", "files", "sources", "datasets"},
-    "losses": {"labels", "network"},
+    "losses": {"geometry", "labels", "network"},
     "evaluation": {"geometry", "labels", "files", "network", "inference", "occupancy", "datasets"},
     "render": {"geometry", "labels", "stereo"},
     "train": {"labels", "files", "network", "checkpoint", "datasets", "losses", "evaluation", "render"},

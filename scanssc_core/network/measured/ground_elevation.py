@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from scanssc_core.geometry import LIDAR_HEIGHT_M, VoxelGridSpec
+from scanssc_core.geometry.ground_plane import fit_ground_plane, is_near, plane_height
 from scanssc_core.network.layers.own_precision import own_precision
 from scanssc_core.network.layers.subvoxels import grid_to_subvoxels
 from scanssc_core.network.lift.depth_points import DepthPoints
@@ -57,9 +58,9 @@ def ground_elevation(depth: DepthPoints, is_ground: Tensor, grid: VoxelGridSpec)
         x, y, z = points.unbind(dim=-1)
         is_inside = (depths_m > 0) & (x >= low_x) & (x < high_x) & (y >= low_y) & (y < high_y)
         weight = is_ground.float() * is_inside / (1 + (depths_m / _NEAR_M).square())
-        plane = _fit_plane(points, depths_m, weight)
-        residual_m = z - _height(plane, x, y)
-        weight = weight * _is_near(residual_m, depths_m, _SURFACE_BAND)
+        plane = fit_ground_plane(points, depths_m, weight, -LIDAR_HEIGHT_M, _BANDS, _PLANE_PRIOR)
+        residual_m = z - plane_height(plane, x, y)
+        weight = weight * is_near(residual_m, depths_m, _SURFACE_BAND)
         X, Y = grid.shape[:2]
         column = ((x - low_x) / grid.voxel_size_m).long().clamp(0, X - 1) * Y
         column += ((y - low_y) / grid.voxel_size_m).long().clamp(0, Y - 1)
@@ -68,7 +69,7 @@ def ground_elevation(depth: DepthPoints, is_ground: Tensor, grid: VoxelGridSpec)
         sums[1].scatter_add_(1, column, weight)
         offset_m, support = _fill(sums.view(2, -1, X, Y).transpose(0, 1))
         column_x, column_y = torch.meshgrid(_centers(grid, 0, x.device), _centers(grid, 1, x.device), indexing="ij")
-        return GroundElevation(offset_m + _height(plane[:, :, None], column_x, column_y), support)
+        return GroundElevation(offset_m + plane_height(plane[:, :, None], column_x, column_y), support)
 
 
 def height_bins(ground: GroundElevation, grid: VoxelGridSpec, scale: int) -> Tensor:
@@ -95,31 +96,6 @@ def height_bins(ground: GroundElevation, grid: VoxelGridSpec, scale: int) -> Ten
 def _centers(grid: VoxelGridSpec, axis: int, device: torch.device) -> Tensor:
     """(S,) float32 coordinates of the voxel centres along an axis, metres."""
     return torch.from_numpy(grid.axis_centers(axis)).to(device, torch.float32)
-
-
-def _fit_plane(points: Tensor, depths_m: Tensor, weight: Tensor) -> Tensor:
-    """(B, 3) slopes and height of z = a x + b y + c by least squares; without points a level plane."""
-    level = torch.tensor([0.0, 0.0, -LIDAR_HEIGHT_M], device=points.device)
-    prior = torch.tensor(_PLANE_PRIOR, device=points.device)
-    x, y, z = points.unbind(dim=-1)
-    design = torch.stack([x, y, torch.ones_like(x)], dim=-1)  # (B, N, 3)
-    plane = level.expand(len(points), 3)
-    for band in _BANDS:
-        near = weight * _is_near(z - _height(plane, x, y), depths_m, band)
-        weighted = (design * near[..., None]).mT
-        normal = weighted @ design + torch.diag(prior)
-        plane = torch.linalg.solve(normal, (weighted @ z[..., None])[..., 0] + prior * level)
-    return plane
-
-
-def _height(plane: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """(B, 3) or (B, 3, 1) planes over points (B, N) or columns (X, Y) -> metres."""
-    a, b, c = (part[..., None] for part in plane.unbind(dim=1))
-    return a * x + b * y + c
-
-
-def _is_near(residual_m: Tensor, depths_m: Tensor, band: tuple[float, float]) -> Tensor:
-    return residual_m.abs() < band[0] + band[1] * depths_m
 
 
 def _fill(sums: Tensor) -> tuple[Tensor, Tensor]:

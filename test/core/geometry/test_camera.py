@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from scanssc_core.geometry import PinholeCamera, StereoRig
+from scanssc_core.geometry import PinholeCamera, StereoRig, T_camera_reference
 
 P_LEFT = [700.0, 0, 600, 0, 0, 700, 180, 0, 0, 0, 1, 0]
 P_RIGHT = [700.0, 0, 600, -350, 0, 700, 180, 0, 0, 0, 1, 0]
@@ -58,3 +58,10 @@ def test_disparity_is_corrected_for_different_principal_points():
     rig = StereoRig.from_projection_matrices(P_LEFT, P_shifted, 1226, 370)
     # A point at 10 m appears 35 px apart plus the 10 px between the principal points.
     np.testing.assert_allclose(rig.disparity_to_depth(np.array([45.0])), [10.0])
+
+
+def test_camera_stands_beside_the_frame_that_its_matrix_projects_from():
+    P = np.array([[700.0, 0, 600, 45.0], [0, 700, 180, -0.3], [0, 0, 1, 0.004]])
+    point = np.array([2.0, -1.0, 15.0, 1.0])
+    projected = P @ point
+    np.testing.assert_allclose(P[:, :3] @ (T_camera_reference(P) @ point)[:3], projected)

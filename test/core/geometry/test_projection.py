@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from reference.geometry import project_point
-from scanssc_core.geometry import PinholeCamera, pixels_to_points, points_to_pixels
+from scanssc_core.geometry import PinholeCamera, nearest_depth_image, pixels_to_points, points_to_pixels
 
 CAMERA = PinholeCamera(50.0, 55.0, 10.5, 4.25, width=21, height=9)
 
@@ -35,3 +35,12 @@ def test_pixels_without_depth_give_no_point():
 def test_depth_of_another_size_is_refused():
     with pytest.raises(ValueError, match="21x9.*20x9"):
         pixels_to_points(np.ones((9, 20), np.float32), CAMERA)
+
+
+def test_nearest_of_several_points_on_a_pixel_is_kept():
+    u = np.array([1.4, 0.6, 3.0, 2.0, -0.6, np.nan, 3.49, 3.51])
+    v = np.array([0.0, 0.4, 1.0, 2.0, 0.0, np.nan, 1.49, 1.0])
+    depth_m = np.array([7.0, 5.0, 2.0, 3.0, 4.0, -1.0, 9.0, 1.0])
+    image = nearest_depth_image(u, v, depth_m, (2, 4))
+    assert image.tolist() == [[0, 5, 0, 0], [0, 0, 0, 2]]
+    assert nearest_depth_image(u[:0], v[:0], depth_m[:0], (2, 4)).shape == (2, 4)

@@ -6,11 +6,12 @@ import torch
 
 from core.network.golden import load
 from reference import losses as naive
+from scanssc_core.geometry import AXES
 from scanssc_core.labels import KITTI_360, SEMANTIC_KITTI
 from scanssc_core.losses.affinity import geometric_affinity, semantic_affinity
 from scanssc_core.losses.cross_entropy import class_weights, cross_entropy
 from scanssc_core.losses.depth_loss import depth_loss, depth_target
-from scanssc_core.losses.scan_loss import SCAN_AXES, scan_loss
+from scanssc_core.losses.scan_loss import scan_loss
 from scanssc_core.losses.total import LossConfig, total_loss
 from scanssc_core.losses.voxel_statistics import voxel_statistics
 from scanssc_core.network.config import semantic_kitti
@@ -53,7 +54,7 @@ def test_losses_and_gradients_equal_the_published_ones(prefix, name):
         data[f"{prefix}class_weights"] if f"{prefix}class_weights" in data else data["class_weights"]
     )
     if name == "scan":
-        loss = sum(scan_loss(logits, labels, axis) for axis in SCAN_AXES)
+        loss = sum(scan_loss(logits, labels, axis) for axis in AXES)
     else:
         loss = voxel_losses(logits, labels, weights)[name]
     loss.backward()
@@ -77,7 +78,7 @@ def test_class_weights_are_the_published_ones(label_set):
 
 
 @pytest.mark.parametrize("is_reversed", [False, True])
-@pytest.mark.parametrize("axis", SCAN_AXES)
+@pytest.mark.parametrize("axis", AXES)
 def test_scan_loss_equals_its_equation(axis, is_reversed):
     logits, labels = random_volume()
     expected = np.mean(
@@ -95,7 +96,7 @@ def test_scan_loss_of_a_hand_computed_walk():
     assert scan_loss(logits, labels, "height").item() == pytest.approx(0.248552, abs=1e-6)
 
 
-@pytest.mark.parametrize("axis", SCAN_AXES)
+@pytest.mark.parametrize("axis", AXES)
 def test_gradient_of_the_scan_loss(axis):
     logits, labels = random_volume(shape=(1, 4, 5, 3), num_classes=3)
     assert torch.autograd.gradcheck(lambda x: scan_loss(x, labels, axis), logits)
@@ -121,7 +122,7 @@ def test_losses_are_finite_where_one_label_is_all_there_is(fill):
     logits, labels = random_volume()
     labels.fill_(fill)
     losses = voxel_losses(logits, labels, torch.rand(5, dtype=torch.float64))
-    losses |= {axis: scan_loss(logits, labels, axis) for axis in SCAN_AXES}
+    losses |= {axis: scan_loss(logits, labels, axis) for axis in AXES}
     sum(losses.values()).backward()
     assert all(torch.isfinite(loss) for loss in losses.values())
     assert torch.isfinite(logits.grad).all()

@@ -4,7 +4,7 @@ import pytest
 from reference.occupancy import seen_through
 from scanssc_core.geometry import PinholeCamera, VoxelGridSpec
 from scanssc_core.labels import FREE, SEMANTIC_KITTI, STEREO_GEOMETRY, UNKNOWN
-from scanssc_core.occupancy.ground import fit_ground_plane
+from scanssc_core.occupancy.ground import find_ground
 from scanssc_core.occupancy.stereo import StereoOccupancyBackend, StereoOccupancyConfig, densify_rows
 from scanssc_core.stereo.sgm import SgmBackend
 from scanssc_core.synthetic.rigs import T_CAM_VELO
@@ -88,14 +88,14 @@ def test_ground_plane_of_a_slope_is_found():
     xy = rng.uniform((2, -10), (28, 10), (4000, 2))
     ground = np.column_stack([xy, 0.03 * xy[:, 0] - 0.01 * xy[:, 1] - 1.6 + rng.normal(0, 0.02, 4000)])
     clutter = rng.uniform((2, -10, -1), (28, 10, 3), (2000, 3))
-    plane = fit_ground_plane(np.concatenate([ground, clutter]), nominal_height_m=-1.73)
+    plane = find_ground(np.concatenate([ground, clutter]), nominal_height_m=-1.73)
     np.testing.assert_allclose(plane, (0.03, -0.01, -1.6), atol=0.02)
 
 
 def test_ground_plane_without_ground_is_the_nominal_one():
     wall = np.column_stack([np.full(1000, 8.0), np.linspace(-5, 5, 1000), np.linspace(0, 3, 1000)])
-    assert fit_ground_plane(wall, -1.73) == (0.0, 0.0, -1.73)
-    assert fit_ground_plane(np.zeros((0, 3)), -1.73) == (0.0, 0.0, -1.73)
+    assert find_ground(wall, -1.73) == (0.0, 0.0, -1.73)
+    assert find_ground(np.zeros((0, 3)), -1.73) == (0.0, 0.0, -1.73)
 
 
 def test_rows_are_densified_on_one_surface_and_not_across_an_edge():
