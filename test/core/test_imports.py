@@ -1,6 +1,7 @@
 """The import rules of docs/architecture.md, checked on every file."""
 
 import ast
+import graphlib
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 CORE = ROOT / "scanssc_core"
 FILES = sorted(CORE.rglob("*.py"))
+MODULES = [*FILES, *sorted((ROOT / "scanssc_ros").rglob("*.py"))]
 
 # A room may import itself and the rooms listed; the top-level modules count as rooms.
 ALLOWED = {
@@ -44,6 +46,17 @@ ALLOWED = {
     },
 }
 
+# Rooms of the network, from the ground up: one may import those of the floors below its own.
+NETWORK_FLOORS = (
+    {"layers", "corrections"},
+    {"camera_inputs", "image"},
+    {"config"},
+    {"depth", "lift", "scan", "head"},
+    {"measured", "scanssc"},
+    {"lite"},
+    {"kinds"},
+)
+
 
 def imported_modules(path: Path) -> set[str]:
     modules = set()
@@ -71,3 +84,36 @@ def test_rooms_import_only_the_rooms_below_them(path):
         return
     used = {module.split(".")[1] for module in imported_modules(path) if module.startswith("scanssc_core.")}
     assert used - {room} <= ALLOWED[room]
+
+
+NETWORK = CORE / "network"
+
+
+@pytest.mark.parametrize("path", sorted(NETWORK.rglob("*.py")), ids=lambda path: str(path.relative_to(NETWORK)))
+def test_rooms_of_the_network_import_only_those_of_lower_floors(path):
+    room = path.relative_to(NETWORK).parts[0].removesuffix(".py")
+    if room == "__init__":
+        return
+    floor = next(index for index, rooms in enumerate(NETWORK_FLOORS) if room in rooms)
+    below = {room}.union(*NETWORK_FLOORS[:floor])
+    used = {module.split(".")[2] for module in imported_modules(path) if module.startswith("scanssc_core.network.")}
+    assert used <= below
+
+
+def test_no_room_stands_above_itself():
+    graphlib.TopologicalSorter(ALLOWED).prepare()  # raises CycleError, which names the rooms
+
+
+def test_files_do_not_import_each_other_in_circles():
+    names = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in MODULES}
+    imports = {name: imported_modules(path) & set(names) - {name} for name, path in names.items()}
+    graphlib.TopologicalSorter(imports).prepare()  # raises CycleError, which names the files
+
+
+def test_rooms_of_the_node_do_not_import_each_other_in_circles():
+    node, rooms = ROOT / "scanssc_ros", {}
+    for path in sorted(node.rglob("*.py")):
+        room = path.relative_to(node).parts[0].removesuffix(".py")
+        used = {module.split(".")[1] for module in imported_modules(path) if module.startswith("scanssc_ros.")}
+        rooms.setdefault(room, set()).update(used - {room})
+    graphlib.TopologicalSorter(rooms).prepare()  # raises CycleError, which names the rooms

@@ -7,6 +7,7 @@ follows the stages of the paper; B7 is the ScanSSC backbone (63.8 M parameters w
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -16,13 +17,30 @@ Activation = Callable[[Tensor], Tensor]
 
 _BN_EPS = 1e-3
 
-# Stages of B0: blocks as (kernel, expansion, channels, stride, repeats). A stage may hold two groups of blocks.
+
+class BlockGroup(NamedTuple):
+    """Blocks of B0 that follow each other and are alike, but for the stride, which the first has alone."""
+
+    kernel: int
+    expansion: int
+    channels: int
+    stride: int
+    repeats: int
+
+
+# Stages of B0; a stage may hold two groups of blocks.
 _STAGES = (
-    ((3, 1, 16, 1, 1),),
-    ((3, 6, 24, 2, 2),),
-    ((5, 6, 40, 2, 2),),
-    ((3, 6, 80, 2, 3), (5, 6, 112, 1, 3)),
-    ((5, 6, 192, 2, 4), (3, 6, 320, 1, 1)),
+    (BlockGroup(kernel=3, expansion=1, channels=16, stride=1, repeats=1),),
+    (BlockGroup(kernel=3, expansion=6, channels=24, stride=2, repeats=2),),
+    (BlockGroup(kernel=5, expansion=6, channels=40, stride=2, repeats=2),),
+    (
+        BlockGroup(kernel=3, expansion=6, channels=80, stride=2, repeats=3),
+        BlockGroup(kernel=5, expansion=6, channels=112, stride=1, repeats=3),
+    ),
+    (
+        BlockGroup(kernel=5, expansion=6, channels=192, stride=2, repeats=4),
+        BlockGroup(kernel=3, expansion=6, channels=320, stride=1, repeats=1),
+    ),
 )
 _STEM_CHANNELS, _LAST_CHANNELS = 32, 1280
 
@@ -55,7 +73,7 @@ class EfficientNetConfig:
 
     def level_channels(self) -> tuple[int, ...]:
         """Channels of the five levels of features."""
-        stages = [self.channels(stage[-1][2]) for stage in _STAGES[1:]]
+        stages = [self.channels(stage[-1].channels) for stage in _STAGES[1:]]
         return (*stages, self.channels(_LAST_CHANNELS))
 
 
@@ -102,24 +120,15 @@ class SqueezeExcite(nn.Module):
 class MBConv(nn.Module):
     """Inverted bottleneck: expand, depth-wise convolution, squeeze-excite, project; residual where shapes allow."""
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel: int,
-        stride: int,
-        expansion: int,
-        drop_path_rate: float,
-        is_lite: bool,
-    ) -> None:
+    def __init__(self, in_channels: int, group: BlockGroup, config: EfficientNetConfig, drop_path_rate: float) -> None:
         super().__init__()
-        act = F.relu6 if is_lite else F.silu
-        mid_channels = in_channels * expansion
-        self.expand = ConvNormAct(in_channels, mid_channels, 1, act) if expansion > 1 else nn.Identity()
-        self.depthwise = ConvNormAct(mid_channels, mid_channels, kernel, act, stride, groups=mid_channels)
-        self.se = nn.Identity() if is_lite else SqueezeExcite(mid_channels, in_channels // 4)
+        act = F.relu6 if config.is_lite else F.silu
+        mid_channels, out_channels = in_channels * group.expansion, config.channels(group.channels)
+        self.expand = ConvNormAct(in_channels, mid_channels, 1, act) if group.expansion > 1 else nn.Identity()
+        self.depthwise = ConvNormAct(mid_channels, mid_channels, group.kernel, act, group.stride, groups=mid_channels)
+        self.se = nn.Identity() if config.is_lite else SqueezeExcite(mid_channels, in_channels // 4)
         self.project = ConvNormAct(mid_channels, out_channels, 1, act=None)
-        self.has_residual = stride == 1 and in_channels == out_channels
+        self.has_residual = group.stride == 1 and in_channels == out_channels
         self.drop_path_rate = drop_path_rate
 
     def forward(self, x: Tensor) -> Tensor:
@@ -140,18 +149,16 @@ class EfficientNet(nn.Module):
         act = F.relu6 if config.is_lite else F.silu
         channels = config.channels(_STEM_CHANNELS)
         self.stem = ConvNormAct(3, channels, 3, act, stride=2)
-        num_blocks = sum(config.repeats(repeats) for stage in _STAGES for *_, repeats in stage)
+        num_blocks = sum(config.repeats(group.repeats) for stage in _STAGES for group in stage)
         self.stages = nn.ModuleList()
         index = 0
         for stage in _STAGES:
             blocks = []
-            for kernel, expansion, base, stride, repeats in stage:
-                for repeat in range(config.repeats(repeats)):
+            for group in stage:
+                for repeat in range(config.repeats(group.repeats)):
                     rate = config.drop_path_rate * index / (num_blocks - 1)
-                    out_channels = config.channels(base)
-                    stride_here = stride if repeat == 0 else 1
-                    blocks.append(MBConv(channels, out_channels, kernel, stride_here, expansion, rate, config.is_lite))
-                    channels, index = out_channels, index + 1
+                    blocks.append(MBConv(channels, group if repeat == 0 else group._replace(stride=1), config, rate))
+                    channels, index = config.channels(group.channels), index + 1
             self.stages.append(nn.Sequential(*blocks))
         self.last = ConvNormAct(channels, config.channels(_LAST_CHANNELS), 1, act)
 

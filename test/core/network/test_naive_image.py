@@ -17,7 +17,7 @@ from scanssc_core.network.depth.hourglass import Hourglass
 from scanssc_core.network.depth.mono_depth import ASPP, BasicBlock, CameraGate
 from scanssc_core.network.depth.neighborhood_attention import NeighborhoodAttention
 from scanssc_core.network.depth.stereo_depth import depth_one_hot, nearest_depth
-from scanssc_core.network.image.efficientnet import MBConv, SameConv2d, SqueezeExcite
+from scanssc_core.network.image.efficientnet import BlockGroup, EfficientNetConfig, MBConv, SameConv2d, SqueezeExcite
 from scanssc_core.network.image.neck import FeatureNeck
 
 
@@ -47,16 +47,17 @@ def test_squeeze_excite():
     check_close(module(x)[0], naive_squeeze_excite(x[0].numpy(), module))
 
 
-@pytest.mark.parametrize(("out_channels", "stride", "expansion"), [(4, 1, 3), (6, 2, 2), (4, 1, 1)])
+@pytest.mark.parametrize(("out_channels", "stride", "expansion"), [(8, 1, 3), (16, 2, 2), (8, 1, 1)])
 def test_inverted_bottleneck(out_channels, stride, expansion):
-    module = randomized(MBConv(4, out_channels, 3, stride, expansion, drop_path_rate=0.2, is_lite=False))
-    x = random(1, 4, 5, 7, seed=1)
+    group = BlockGroup(kernel=3, expansion=expansion, channels=out_channels, stride=stride, repeats=1)
+    module = randomized(MBConv(8, group, EfficientNetConfig(width=1.0), drop_path_rate=0.2))
+    x = random(1, 8, 5, 7, seed=1)
     y = x[0].numpy()
     if expansion > 1:
         y = naive_conv_norm(y, module.expand, naive.swish)
     y = naive_squeeze_excite(naive_conv_norm(y, module.depthwise, naive.swish), module.se)
     y = naive_conv_norm(y, module.project, None)
-    check_close(module(x)[0], y + x[0].numpy() if (out_channels, stride) == (4, 1) else y)
+    check_close(module(x)[0], y + x[0].numpy() if (out_channels, stride) == (8, 1) else y)
 
 
 def test_neck_brings_every_level_to_stride_8():
