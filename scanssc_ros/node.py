@@ -172,6 +172,8 @@ class ScanSSCNode(LifecycleNode):
             self._extrinsics = build(lambda: Extrinsics(self, parameters))
             if not problems and occupancy is not None:
                 self._pipeline = OccupancyPipeline(stereo, occupancy, parameters.keep_unseen)
+                if occupancy.terms is not None:
+                    self.get_logger().info(occupancy.terms)
                 if parameters.model not in GEOMETRIC_BACKENDS:
                     build_for_inference(self._pipeline.warm_up)
         except _Stopped:
@@ -190,8 +192,6 @@ class ScanSSCNode(LifecycleNode):
         self.get_logger().info(
             f"configured: model {parameters.model}, depth by {parameters.stereo_backend}, device {self._device}"
         )
-        if occupancy.terms is not None:
-            self.get_logger().info(occupancy.terms)
         return super().on_configure(state)
 
     @_logs_exceptions
