@@ -148,8 +148,8 @@ class BagCalibration:
         return T_cam_grid
 
     def _read_transforms(self, reader: AnyReader) -> None:
-        connections = [c for c in reader.connections if c.topic.lstrip("/") == "tf_static" and c.msgcount]
-        for connection, _, raw in read_messages(reader, connections) if connections else ():
+        connections = [c for c in reader.connections if c.topic.lstrip("/") == "tf_static"]
+        for connection, _, raw in read_messages(reader, connections):
             for stamped in deserialize(reader, connection, raw).transforms:
                 rotation, translation = stamped.transform.rotation, stamped.transform.translation
                 parent, child = stamped.header.frame_id, stamped.child_frame_id
