@@ -168,6 +168,29 @@ def test_given_pose_goes_before_transforms(tmp_path):
         BagOptions(t_camera_grid=pose[:11])
 
 
+def test_camera_frame_that_is_not_optical_is_refused_by_its_axis(tmp_path):
+    bag = SmallBag().rig().pairs()
+    bag.transform("left_optical", "left_body", rotation=(0.5, -0.5, 0.5, 0.5))
+    message = refusal(bag, tmp_path, camera_frame="left_body")
+    assert (
+        "'left_body' (--camera-frame) in 'velodyne' (--grid-frame): the camera's z axis points +0.00 forward" in message
+    )
+
+
+def test_given_pose_that_is_no_rotation_is_refused(tmp_path):
+    assert "--t-camera-grid: expected a rotation" in refusal(
+        SmallBag().rig().pairs(), tmp_path, t_camera_grid=(0.0,) * 12
+    )
+
+
+def test_a_slash_before_frames_makes_no_difference(tmp_path):
+    bag = SmallBag().pairs(num_pairs=1, frame_id="/left_optical")
+    bag.info(LEFT_INFO)
+    bag.info(RIGHT_INFO, -FX * BASELINE_M)
+    bag.transform("/velodyne", "left_optical")
+    assert len(frames(bag, tmp_path)) == 1
+
+
 def test_transform_that_is_none_is_left_out_by_name(tmp_path, caplog):
     bag = SmallBag().rig().pairs()
     bag.transform("velodyne", "gps", rotation=(0.0, 0.0, 0.0, 0.0))
