@@ -134,9 +134,8 @@ class BagCalibration:
             ValueError: naming the frames, if /tf_static does not join them, or the pose is none that a camera has.
         """
         if self._options.t_camera_grid:
-            T_cam_grid = np.vstack([np.reshape(self._options.t_camera_grid, (3, 4)), [0.0, 0.0, 0.0, 1.0]])
-            self._check_pose(T_cam_grid, "--t-camera-grid")
-            return T_cam_grid
+            given = np.vstack([np.reshape(self._options.t_camera_grid, (3, 4)), [0.0, 0.0, 0.0, 1.0]])
+            return self._checked(given, "--t-camera-grid")
         camera_frame = self._options.camera_frame or image_frame
         T_cam_grid = self._frames.lookup(camera_frame, self._options.grid_frame)
         if T_cam_grid is None:
@@ -147,16 +146,15 @@ class BagCalibration:
                 f"camera's {camera_frame!r}; {there}; name them by --grid-frame and --camera-frame, or give the pose "
                 "by --t-camera-grid"
             )
-        self._check_pose(
-            T_cam_grid, f"{camera_frame!r} (--camera-frame) in {self._options.grid_frame!r} (--grid-frame)"
-        )
-        return T_cam_grid
+        source = f"{camera_frame!r} (--camera-frame) in {self._options.grid_frame!r} (--grid-frame)"
+        return self._checked(T_cam_grid, source)
 
-    def _check_pose(self, T_cam_grid: NDArray, source: str) -> None:
+    def _checked(self, T_cam_grid: NDArray, source: str) -> NDArray:
         try:
             check_camera_pose(T_cam_grid)
         except ValueError as error:
             raise ValueError(f"{self._path}: {source}: {error}") from error
+        return T_cam_grid
 
     def _read_transforms(self, reader: AnyReader) -> None:
         connections = [c for c in reader.connections if c.topic.lstrip("/") == "tf_static"]
