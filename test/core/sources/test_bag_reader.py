@@ -68,6 +68,20 @@ def test_images_without_partner_are_counted(tmp_path, caplog):
     assert "2 pairs within 20 ms (--tolerance) of 3 left and 2 right images" in caplog.text
 
 
+def test_pairs_of_neighbouring_frames_are_told(tmp_path, caplog):
+    bag = SmallBag().rig()
+    for index in range(9):
+        stamp_ns = START_NS + index * 10 * MS
+        if index != 4:
+            bag.image(RIGHT, stamp_ns)
+        bag.image(LEFT, stamp_ns)
+    frames(bag, tmp_path / "a")
+    assert "differ by up to 10 ms, images come every 10 ms" in caplog.text and "--tolerance 0.005" in caplog.text
+    caplog.clear()
+    assert len(frames(bag, tmp_path / "b", tolerance_s=0.005)) == 8
+    assert "keeps them apart" not in caplog.text
+
+
 def test_stamps_of_zero_are_refused(tmp_path):
     bag = SmallBag().rig()
     for topic in (LEFT, RIGHT):
