@@ -1,6 +1,7 @@
 """`scanssc predict`: label a pair, a sequence or a bag without ROS."""
 
 import io
+from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
@@ -94,7 +95,7 @@ def predict(
     label_set, grid = occupancy_backend.label_set, occupancy_backend.grid
     decisive = {
         "source": (left.parent if left is not None else sources[0]).resolve(),
-        "options of the bag": options,
+        "options of the bag": options if options != BagOptions() else "none",
         "calibration": calib,
         "model": model,
         "checkpoint": checkpoint,
@@ -106,8 +107,8 @@ def predict(
     claim_folder(out, "predict.txt", description, is_empty=not any(out.glob("*.npz")))
     num_frames = min(frames or len(sequence), len(sequence))
     num_done = 0
-    numbered = zip(range(num_frames), sequence, strict=False)
-    for index, frame in track(numbered, total=num_frames, description="labelling frames"):
+    taken = islice(sequence, frames or None)
+    for index, frame in enumerate(track(taken, total=num_frames, description="labelling frames")):
         num_done += 1
         name = f"{index:06d}" if frame.left_file is None else frame.left_file.stem
         if (out / f"{name}.npz").exists():

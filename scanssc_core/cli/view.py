@@ -1,5 +1,6 @@
 """`scanssc view`: look at a bag or a sequence without RViz."""
 
+from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
@@ -67,9 +68,9 @@ def view(
     if save is not None:
         rr.save(save)
     num_frames = min(frames or len(sequence), len(sequence))
-    numbered = zip(range(num_frames), sequence, strict=False)
+    taken = islice(sequence, frames or None)
     num_shown = 0
-    for index, frame in track(numbered, total=num_frames, description="processing frames"):
+    for index, frame in enumerate(track(taken, total=num_frames, description="processing frames")):
         result = pipeline.run(frame.left_rgb, frame.right_rgb, frame.rig, frame.T_cam_velo)
         labels = result.occupancy.labels
         indices = np.argwhere((labels != FREE) & (labels != UNKNOWN))

@@ -50,7 +50,9 @@ def open_bag(path: Path) -> Iterator[AnyReader]:
         reader.close()
 
 
-def read_messages(reader: AnyReader, connections: Iterable[Connection] = ()) -> Iterator[tuple[Connection, int, bytes]]:
+def read_messages(
+    reader: AnyReader, connections: Iterable[Connection] | None = None
+) -> Iterator[tuple[Connection, int, bytes]]:
     """Messages in the order of the bag: connection, time of recording in ns, raw bytes.
 
     Args:
@@ -59,9 +61,12 @@ def read_messages(reader: AnyReader, connections: Iterable[Connection] = ()) -> 
     Raises:
         ValueError: where the bag is damaged, after everything before it was given.
     """
+    wanted = reader.connections if connections is None else list(connections)
+    if not wanted:
+        return  # the library would read all
     num_read = 0
     try:
-        for message in reader.messages(list(connections)):
+        for message in reader.messages(wanted):
             yield message
             num_read += 1
     except Exception as error:  # as above; what the caller does with a message raises there, not here

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rosbags.highlevel import AnyReader
 
-from scanssc_core.geometry import StereoRig, make_transform
+from scanssc_core.geometry import StereoRig, check_camera_pose, make_transform
 from scanssc_core.geometry.frame_graph import FrameGraph
 from scanssc_core.sources.bag import deserialize, read_messages
 from scanssc_core.sources.camera_info import CameraCalibration, make_rig
@@ -131,10 +131,11 @@ class BagCalibration:
         Args:
             image_frame: frame_id of the left image.
         Raises:
-            ValueError: naming the frames, if /tf_static does not join them.
+            ValueError: naming the frames, if /tf_static does not join them, or the pose is none that a camera has.
         """
         if self._options.t_camera_grid:
-            return np.vstack([np.reshape(self._options.t_camera_grid, (3, 4)), [0.0, 0.0, 0.0, 1.0]])
+            given = np.vstack([np.reshape(self._options.t_camera_grid, (3, 4)), [0.0, 0.0, 0.0, 1.0]])
+            return self._checked(given, "--t-camera-grid")
         camera_frame = self._options.camera_frame or image_frame
         T_cam_grid = self._frames.lookup(camera_frame, self._options.grid_frame)
         if T_cam_grid is None:
@@ -145,11 +146,19 @@ class BagCalibration:
                 f"camera's {camera_frame!r}; {there}; name them by --grid-frame and --camera-frame, or give the pose "
                 "by --t-camera-grid"
             )
+        source = f"{camera_frame!r} (--camera-frame) in {self._options.grid_frame!r} (--grid-frame)"
+        return self._checked(T_cam_grid, source)
+
+    def _checked(self, T_cam_grid: NDArray, source: str) -> NDArray:
+        try:
+            check_camera_pose(T_cam_grid)
+        except ValueError as error:
+            raise ValueError(f"{self._path}: {source}: {error}") from error
         return T_cam_grid
 
     def _read_transforms(self, reader: AnyReader) -> None:
-        connections = [c for c in reader.connections if c.topic.lstrip("/") == "tf_static" and c.msgcount]
-        for connection, _, raw in read_messages(reader, connections) if connections else ():
+        connections = [c for c in reader.connections if c.topic.lstrip("/") == "tf_static"]
+        for connection, _, raw in read_messages(reader, connections):
             for stamped in deserialize(reader, connection, raw).transforms:
                 rotation, translation = stamped.transform.rotation, stamped.transform.translation
                 parent, child = stamped.header.frame_id, stamped.child_frame_id

@@ -1,12 +1,12 @@
 """A bag as a StereoSequence, for offline commands: the same pairs that the node would see."""
 
 import logging
-from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from scanssc_core.sources.bag import deserialize, open_bag, read_messages
@@ -46,6 +46,30 @@ class _Picture:
             return decode_image(message.data, *layout)
         except ValueError as error:
             raise ValueError(f"{self}: {error}") from error
+
+
+@dataclass
+class _Tally:
+    """What was met in a bag.
+
+    Attributes:
+        stamps_ns: of the LEFT and the RIGHT images.
+        widest_ns: largest difference of the stamps of a pair.
+        broken: why pairs could not be decoded.
+    """
+
+    stamps_ns: tuple[list[int], list[int]] = field(default_factory=lambda: ([], []))
+    widest_ns: int = 0
+    broken: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        return f"{len(self.stamps_ns[LEFT])} left and {len(self.stamps_ns[RIGHT])} right images"
+
+    @property
+    def interval_ns(self) -> float:
+        """Median time between images of a side; the shorter one of both sides."""
+        intervals = [np.diff(np.sort(stamps_ns)) for stamps_ns in self.stamps_ns]
+        return min((float(np.median(its)) for its in intervals if its.size), default=np.inf)
 
 
 class BagSequence:
@@ -90,7 +114,7 @@ class BagSequence:
         wanted = {*sides, self.topics.left_info, self.topics.right_info}
         pairs: list[tuple[_Picture, _Picture]] = []
         sync = StereoSync(lambda left, right: pairs.append((left, right)), round(self._options.tolerance_s * 1e9))
-        num_images, broken = Counter[int](), list[str]()
+        tally = _Tally()
         with open_bag(self._path) as reader:
             calibration = BagCalibration(self._path, reader, self.topics, self._options)
             for connection, _, raw in read_messages(reader, [c for c in reader.connections if c.topic in wanted]):
@@ -106,18 +130,19 @@ class BagSequence:
                 stamp_ns = stamp.sec * 1_000_000_000 + stamp.nanosec
                 if not stamp_ns:
                     raise ValueError(f"{self._path}: {connection.topic}: stamps of zero, by which no pair can be told")
-                num_images[side] += 1
+                tally.stamps_ns[side].append(stamp_ns)
                 sync.add(side, stamp_ns, _Picture(side, connection.topic, stamp_ns, message))
                 for pair in pairs:
+                    tally.widest_ns = max(tally.widest_ns, abs(pair[LEFT].stamp_ns - pair[RIGHT].stamp_ns))
                     try:
                         images = [picture.decode() for picture in pair]
                     except ValueError as error:
-                        broken.append(str(error))
+                        tally.broken.append(str(error))
                         _logger.warning("%s: %s; the pair is left out", self._path, error)
                         continue
                     yield self._frame(pair, images, calibration)
                 pairs.clear()
-        self._check_pairs(sync, num_images, broken)
+        self._check_pairs(sync, tally)
 
     def _frame(self, pair: Iterable[_Picture], images: Iterable[NDArray], calibration: BagCalibration) -> StereoFrame:
         rectified = []
@@ -131,16 +156,22 @@ class BagSequence:
         T_cam_grid = calibration.T_cam_grid(left.message.header.frame_id)
         return StereoFrame(left_rgb, right_rgb, calibration.rig, T_cam_grid, left.stamp_ns)
 
-    def _check_pairs(self, sync: StereoSync, num_images: Counter[int], broken: list[str]) -> None:
-        """Refuse a bag without frames, and say how many images had no partner."""
-        images = f"{num_images[LEFT]} left and {num_images[RIGHT]} right images"
+    def _check_pairs(self, sync: StereoSync, tally: _Tally) -> None:
+        """Refuse a bag without frames, and say what is odd about its pairs."""
         tolerance = f"{self._options.tolerance_s * 1e3:g} ms (--tolerance)"
         if not sync.num_matched:
-            raise ValueError(f"{self._path}: no pair within {tolerance} of {images}{_nearest(sync)}")
-        if len(broken) == sync.num_matched:
+            raise ValueError(f"{self._path}: no pair within {tolerance} of {tally}{_nearest(sync)}")
+        if len(tally.broken) == sync.num_matched:
+            broken = tally.broken
             raise ValueError(f"{self._path}: none of {len(broken)} pairs can be decoded, the first: {broken[0]}")
-        if max(num_images.values()) > sync.num_matched:
-            _logger.warning("%s: %d pairs within %s of %s", self._path, sync.num_matched, tolerance, images)
+        if max(map(len, tally.stamps_ns)) > sync.num_matched:
+            _logger.warning("%s: %d pairs within %s of %s", self._path, sync.num_matched, tolerance, tally)
+        if tally.widest_ns > tally.interval_ns / 2:
+            _logger.warning(
+                "%s: stamps of pairs differ by up to %g ms, images come every %g ms: some pairs are of neighbouring "
+                "frames; --tolerance %g keeps them apart",
+                self._path, tally.widest_ns / 1e6, tally.interval_ns / 1e6, tally.interval_ns / 2e9,
+            )  # fmt: skip
 
 
 def _nearest(sync: StereoSync) -> str:

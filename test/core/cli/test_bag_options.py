@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from cases.command import scanssc
 
-from core.sources.small_bags import MS, SmallBag, good_bag
+from core.sources.small_bags import MS, START_NS, SmallBag, good_bag
 from scanssc_core.geometry import PinholeCamera, StereoRig
 from scanssc_core.synthetic.scene import wall_scene
 from scanssc_core.synthetic.sequence import SyntheticSequence
@@ -38,6 +38,15 @@ def test_no_pair_is_an_error_of_either_command(tmp_path, command):
     assert result.status == 1 and "the nearest stamps are 30 ms apart" in result.err
     widened = scanssc(command, apart, *out, "--model", "stereo", "--tolerance", 0.03)
     assert widened.status == 0 and "3 frames in" in widened.out
+
+
+@pytest.mark.parametrize("command", ["predict", "view"])
+def test_images_without_partner_are_told_by_either_command(tmp_path, command, caplog):
+    bag = SmallBag().rig().pairs(num_pairs=1)
+    bag.image("/stereo/left/image", stamp_ns=START_NS + 100 * MS)
+    out = (tmp_path / "out",) if command == "predict" else ("--save", tmp_path / "a.rrd")
+    assert scanssc(command, bag.write(tmp_path / "bag"), *out, "--model", "stereo").status == 0
+    assert "1 pairs within 20 ms (--tolerance) of 2 left and 1 right images" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,20 @@ def test_images_without_partner_are_counted(tmp_path, caplog):
     assert "2 pairs within 20 ms (--tolerance) of 3 left and 2 right images" in caplog.text
 
 
+def test_pairs_of_neighbouring_frames_are_told(tmp_path, caplog):
+    bag = SmallBag().rig()
+    for index in range(9):
+        stamp_ns = START_NS + index * 10 * MS
+        if index != 4:
+            bag.image(RIGHT, stamp_ns)
+        bag.image(LEFT, stamp_ns)
+    frames(bag, tmp_path / "a")
+    assert "differ by up to 10 ms, images come every 10 ms" in caplog.text and "--tolerance 0.005" in caplog.text
+    caplog.clear()
+    assert len(frames(bag, tmp_path / "b", tolerance_s=0.005)) == 8
+    assert "keeps them apart" not in caplog.text
+
+
 def test_stamps_of_zero_are_refused(tmp_path):
     bag = SmallBag().rig()
     for topic in (LEFT, RIGHT):
@@ -166,6 +180,29 @@ def test_given_pose_goes_before_transforms(tmp_path):
     np.testing.assert_allclose(frame.T_cam_velo @ T_grid_cam, np.eye(4), atol=1e-12)
     with pytest.raises(ValueError, match="expected 12 numbers"):
         BagOptions(t_camera_grid=pose[:11])
+
+
+def test_camera_frame_that_is_not_optical_is_refused_by_its_axis(tmp_path):
+    bag = SmallBag().rig().pairs()
+    bag.transform("left_optical", "left_body", rotation=(0.5, -0.5, 0.5, 0.5))
+    message = refusal(bag, tmp_path, camera_frame="left_body")
+    assert (
+        "'left_body' (--camera-frame) in 'velodyne' (--grid-frame): the camera's z axis points +0.00 forward" in message
+    )
+
+
+def test_given_pose_that_is_no_rotation_is_refused(tmp_path):
+    assert "--t-camera-grid: expected a rotation" in refusal(
+        SmallBag().rig().pairs(), tmp_path, t_camera_grid=(0.0,) * 12
+    )
+
+
+def test_a_slash_before_frames_makes_no_difference(tmp_path):
+    bag = SmallBag().pairs(num_pairs=1, frame_id="/left_optical")
+    bag.info(LEFT_INFO)
+    bag.info(RIGHT_INFO, -FX * BASELINE_M)
+    bag.transform("/velodyne", "left_optical")
+    assert len(frames(bag, tmp_path)) == 1
 
 
 def test_transform_that_is_none_is_left_out_by_name(tmp_path, caplog):
