@@ -93,7 +93,8 @@ def synchronization_status(inputs: StereoInputs, tolerance_s: float, timeout_s: 
 
 def extrinsics_status(extrinsics: Extrinsics) -> DiagnosticStatus:
     """Where the camera's pose comes from; a warning while there is none or the parameter stands in for TF."""
-    level, message = (WARN, extrinsics.problem) if extrinsics.problem else (OK, f"pose from {extrinsics.source}")
+    pose = "no pair has come yet" if extrinsics.source == "none" else f"pose from {extrinsics.source}"
+    level, message = (WARN, extrinsics.problem) if extrinsics.problem else (OK, pose)
     return make_status("extrinsics", level, message, {"source": extrinsics.source, "position_m": extrinsics.position_m})
 
 
