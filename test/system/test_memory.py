@@ -26,6 +26,8 @@ def test_memory_that_runs_out_leaves_the_node_unconfigured_and_free(world, start
         world.spin_until(lambda: world.count_subscribers("/tf_static") == num_readers)
     world.spin_until(lambda: "cannot configure" in world.message("pipeline"))
     assert re.search("memory|alloc", world.message("pipeline"), re.IGNORECASE)
+    unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+    resource.prlimit(node.process.pid, resource.RLIMIT_AS, unlimited)
     assert set_parameter(world, "model", "dummy").successful
     assert change_state(world, Transition.TRANSITION_CONFIGURE)
     assert node.stop() == 0
