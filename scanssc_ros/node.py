@@ -128,6 +128,7 @@ class ScanSSCNode(LifecycleNode):
         parameters = self.parameters()
         self._idle = DiagnosticStatus.WARN, "configuring: the models are built, which holds up everything else"
         self._publish_diagnostics()
+        self.get_logger().info(f"configuring: model {parameters.model}, depth by {parameters.stereo_backend}")
         problems = self._ignored + self._declaration_problems() + parameters.problems()
 
         def build(make: Callable[[], Built]) -> Built | None:
@@ -185,9 +186,7 @@ class ScanSSCNode(LifecycleNode):
             self._idle = DiagnosticStatus.ERROR, f"cannot configure: {'; '.join(problems)}"
             return TransitionCallbackReturn.FAILURE
         self._outputs = OccupancyOutputs(self)
-        self.get_logger().info(
-            f"configured: model {parameters.model}, depth by {parameters.stereo_backend}, device {self._device}"
-        )
+        self.get_logger().info(f"configured on {self._device}")
         return super().on_configure(state)
 
     @_logs_exceptions
