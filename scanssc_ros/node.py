@@ -42,7 +42,7 @@ from scanssc_ros.output.diagnostics import (
 from scanssc_ros.output.outputs import OccupancyOutputs
 from scanssc_ros.parameter_files import unbound_files
 from scanssc_ros.parameters import DYNAMIC_PARAMETERS, TOPIC, NodeParameters, unknown_parameters
-from scanssc_ros.shared_memory import free_bytes, remove_orphans
+from scanssc_ros.shared_memory import free_bytes, own_bytes, remove_orphans
 from scanssc_ros.spinning import spin
 from scanssc_ros.statistics import CallbackFailures, PipelineStatistics, Throttle
 from scanssc_ros.stopping import StopRequest
@@ -55,8 +55,6 @@ _DIAGNOSTICS_PERIOD_S = 1.0
 _WARNING_PERIOD_S = 10.0
 #: Numbers of a message: what is left tells kinds of trouble apart.
 _NUMBER = re.compile(r"[-+]?[\d.]+")
-#: What the segment of config/fastdds.xml takes in shared memory, and a port.
-_SEGMENT_BYTES = 35 << 20
 #: How long the end of the process waits for the pair in work.
 _LAST_WORK_S = 0.5
 
@@ -130,6 +128,7 @@ class ScanSSCNode(LifecycleNode):
         parameters = self.parameters()
         self._idle = DiagnosticStatus.WARN, "configuring: the models are built, which holds up everything else"
         self._publish_diagnostics()
+        self.get_logger().info(f"configuring: model {parameters.model}, depth by {parameters.stereo_backend}")
         problems = self._ignored + self._declaration_problems() + parameters.problems()
 
         def build(make: Callable[[], Built]) -> Built | None:
@@ -189,9 +188,7 @@ class ScanSSCNode(LifecycleNode):
             self._idle = DiagnosticStatus.ERROR, f"cannot configure: {'; '.join(problems)}"
             return TransitionCallbackReturn.FAILURE
         self._outputs = OccupancyOutputs(self)
-        self.get_logger().info(
-            f"configured: model {parameters.model}, depth by {parameters.stereo_backend}, device {self._device}"
-        )
+        self.get_logger().info(f"configured on {self._device}")
         return super().on_configure(state)
 
     @_logs_exceptions
@@ -387,8 +384,9 @@ class ScanSSCNode(LifecycleNode):
         idle = self._idle if self._pipeline is None else (DiagnosticStatus.WARN, "inactive")
         statuses.append(pipeline_status(self._statistics, self._processor, idle, timeout_s, values))
         statuses.append(callbacks_status(self._failures, timeout_s))
-        if (num_free := free_bytes()) is not None:
-            statuses.append(memory_status(num_free, _SEGMENT_BYTES))
+        is_fast_dds = "fastrtps" in rclpy.get_rmw_implementation_identifier()
+        if is_fast_dds and (num_free := free_bytes()) is not None:
+            statuses.append(memory_status(num_free, own_bytes()))
         return statuses
 
 

@@ -94,9 +94,9 @@ class Extrinsics:
         self._listener: _TfStaticListener | _Tf2Listener | None = None
         self._first_asked_s: float | None = None
         self._told: tuple[str, str] | None = None
-        self.source, self.problem, self.position_m = "none", "no pair has come yet", ""
+        self.source, self.problem, self.position_m = "none", "", ""
         if parameters.extrinsics_source == "parameter":
-            self.source, self.problem = "parameter", ""
+            self.source = "parameter"
         elif find_spec("tf2_ros") is not None:
             self._listener = _Tf2Listener(node)
         elif find_spec("tf2_msgs") is not None:

@@ -15,6 +15,11 @@ from scanssc_ros.work.processing import PairProcessor
 #: Clocks that are set over the network agree better than this.
 _MAX_AHEAD_S = 0.5
 
+#: Of config/fastdds.xml.
+SEGMENT_BYTES = 32 << 20
+#: A participant without a profile takes this, and its ports.
+_FULL_BYTES = 1 << 20
+
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 
 
@@ -93,7 +98,8 @@ def synchronization_status(inputs: StereoInputs, tolerance_s: float, timeout_s: 
 
 def extrinsics_status(extrinsics: Extrinsics) -> DiagnosticStatus:
     """Where the camera's pose comes from; a warning while there is none or the parameter stands in for TF."""
-    level, message = (WARN, extrinsics.problem) if extrinsics.problem else (OK, f"pose from {extrinsics.source}")
+    pose = "no pair has come yet" if extrinsics.source == "none" else f"pose from {extrinsics.source}"
+    level, message = (WARN, extrinsics.problem) if extrinsics.problem else (OK, pose)
     return make_status("extrinsics", level, message, {"source": extrinsics.source, "position_m": extrinsics.position_m})
 
 
@@ -187,19 +193,22 @@ def _pipeline_level(
     return OK, f"{books.num_processed} pairs processed"
 
 
-def memory_status(num_free: int, num_needed: int) -> DiagnosticStatus:
+def memory_status(num_free: int, num_own: int) -> DiagnosticStatus:
     """Whether DDS finds room in shared memory.
 
     Args:
         num_free: bytes free there.
-        num_needed: bytes that one more program would take.
+        num_own: bytes that this node's participant has there.
     """
-    values: dict[str, object] = {"free_mib": num_free >> 20}
-    if num_free < num_needed:
+    values: dict[str, object] = {"free_mib": num_free >> 20, "own_mib": num_own >> 20}
+    if num_own < SEGMENT_BYTES and num_free < SEGMENT_BYTES - num_own:
         message = (
-            f"/dev/shm is full: {num_free >> 20} MiB free, a program that publishes images takes {num_needed >> 20}; "
-            "images are lost: remove what lies there, or make it larger"
+            f"/dev/shm has {num_free >> 20} MiB free, and this node {num_own >> 20} MiB of it instead of the "
+            f"{SEGMENT_BYTES >> 20} of config/fastdds.xml: large messages go over UDP and may be lost; make it larger"
         )
+        return make_status("shared memory", WARN, message, values)
+    if num_free < _FULL_BYTES:
+        message = "/dev/shm is full: programs that start now are not heard through it; make it larger"
         return make_status("shared memory", WARN, message, values)
     return make_status("shared memory", OK, f"{num_free >> 20} MiB free", values)
 

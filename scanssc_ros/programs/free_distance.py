@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import rclpy
-from numpy.typing import NDArray
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 from std_msgs.msg import Float32
@@ -66,18 +65,17 @@ def free_distance(view: VoxelGridView, corridor: Corridor) -> FreeDistance:
     )
     labels = view.class_at(np.stack(np.meshgrid(x, y, z, indexing="ij"), axis=-1))  # (X, Y, Z) of the corridor
     passable = [FREE, UNKNOWN, *(view.class_names.index(name) for name in GROUND_CLASSES if name in view.class_names)]
-    is_obstacle: NDArray = ~np.isin(labels, passable)
-    is_known: NDArray = (labels != UNKNOWN).mean(axis=(1, 2)) >= _MIN_KNOWN
-    is_blocked = np.any(is_obstacle, axis=(1, 2))
-    is_end = is_blocked | (~is_known & (x > corridor.blind_m))
-    if not is_end.any():
+    is_obstacle = ~np.isin(labels, passable)
+    is_known = np.mean(labels != UNKNOWN, axis=(1, 2)) >= _MIN_KNOWN
+    ends = np.flatnonzero(is_obstacle.any(axis=(1, 2))), np.flatnonzero(~is_known & (x > corridor.blind_m))
+    obstacle_index, unknown_index = (int(found[0]) if len(found) else len(x) for found in ends)
+    if obstacle_index == unknown_index == len(x):
         return FreeDistance(corridor.length_m, "")
-    end = int(np.argmax(is_end))
-    if is_blocked[end]:
-        nearest_class = np.bincount(labels[end][is_obstacle[end]]).argmax()
-        return FreeDistance(end * step_m, view.class_name(int(nearest_class)))
-    has_seen = np.any(x[:end] > corridor.blind_m)  # and known, or that would be the end
-    return FreeDistance(end * step_m if has_seen else 0.0, "unknown")
+    if obstacle_index <= unknown_index:
+        class_id = int(np.bincount(labels[obstacle_index][is_obstacle[obstacle_index]]).argmax())
+        return FreeDistance(obstacle_index * step_m, view.class_name(class_id))
+    has_seen = np.any(x[:unknown_index] > corridor.blind_m)  # and known, or that would be the end
+    return FreeDistance(unknown_index * step_m if has_seen else 0.0, "unknown")
 
 
 class FreeDistanceNode(Node):

@@ -167,10 +167,14 @@ def test_two_publishers_on_one_topic_are_warned_about():
     assert "2 publishers" in input_status("left image", entry, 10.0).message
 
 
-def test_shared_memory_without_room_for_one_more_program_is_a_warning():
-    assert memory_status(num_free=20 << 20, num_needed=35 << 20).level == DiagnosticStatus.WARN
-    assert "20 MiB free" in memory_status(num_free=20 << 20, num_needed=35 << 20).message
-    assert memory_status(num_free=40 << 20, num_needed=35 << 20).level == DiagnosticStatus.OK
+@pytest.mark.parametrize(
+    ("free_mib", "own_mib", "message"),
+    [(20, 1, "20 MiB free, and this node 1 MiB"), (0, 34, "is full"), (20, 34, None), (60, 1, None)],
+)
+def test_shared_memory_without_room_is_a_warning(free_mib, own_mib, message):
+    status = memory_status(free_mib << 20, own_mib << 20)
+    assert status.level == (DiagnosticStatus.WARN if message else DiagnosticStatus.OK)
+    assert (message or f"{free_mib} MiB free") in status.message
 
 
 def test_each_kind_of_message_is_let_through_once_in_a_period():

@@ -47,9 +47,14 @@ def executable(name: str) -> str:
 
 
 class NodeProcess:
-    """The installed node with these parameters; its log is kept and shown when a test fails."""
+    """The installed node with these parameters; its log is kept and shown when a test fails.
 
-    def __init__(self, log_file: Path, *arguments: str, **parameters: object) -> None:
+    Args:
+        arguments: after --ros-args.
+        prefix: command that runs it.
+    """
+
+    def __init__(self, log_file: Path, *arguments: str, prefix: Sequence[str] = (), **parameters: object) -> None:
         options = []
         for name, value in parameters.items():
             options += ["-p", f"{name}:={str(value).lower() if isinstance(value, bool) else value}"]
@@ -57,7 +62,7 @@ class NodeProcess:
         self._log_file = log_file
         with log_file.open("w") as log:
             self.process = subprocess.Popen(
-                [executable("scanssc_node"), "--ros-args", *options, *arguments],
+                [*prefix, executable("scanssc_node"), "--ros-args", *options, *arguments],
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, "FASTDDS_DEFAULT_PROFILES_FILE": str(profile)},

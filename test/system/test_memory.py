@@ -1,7 +1,9 @@
-"""Memory that runs out while the node is configured."""
+"""Memory that runs out while the node is configured, and shared memory that is too small."""
 
 import re
 import resource
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -24,6 +26,18 @@ def test_memory_that_runs_out_leaves_the_node_unconfigured_and_free(world, start
         world.spin_until(lambda: world.count_subscribers("/tf_static") == num_readers)
     world.spin_until(lambda: "cannot configure" in world.message("pipeline"))
     assert re.search("memory|alloc", world.message("pipeline"), re.IGNORECASE)
+    unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+    resource.prlimit(node.process.pid, resource.RLIMIT_AS, unlimited)
     assert set_parameter(world, "model", "dummy").successful
     assert change_state(world, Transition.TRANSITION_CONFIGURE)
     assert node.stop() == 0
+
+
+def test_shared_memory_that_is_too_small_is_named(world, start_node, tmp_path):
+    small = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs -o size=20m tmpfs /dev/shm && exec "$0" "$@"']
+    if shutil.which("unshare") is None or subprocess.run([*small, "true"], capture_output=True).returncode:
+        pytest.skip("needs the right to mount: a /dev/shm of 20 MiB for the node alone")
+    node = start_node(prefix=small)
+    # In its log: without shared memory in common, this process may not hear it.
+    world.spin_until(lambda: "shared memory: /dev/shm has" in node.log)
+    assert "instead of the 32 of config/fastdds.xml" in node.log

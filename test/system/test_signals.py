@@ -46,10 +46,10 @@ def test_signal_while_modules_are_imported(world, start_node, with_signal):
 @pytest.mark.parametrize("with_signal", SIGNALS, ids=IDS)
 def test_signal_while_the_model_is_built(world, start_node, with_signal):
     node = start_node(model="lite")
-    world.spin_until(lambda: "configuring" in world.message("pipeline"))
+    world.spin_until(lambda: "configuring: model lite" in node.log)
     files = segments(node)
     assert_ended_cleanly(node, node.stop(with_signal))
-    assert "configured" not in node.log
+    assert "configured on" not in node.log
     assert files and not any(path.exists() for path in files)
 
 
