@@ -38,8 +38,9 @@ def install(folder: Path, project: str, constraints: Path) -> Command:
     if not stamp.exists() or stamp.read_text() != key:
         shutil.rmtree(folder, ignore_errors=True)
         venv.create(folder, with_pip=True)
-    command = [folder / "bin" / "pip", "install", "--quiet", "-c", constraints, project]
-    subprocess.run(command, cwd=ROOT, check=True)
+    command = [folder / "bin" / "pip", "install", "-c", constraints, project]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
     stamp.write_text(key)
 
     def run(program: str, *arguments: object) -> subprocess.CompletedProcess:
@@ -72,7 +73,7 @@ def street(tmp_path_factory):
 
 def check_commands(run: Command, street: Path, out: Path) -> None:
     """Help, a pair, and a sequence with the default model."""
-    for arguments in (["--help"], ["predict", "--help"], ["train", "--help"]):
+    for arguments in (["--help"], ["train", "--help"]):
         result = run("scanssc", *arguments)
         assert result.returncode == 0, result.stderr
         assert "Usage" in result.stdout
