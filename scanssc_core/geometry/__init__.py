@@ -9,7 +9,7 @@ Conventions of the whole project, each stated once:
 """
 
 from scanssc_core.geometry.camera import PinholeCamera, StereoRig
-from scanssc_core.geometry.projection import pixels_to_points, points_to_pixels
+from scanssc_core.geometry.projection import only_measured, pixels_to_points, points_to_pixels
 from scanssc_core.geometry.transforms import (
     check_camera_pose,
     invert_transform,
@@ -32,6 +32,7 @@ __all__ = [
     "is_rotation",
     "make_transform",
     "matrix_to_quaternion",
+    "only_measured",
     "pixels_to_points",
     "points_to_pixels",
     "quaternion_to_matrix",
