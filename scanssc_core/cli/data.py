@@ -54,6 +54,8 @@ def check(
         counts = [str(report.num_good[kind]) for kind in KINDS]
         table.add_row(report.sequence, str(report.num_frames), *counts, str(len(report.problems)))
     console.print(table)
+    if not any(report.num_good["depth"] for report in reports):
+        console.print(f"no depth maps yet: `scanssc data depth {root}` writes those that eval and train read")
     problems = [problem for report in reports for problem in report.problems]
     for problem in problems:
         console.print(problem, markup=False, highlight=False)

@@ -133,8 +133,10 @@ class Layout:
             ValueError: naming it, if it is missing.
         """
         folder = self.sequences_folder / sequence
-        if not folder.is_dir():
-            raise ValueError(f"no sequence {sequence}: missing folder {folder}")
+        if sequence not in (present := self.sequences()):
+            raise ValueError(
+                f"no sequence {sequence}: missing folder {folder}; there are {', '.join(present) or 'none'}"
+            )
         return folder
 
     def frames(self, sequences: Sequence[str]) -> list[FrameFiles]:

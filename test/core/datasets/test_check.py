@@ -1,3 +1,5 @@
+import shutil
+
 import cv2
 import numpy as np
 import pytest
@@ -160,6 +162,14 @@ def test_test_sequences_need_no_labels(tmp_path):
         for file in (folder / "voxels").glob(f"*.{suffix}"):
             file.unlink()
     assert problems_of(folder) == []
+
+
+def test_data_set_without_depth_maps_is_told_how_to_get_them(folder):
+    assert "no depth maps yet" not in run(folder).output
+    shutil.rmtree(folder.parents[1] / "depth")
+    result = run(folder)
+    assert result.exit_code == 0
+    assert "no depth maps yet: `scanssc data depth" in result.output
 
 
 def test_empty_sequence_is_a_problem(folder):

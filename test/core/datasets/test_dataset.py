@@ -237,8 +237,10 @@ def test_depth_png_keeps_metres_within_a_256th(root):
 
 
 def test_what_cannot_be_opened_is_said(root):
-    with pytest.raises(ValueError, match="no sequence 09"):
+    with pytest.raises(ValueError, match="no sequence 09: missing folder .*; there are 00"):
         open_dataset(root, "semantic_kitti", ["09"], NETWORK_SIZE)
+    with pytest.raises(ValueError, match="no sequence :"):
+        open_dataset(root, "semantic_kitti", [""], NETWORK_SIZE)
     with pytest.raises(ValueError, match="no sequence of the split val"):
         open_dataset(root, "semantic_kitti", ["val"], NETWORK_SIZE)
     with pytest.raises(ValueError, match="is not kitti360"):
