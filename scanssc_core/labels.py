@@ -1,5 +1,12 @@
 """Class ids, names, colours and raw-id maps: the only place in the project with class numbers.
 
+Missing is not free, everywhere:
+
+* A voxel that nothing is known of is UNKNOWN, never FREE. FREE is what was seen through, or what a model calls free.
+* Its confidence is 0.
+* A pixel without a measurement has depth 0; NaN, infinity and what is below zero are read as 0.
+* In a .label file an UNKNOWN voxel has the raw id UNKNOWN_RAW_ID, which no class has and which is read as UNKNOWN.
+
 SemanticKITTI's evaluation classes (J. Behley et al., ICCV 2019) and those of SSCBench-KITTI-360 (Y. Li et al., 2023).
 """
 
@@ -11,6 +18,7 @@ from numpy.typing import NDArray
 FREE = 0  #: no matter in the voxel
 OCCUPIED = 254  #: matter of a class that is not known; only of a teacher (datasets/teacher.py)
 UNKNOWN = 255  #: not observed and not completed; as a training label: not scored
+UNKNOWN_RAW_ID = 1  #: of UNKNOWN in .label files; SemanticKITTI's "outlier", which has no class
 
 
 @dataclass(frozen=True)

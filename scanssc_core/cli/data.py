@@ -39,13 +39,14 @@ def check(
     dataset: DatasetOption = "semantic_kitti",
     sequence: SequencesOption = None,
     depth: Annotated[Path | None, typer.Option(help="Folder of the depth maps; default: ROOT/depth.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Threads that read files.")] = os.cpu_count() or 1,
 ) -> None:
-    """Say what of each sequence is there, missing, truncated, of a wrong size or inconsistent; status 1 if any is."""
+    """Read every file as `eval` and `train` do; name what they would refuse and what is missing; status 1 if any is."""
     layout = Layout(root, dataset)
     console = Console(soft_wrap=True, width=_TABLE_WIDTH)
     names = sequence or layout.sequences()
     reports = [
-        check_sequence(layout, name, depth or layout.default_depth_folder)
+        check_sequence(layout, name, depth or layout.default_depth_folder, workers)
         for name in track(names, description="checking", console=Console(stderr=True))
     ]
     table = Table("sequence", "frames", *KINDS, "problems", title="files that are there and right")
@@ -53,9 +54,11 @@ def check(
         counts = [str(report.num_good[kind]) for kind in KINDS]
         table.add_row(report.sequence, str(report.num_frames), *counts, str(len(report.problems)))
     console.print(table)
+    if not any(report.num_good["depth"] for report in reports):
+        console.print(f"no depth maps yet: `scanssc data depth {root}` writes those that eval and train read")
     problems = [problem for report in reports for problem in report.problems]
     for problem in problems:
-        console.print(str(problem), markup=False, highlight=False)
+        console.print(problem, markup=False, highlight=False)
     console.print(f"{len(problems)} problems in {len(reports)} sequences" if problems else "nothing is wrong")
     if problems or not reports:
         raise typer.Exit(1)

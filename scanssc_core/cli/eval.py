@@ -28,7 +28,12 @@ def evaluate(
     out: Annotated[Path, typer.Option(help="Folder for report.txt, CSV files and plots.")] = Path("evaluation"),
     depth: Annotated[Path | None, typer.Option(help="Folder of depth maps; default: depth/ in the data set.")] = None,
     save_predictions: Annotated[
-        bool, typer.Option("--save-predictions", help="Write OUT/predictions/sequences/XX/predictions/NNNNNN.label.")
+        bool,
+        typer.Option(
+            "--save-predictions",
+            help="Write OUT/predictions/sequences/XX/predictions/NNNNNN.label: a class for every voxel, also out of "
+            "view, as the benchmark scores them.",
+        ),
     ] = False,
     frames: Annotated[int, typer.Option(min=0, help="Only the first frames; 0 = all.")] = 0,
     workers: Annotated[int, typer.Option(min=0, help="Processes that load frames.")] = 1,

@@ -14,6 +14,7 @@ from scanssc_core.render.gallery import GalleryRow, render_gallery
 from scanssc_core.runtime.backends import AUTO, make_occupancy_backend, make_stereo_backend
 from scanssc_core.runtime.device import resolve_device
 from scanssc_core.runtime.pipeline import OccupancyPipeline
+from scanssc_core.sources.image_folders import image_file
 from scanssc_core.sources.kitti import open_pair
 
 
@@ -37,8 +38,9 @@ def gallery(
     rows = []
     for index in track(range(num_frames), description="labelling frames"):
         label_file = label_files[index * len(label_files) // num_frames]
-        folder, image_name = label_file.parents[1], f"{label_file.stem}.png"
-        [frame] = open_pair(folder / "image_2" / image_name, folder / "image_3" / image_name, folder / "calib.txt")
+        folder = label_file.parents[1]
+        left, right = (image_file(folder / side, label_file.stem) for side in ("image_2", "image_3"))
+        [frame] = open_pair(left, right, folder / "calib.txt")
         truth = read_truth(label_file)
         labels = pipeline.run(frame.left_rgb, frame.right_rgb, frame.rig, frame.T_cam_velo).occupancy.labels
         labels[truth == UNKNOWN] = UNKNOWN

@@ -25,10 +25,10 @@ from scanssc_core.cli.sources import (
     read_truth,
 )
 from scanssc_core.cli.terms import show_terms
-from scanssc_core.datasets.depth_maps import read_depth_file
+from scanssc_core.datasets.depth_maps import find_depth_file, read_depth_file
 from scanssc_core.datasets.semantic_kitti import write_voxel_labels
 from scanssc_core.files import claim_folder, write_file
-from scanssc_core.labels import SEMANTIC_KITTI, UNKNOWN
+from scanssc_core.labels import SEMANTIC_KITTI
 from scanssc_core.render.report import render_report
 from scanssc_core.runtime.backends import AUTO, LITE, make_occupancy_backend, make_stereo_backend
 from scanssc_core.runtime.device import resolve_device
@@ -37,6 +37,7 @@ from scanssc_core.sources.bag_calibration import BagOptions
 from scanssc_core.sources.kitti import open_pair
 from scanssc_core.sources.pairing import DEFAULT_TOLERANCE_S
 from scanssc_core.sources.sequence import StereoFrame, StereoSequence
+from scanssc_core.stereo.coverage import CoverageLog, depth_coverage
 
 
 def predict(
@@ -107,6 +108,7 @@ def predict(
     claim_folder(out, "predict.txt", description, is_empty=not any(out.glob("*.npz")))
     num_frames = min(frames or len(sequence), len(sequence))
     num_done = 0
+    coverage = CoverageLog()
     taken = islice(sequence, frames or None)
     for index, frame in enumerate(track(taken, total=num_frames, description="labelling frames")):
         num_done += 1
@@ -114,9 +116,10 @@ def predict(
         if (out / f"{name}.npz").exists():
             continue
         result = pipeline.run(frame.left_rgb, frame.right_rgb, frame.rig, frame.T_cam_velo, _given_depth(depth, name))
+        coverage.add(name, depth_coverage(result.depth_m))
         labels = result.occupancy.labels
         if label_set is SEMANTIC_KITTI:
-            write_voxel_labels(out / f"{name}.label", np.where(labels == UNKNOWN, 0, labels))
+            write_voxel_labels(out / f"{name}.label", labels)
         title = f"{name}, {checkpoint.name if checkpoint else LITE if model == AUTO else model}"
         picture = render_report(
             frame.left_rgb, result.depth_m, labels, grid, label_set, title, _truth_of(frame, name, truth)
@@ -125,6 +128,7 @@ def predict(
         packed = io.BytesIO()
         np.savez_compressed(packed, labels=labels, stamp_ns=frame.stamp_ns, class_names=np.array(label_set.names))
         write_file(out / f"{name}.npz", packed.getvalue())  # last: a frame counts as done when this is there
+    coverage.close()
     typer.echo(f"{num_done} frames in {out}")
 
 
@@ -143,8 +147,7 @@ def _given_depth(depth: Path | None, name: str) -> NDArray | None:
         return None
     if not depth.is_dir():
         return read_depth_file(depth)
-    png_file = depth / f"{name}.png"
-    return read_depth_file(png_file if png_file.exists() else depth / f"{name}.npy")
+    return read_depth_file(find_depth_file(depth, name))
 
 
 def _truth_of(frame: StereoFrame, name: str, given: Path | None) -> NDArray | None:

@@ -12,11 +12,13 @@ import numpy as np
 import typer
 from rich.progress import track
 
+from scanssc_core.datasets.dataset import read_points
+from scanssc_core.datasets.layout import Layout
 from scanssc_core.files import write_file
 from scanssc_core.render.stereo_plot import render_scores
 from scanssc_core.runtime.backends import STEREO_BACKENDS, make_stereo_backend
 from scanssc_core.runtime.device import resolve_device
-from scanssc_core.sources.kitti import KittiSequence, open_sequence
+from scanssc_core.sources.kitti import open_sequence
 from scanssc_core.stereo.interface import StereoBackend
 from scanssc_core.stereo.scores import DISTANCE_BANDS_M, DepthSamples, DepthScores, sample_depth, score
 
@@ -74,10 +76,10 @@ def evaluate(
 
 
 def _sequence_folders(data: Path, names: list[str] | None) -> list[Path]:
-    root = data / "sequences"
-    folders = [root / name for name in names] if names else sorted(path for path in root.glob("*") if path.is_dir())
+    layout = Layout(data, "semantic_kitti")
+    folders = [layout.folder(name) for name in names or layout.sequences()]
     if not folders:
-        raise ValueError(f"--data: expected {root}/XX, found no sequence there")
+        raise ValueError(f"--data: expected {layout.sequences_folder}/XX, found no sequence there")
     for folder in folders:
         if not (folder / "velodyne").is_dir():
             raise ValueError(f"--data: missing {folder / 'velodyne'}: depth is scored against LiDAR")
@@ -90,12 +92,11 @@ def _score_backend(name: str, backend: StereoBackend, folders: list[Path]) -> It
     seconds_of: dict[str, list[float]] = {}
     for folder in folders:
         opened = open_sequence(folder)
-        assert isinstance(opened, KittiSequence)
         for frame in track(opened, description=f"{name} {folder.name}", total=len(opened)):
             start = time.perf_counter()
             depth_m = backend.compute_depth(frame.left_rgb, frame.right_rgb, frame.rig)
             seconds_of.setdefault(folder.name, []).append(time.perf_counter() - start)
-            points = _read_sweep(folder / "velodyne" / f"{frame.left_file.stem}.bin")  # type: ignore[union-attr]
+            points = read_points(folder / "velodyne" / f"{frame.left_file.stem}.bin")  # type: ignore[union-attr]
             samples_of.setdefault(folder.name, []).append(sample_depth(depth_m, frame.rig, points, frame.T_cam_velo))
     samples_of[_ALL] = [entry for samples in list(samples_of.values()) for entry in samples]
     seconds_of[_ALL] = [entry for seconds in list(seconds_of.values()) for entry in seconds]
@@ -104,16 +105,6 @@ def _score_backend(name: str, backend: StereoBackend, folders: list[Path]) -> It
         yield ScoreRow(name, sequence, _ALL, seconds, score(joined))
         for band_m in DISTANCE_BANDS_M:
             yield ScoreRow(name, sequence, f"{band_m[0]:.0f}-{band_m[1]:.0f}", seconds, score(joined.within(band_m)))
-
-
-def _read_sweep(path: Path) -> np.ndarray:
-    """(N, 3) float32 points of a KITTI sweep."""
-    if not path.exists():
-        raise ValueError(f"missing {path}")
-    values = np.fromfile(path, "<f4")
-    if values.size % 4:
-        raise ValueError(f"{path}: expected four float32 a point, got {values.size} numbers")
-    return values.reshape(-1, 4)[:, :3]
 
 
 def csv_table(rows: list[ScoreRow]) -> str:

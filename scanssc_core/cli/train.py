@@ -42,6 +42,7 @@ def configure(name: str, data: list[Path], flags: dict[str, Any]) -> RunConfig:
 def show_messages_of_runs() -> None:
     """What a run says on stderr; Lightning itself only when it warns."""
     handler = logging.StreamHandler()
+    handler.addFilter(lambda record: record.levelno < logging.WARNING)  # warnings of all commands: see cli.main
     handler.setFormatter(logging.Formatter("%(message)s"))
     logger = logging.getLogger("scanssc_core")
     logger.addHandler(handler)

@@ -1,19 +1,25 @@
-"""Walks a data set and says what is missing, truncated, of a wrong size or inconsistent, without reading all of it."""
+"""Walks a data set, reads every file as training and evaluation do, and says what they would refuse.
+
+Beside that it says which files are expected and missing, and knows the late voxels of SemanticKITTI's first release.
+"""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
-from scanssc_core.datasets.dataset import read_points
-from scanssc_core.datasets.depth_maps import DEPTH_SUFFIXES
+from scanssc_core.datasets.dataset import read_labels, read_points, read_segmentation
+from scanssc_core.datasets.depth_maps import DEPTH_SUFFIXES, read_depth_file, read_depth_map
 from scanssc_core.datasets.layout import SPLITS, FrameFiles, Layout
-from scanssc_core.datasets.semantic_kitti import LABEL_BYTES, MASK_BYTES, VOXEL_GRID
+from scanssc_core.datasets.semantic_kitti import VOXEL_GRID, read_raw_ids, read_voxel_mask
+from scanssc_core.datasets.teacher import read_teacher
+from scanssc_core.sources.images import read_image
+from scanssc_core.sources.kitti import frame_stamps_ns
+from scanssc_core.sources.sequence_images import SequenceImages
+from scanssc_core.sources.text import read_lines
 
-_PNG_END = b"IEND\xaeB`\x82"
-_POINT_BYTES = 16
 _LATE_MARGIN = 0.1  # share of the scan's voxels; on 30 KITTI frames right files lost 0.27 or more, late ones won 0.24
 _LATE = (
     "inconsistent: every element is one place late (one voxel too high), as in the first release of SemanticKITTI's "
@@ -24,187 +30,147 @@ KINDS = ("left", "right", "voxels", "label", "invalid", "velodyne", "depth")
 
 
 @dataclass(frozen=True)
-class Problem:
-    """Something wrong with a file: what is expected, and what there is."""
-
-    path: Path
-    text: str
-
-    def __str__(self) -> str:
-        return f"{self.path}: {self.text}"
-
-
-@dataclass(frozen=True)
 class SequenceReport:
     """Of one sequence.
 
     Attributes:
         num_frames: frames that count.
         num_good: files of each of KINDS that are there and right.
-        problems: in the order of frames.
+        problems: of each wrong file, its name, what is expected, and what there is.
     """
 
     sequence: str
     num_frames: int
     num_good: dict[str, int]
-    problems: tuple[Problem, ...]
+    problems: tuple[str, ...]
 
 
-def check_sequence(layout: Layout, sequence: str, depth_folder: Path) -> SequenceReport:
+@dataclass(frozen=True)
+class _Checked:
+    """A file, whether it is there, and what is wrong with it."""
+
+    path: Path
+    is_there: bool
+    problem: str | None
+
+
+def check_sequence(
+    layout: Layout, sequence: str, depth_folder: Path, workers: int = 1, on_frame: Callable[[], None] = lambda: None
+) -> SequenceReport:
     """Check the calibration and the files of every frame of a sequence.
 
     Labels are expected in the published training and validation sequences, and wherever one frame has them; LiDAR and
     depth maps wherever one frame has them.
+
+    Args:
+        workers: threads that read files.
+        on_frame: called after each frame.
     """
-    problems: list[Problem] = []
+    frames: list[FrameFiles] = []
+    images: SequenceImages | None = None
+    problems = []
     try:
-        layout.calibration(sequence)
-    except ValueError as error:
-        problems.append(Problem(layout.folder(sequence) / "calib.txt", str(error).partition(": ")[2] or str(error)))
-    try:
-        frames = [layout.files(sequence, frame) for frame in layout.frame_names(sequence)]
-    except ValueError as error:
-        problems.append(Problem(layout.folder(sequence), str(error).partition(": ")[2]))
-        return SequenceReport(sequence, 0, dict.fromkeys(KINDS, 0), tuple(problems))
-
-    num_good = {}
-    for kind in KINDS:
-        checked = [_check_file(kind, files, depth_folder) for files in frames]
-        num_good[kind] = sum(problem is None and path.exists() for path, problem in checked)
-        if _is_expected(kind, layout, sequence, [path for path, _ in checked]):
-            found = [Problem(path, problem) for path, problem in checked if problem is not None]
-            is_all_missing = len(found) == len(frames) > 1 and all(not problem.path.exists() for problem in found)
-            problems += [Problem(found[0].path.parent, f"all {len(frames)} files missing")] if is_all_missing else found
-    for files in frames:
-        occluded = files.voxels.with_suffix(".occluded")
-        if occluded.exists() and (text := _size_problem(occluded, MASK_BYTES)):
-            problems.append(Problem(occluded, text))
-        if files.preprocessed_label.exists() and (text := _array_problem(files.preprocessed_label, VOXEL_GRID.shape)):
-            problems.append(Problem(files.preprocessed_label, text))
-    problems += _check_lines(layout, sequence, frames) + _check_late_voxels(frames)
-    return SequenceReport(sequence, len(frames), num_good, tuple(problems))
+        frames = layout.frames([sequence])
+        images = layout.images(sequence)
+    except (ValueError, OSError) as error:
+        problems.append(str(error))
+    checked = []
+    with ThreadPoolExecutor(workers) as pool:
+        for files_of_frame in pool.map(lambda files: _check_frame(layout.dataset, files, images, depth_folder), frames):
+            checked.append(files_of_frame)
+            on_frame()
+    num_good = dict.fromkeys(KINDS, 0)
+    for kind in checked[0] if checked else ():
+        files = [files_of_frame[kind] for files_of_frame in checked]
+        num_good[kind] = sum(file.problem is None for file in files)
+        is_expected = _is_expected(kind, layout, sequence, files)
+        if is_expected and len(frames) > 1 and not any(file.is_there for file in files):
+            problems.append(f"{files[0].path.parent}: all {len(frames)} files missing")
+        else:
+            problems += [file.problem for file in files if file.problem and (file.is_there or is_expected)]
+    problems += [*_check_lines(layout, sequence, frames), *_check_late_voxels(frames)]
+    return SequenceReport(sequence, len(frames), num_good, tuple(dict.fromkeys(problems)))
 
 
-def _check_file(kind: str, files: FrameFiles, depth_folder: Path) -> tuple[Path, str | None]:
-    """The file, and what is wrong with it."""
-    if kind == "depth":
-        paths = [files.depth(depth_folder, suffix) for suffix in DEPTH_SUFFIXES]
-        path = next((path for path in paths if path.exists()), paths[0])
-    elif kind in ("label", "invalid") and not files.label.exists() and files.preprocessed_label.exists():
-        return files.preprocessed_label, None  # has both in it
-    else:
-        path = getattr(files, kind)
-    if not path.exists():
-        return path, "missing"
-    checks: dict[str, Callable[[], str | None]] = {
-        "left": lambda: _image_problem(path, None),
-        "right": lambda: _image_problem(path, files.left),
-        "voxels": lambda: _size_problem(path, MASK_BYTES),
-        "label": lambda: _size_problem(path, LABEL_BYTES),
-        "invalid": lambda: _size_problem(path, MASK_BYTES),
-        "velodyne": lambda: _points_problem(path),
-        "depth": lambda: _depth_problem(path, files.left),
+def _check_frame(
+    dataset: str, files: FrameFiles, images: SequenceImages | None, depth_folder: Path
+) -> dict[str, _Checked]:
+    """The file of each of KINDS, and further ones that may be there."""
+    is_preprocessed = not files.label.exists() and files.preprocessed_label.exists()  # it has both in it
+    label, invalid = (files.preprocessed_label,) * 2 if is_preprocessed else (files.label, files.invalid)
+    depth_files = [files.depth_folder(depth_folder) / f"{files.frame}{suffix}" for suffix in DEPTH_SUFFIXES]
+    depth = next((path for path in depth_files if path.exists()), depth_files[0])
+    occluded = files.voxels.with_suffix(".occluded")
+    read_picture = images.read if images else read_image
+    readers: dict[str, tuple[Path, Callable[[], object]]] = {
+        "left": (files.left, lambda: read_picture(files.left)),
+        "right": (files.right, lambda: read_picture(files.right)),
+        "voxels": (files.voxels, lambda: read_voxel_mask(files.voxels)),
+        "label": (label, lambda: read_labels(files, dataset)),
+        "invalid": (invalid, lambda: None if is_preprocessed else read_voxel_mask(invalid)),
+        "velodyne": (files.velodyne, lambda: read_points(files.velodyne)),
+        "depth": (depth, lambda: read_depth_map(files, depth_folder, images) if images else read_depth_file(depth)),
+        "occluded": (occluded, lambda: read_voxel_mask(occluded)),
+        "segmentation": (files.segmentation, lambda: images and read_segmentation(files, images.size)),
+        "teacher": (files.teacher, lambda: read_teacher(files.teacher, None, dataset)),
     }
-    return path, checks[kind]()
+    return {kind: _check_file(path, read) for kind, (path, read) in readers.items()}
 
 
-def _is_expected(kind: str, layout: Layout, sequence: str, paths: list[Path]) -> bool:
-    if kind in ("left", "right") or any(path.exists() for path in paths):
+def _check_file(path: Path, read: Callable[[], object]) -> _Checked:
+    if not path.exists():
+        return _Checked(path, False, f"missing {path}")
+    try:
+        read()
+    except (ValueError, OSError) as error:
+        return _Checked(path, True, str(error))
+    return _Checked(path, True, None)
+
+
+def _is_expected(kind: str, layout: Layout, sequence: str, files: list[_Checked]) -> bool:
+    if kind in ("left", "right") or (kind in KINDS and any(file.is_there for file in files)):
         return True
     labelled = SPLITS[layout.dataset]["train"] + SPLITS[layout.dataset]["val"]
     return kind in ("label", "invalid") and sequence in labelled
 
 
-def _size_problem(path: Path, expected_bytes: int) -> str | None:
-    num_bytes = path.stat().st_size
-    if num_bytes == expected_bytes:
-        return None
-    what = "truncated" if num_bytes < expected_bytes else "wrong size"
-    return f"{what}: expected {expected_bytes:,} bytes, got {num_bytes:,}"
-
-
-def _points_problem(path: Path) -> str | None:
-    num_bytes = path.stat().st_size
-    if num_bytes and num_bytes % _POINT_BYTES == 0:
-        return None
-    return f"truncated: expected points of {_POINT_BYTES} bytes, got {num_bytes:,} bytes"
-
-
-def _image_size(path: Path) -> tuple[int, int] | None:
-    """(width, height) of an image, from its first bytes."""
-    try:
-        with Image.open(path) as image:
-            return image.size
-    except (OSError, UnidentifiedImageError):
-        return None
-
-
-def _image_problem(path: Path, other: Path | None) -> str | None:
-    """What is wrong with an image, which must be as large as the other one if that can be read."""
-    size = _image_size(path)
-    if size is None:
-        return "not an image"
-    with path.open("rb") as file:
-        is_png = file.read(4) == b"\x89PNG"
-        file.seek(max(-len(_PNG_END), -path.stat().st_size), 2)
-        if is_png and file.read() != _PNG_END:
-            return "truncated: expected a whole PNG, its end is missing"
-    other_size = None if other is None else _image_size(other)
-    if other_size is not None and other_size != size:
-        return f"wrong size: expected {other_size[0]}x{other_size[1]} like {other}, got {size[0]}x{size[1]}"
-    return None
-
-
-def _array_problem(path: Path, expected: tuple[int, ...] | None) -> str | None:
-    try:
-        shape = np.load(path, mmap_mode="r").shape
-    except (ValueError, EOFError, OSError):
-        return "truncated: expected a whole .npy file"
-    return None if expected is None or shape == expected else f"wrong size: expected {expected}, got {shape}"
-
-
-def _depth_problem(path: Path, left: Path) -> str | None:
-    if path.suffix == ".png":
-        return _image_problem(path, left)
-    size = _image_size(left) if left.exists() else None
-    return _array_problem(path, None if size is None else size[::-1])
-
-
-def _check_lines(layout: Layout, sequence: str, frames: list[FrameFiles]) -> list[Problem]:
-    """times.txt and poses.txt of SemanticKITTI have a line for each frame, if they are there."""
-    if layout.dataset != "semantic_kitti":
-        return []
+def _check_lines(layout: Layout, sequence: str, frames: list[FrameFiles]) -> list[str]:
+    """Times and poses have a line for each frame, if they are there."""
     numbers = [int(files.frame) for files in frames if files.frame.isdigit()]
+    folder = layout.folder(sequence)
+    is_kitti = layout.dataset == "semantic_kitti"
+    times_file = folder / "times.txt" if is_kitti else folder / "image_00" / "timestamps.txt"
+    poses_file = folder / "poses.txt"
     problems = []
-    for name in ("times.txt", "poses.txt"):
-        path = layout.folder(sequence) / name
-        if path.exists() and numbers:
-            num_lines = len(path.read_text().split("\n")) - 1 + (not path.read_text().endswith("\n"))
-            if num_lines <= max(numbers):
-                text = f"inconsistent: expected at least {max(numbers) + 1} lines for frame {max(numbers):06d}"
-                problems.append(Problem(path, f"{text}, got {num_lines}"))
+    try:
+        if numbers and times_file.exists():
+            frame_stamps_ns(times_file, numbers)
+        if numbers and is_kitti and poses_file.exists() and (num_lines := len(read_lines(poses_file))) <= max(numbers):
+            problems.append(f"{poses_file}: {num_lines} poses, but there is a frame {max(numbers):06d}")
+    except (ValueError, OSError) as error:
+        problems.append(str(error))
     return problems
 
 
-def _check_late_voxels(frames: list[FrameFiles]) -> list[Problem]:
+def _check_late_voxels(frames: list[FrameFiles]) -> list[str]:
     """The first release wrote every voxel one place late; told by the scan of the first frame that has one."""
     problems = []
-    for kind, expected_bytes in (("voxels", MASK_BYTES), ("label", LABEL_BYTES)):
+    for kind in ("voxels", "label"):
         for files in frames:
             path: Path = getattr(files, kind)
-            if not (path.exists() and files.velodyne.exists()) or path.stat().st_size != expected_bytes:
+            if not (path.exists() and files.velodyne.exists()):
                 continue
-            if _points_problem(files.velodyne) is None and _is_late(path, files.velodyne):
-                problems.append(Problem(path, _LATE))
+            try:
+                if _is_late(path, files.velodyne):
+                    problems.append(f"{path}: {_LATE}")
+            except (ValueError, OSError):
+                continue  # named already, by the checks of each file
             break
     return problems
 
 
 def _is_late(path: Path, velodyne: Path) -> bool:
-    if path.suffix == ".label":
-        stored = np.fromfile(path, "<u2") != 0
-    else:
-        stored = np.unpackbits(np.fromfile(path, np.uint8)).astype(bool)
+    stored = (read_raw_ids(path) != 0 if path.suffix == ".label" else read_voxel_mask(path)).reshape(-1)
     points = read_points(velodyne)
     range_m = np.linalg.norm(points, axis=1)
     points = points[(range_m > _SCAN_RANGE_M[0]) & (range_m < _SCAN_RANGE_M[1])]

@@ -15,14 +15,14 @@ from typing_extensions import NotRequired  # in typing from Python 3.11 on
 from scanssc_core.datasets.augmentation import AugmentationConfig, augment_frame, jitter_colors
 from scanssc_core.datasets.depth_maps import read_depth_map
 from scanssc_core.datasets.frame import Frame, lidar_depth_image
-from scanssc_core.datasets.layout import Calibration, FrameFiles, Layout
+from scanssc_core.datasets.layout import FrameFiles, Layout
 from scanssc_core.datasets.semantic_kitti import read_preprocessed_labels, read_voxel_labels
 from scanssc_core.datasets.teacher import read_teacher
 from scanssc_core.labels import UNKNOWN
 from scanssc_core.network.camera_inputs import CameraInputs, camera_fields
 from scanssc_core.network.corrections import Corrections
 from scanssc_core.network.image.preprocess import NetworkView, normalise
-from scanssc_core.sources.images import read_image, read_values
+from scanssc_core.sources.images import read_values
 
 _OPTIONAL_MAPS = ("labels", "lidar_depth_m", "segmentation", "teacher")
 
@@ -102,10 +102,10 @@ class SSCDataset(Dataset[SSCSample]):
         self.augmentation = augmentation
         self.corrections = corrections or Corrections()
         self.weight = weight
-        self._calibrations = {name: layout.calibration(name) for name in {files.sequence for files in self.files}}
+        self._images = {name: layout.images(name) for name in dict.fromkeys(files.sequence for files in self.files)}
         self._frames_of_camera = defaultdict[bytes, list[int]](list)
         for index, frame_files in enumerate(self.files):
-            self._frames_of_camera[_camera_key(self._calibrations[frame_files.sequence])].append(index)
+            self._frames_of_camera[self._camera_key(frame_files)].append(index)
 
     def __len__(self) -> int:
         return len(self.files)
@@ -124,7 +124,7 @@ class SSCDataset(Dataset[SSCSample]):
         files, frame = self.files[index], self.read(index)
         if self.augmentation is not None:
             is_joined = random.uniform() < self.augmentation.join_probability
-            partner = random.choice(self._frames_of_camera[_camera_key(self._calibrations[files.sequence])])
+            partner = random.choice(self._frames_of_camera[self._camera_key(files)])
             frame = augment_frame(frame, self.augmentation, random, self.read(int(partner)) if is_joined else None)
         view = NetworkView(frame.size, self.image_size, self.corrections)
         laid_rgb = view.laid_image(frame.left_rgb)
@@ -156,29 +156,26 @@ class SSCDataset(Dataset[SSCSample]):
             ValueError: naming the file that is missing or wrong.
         """
         files = self.files[index]
-        calibration = self._calibrations[files.sequence]
-        left_rgb = read_image(files.left)
-        depth_m = read_depth_map(files, self.depth_folder)
-        if depth_m.shape != left_rgb.shape[:2]:
-            sizes = [f"{shape[1]}x{shape[0]}" for shape in (depth_m.shape, left_rgb.shape)]
-            raise ValueError(f"depth map of {files.left}: {sizes[0]}, but the image is {sizes[1]}")
+        images = self._images[files.sequence]
+        calibration = images.calibration
+        left_rgb = images.read(files.left)
         labels = read_labels(files, self.layout.dataset) if files.has_labels else None
         return Frame(
             left_rgb,
-            depth_m,
+            read_depth_map(files, self.depth_folder, images),
             calibration.P_left,
             calibration.T_velo_cam0,
             float(calibration.P_left[0, 3] - calibration.P_right[0, 3]),
             labels,
             read_points(files.velodyne) if self.with_lidar else None,
-            _read_segmentation(files, left_rgb.shape[:2]) if self.with_segmentation else None,
+            read_segmentation(files, images.size) if self.with_segmentation else None,
             read_teacher(files.teacher, labels, self.layout.dataset) if self.with_teacher else None,
         )
 
-
-def _camera_key(calibration: Calibration) -> bytes:
-    """Equal for sequences that the same camera took."""
-    return calibration.P_left.tobytes() + calibration.T_velo_cam0.tobytes()
+    def _camera_key(self, files: FrameFiles) -> bytes:
+        """Equal for frames that the same camera took."""
+        calibration = self._images[files.sequence].calibration
+        return calibration.P_left.tobytes() + calibration.T_velo_cam0.tobytes()
 
 
 def open_dataset(
@@ -272,15 +269,20 @@ def read_points(path: Path) -> NDArray:
     if not path.is_file():
         raise ValueError(f"missing {path}")
     values = np.fromfile(path, np.uint8)
-    if values.size % 16:
+    if not values.size or values.size % 16:
         raise ValueError(f"{path}: expected points of 16 bytes, got {values.size:,} bytes")
     return values.view("<f4").reshape(-1, 4)[:, :3]
 
 
-def _read_segmentation(files: FrameFiles, size: tuple[int, ...]) -> NDArray:
+def read_segmentation(files: FrameFiles, size: tuple[int, int]) -> NDArray:
+    """(H, W) uint8 class ids of the left image, of this size, 255 = none; where there is no file, all 255.
+
+    Raises:
+        ValueError: naming the file, if it is not an image of 8 bits of this size.
+    """
     if not files.segmentation.exists():
         return np.full(size, UNKNOWN, np.uint8)
     class_ids = read_values(files.segmentation)
-    if class_ids.dtype != np.uint8 or class_ids.shape != tuple(size):
+    if class_ids.dtype != np.uint8 or class_ids.shape != size:
         raise ValueError(f"{files.segmentation}: expected a grey PNG of 8 bits, {size[1]}x{size[0]} like the image")
     return class_ids

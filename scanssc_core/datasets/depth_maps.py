@@ -6,8 +6,9 @@ benchmark; 0 = none. `<folder>/depth.txt` says how they were made.
 
 import io
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
+from itertools import groupby
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Literal
@@ -20,10 +21,12 @@ from numpy.typing import NDArray
 from scanssc_core.datasets.layout import NOMINAL_BASELINES_M, FrameFiles, Layout
 from scanssc_core.datasets.semantic_kitti import read_array
 from scanssc_core.files import claim_folder, write_file
-from scanssc_core.geometry import StereoRig
+from scanssc_core.geometry import only_measured
 from scanssc_core.runtime.backends import make_stereo_backend
 from scanssc_core.runtime.device import resolve_device
 from scanssc_core.sources.images import read_image_pair, read_values
+from scanssc_core.sources.sequence_images import SequenceImages
+from scanssc_core.stereo.coverage import CoverageLog, depth_coverage
 from scanssc_core.stereo.interface import StereoBackend
 
 _PNG_UNITS_PER_M = 256.0
@@ -66,20 +69,35 @@ class DepthSpec:
         return f"backend {self.backend}{weights}, {self.constants} constants, {self.suffix}\n"
 
 
-def read_depth_map(files: FrameFiles, depth_folder: Path) -> NDArray:
+def read_depth_map(files: FrameFiles, depth_folder: Path, images: SequenceImages) -> NDArray:
     """(H, W) float32 metres, 0 = none, of a frame.
 
     Raises:
-        ValueError: naming the file, if there is none, or it is not whole.
+        ValueError: naming the file, if there is none, it is not whole, or not as large as the images of its sequence.
     """
-    for suffix in DEPTH_SUFFIXES:
-        if (path := files.depth(depth_folder, suffix)).exists():
-            return read_depth_file(path)
-    raise ValueError(f"missing {files.depth(depth_folder, '.npy')} (or .png); `scanssc data depth` writes it")
+    path = find_depth_file(files.depth_folder(depth_folder), files.frame)
+    depth_m = read_depth_file(path)
+    images.check_size(path, depth_m)
+    return depth_m
+
+
+def find_depth_file(folder: Path, frame: str) -> Path:
+    """The depth map of a frame.
+
+    Raises:
+        ValueError: naming what was looked for, if there is none or one of each kind.
+    """
+    paths = [folder / f"{frame}{suffix}" for suffix in DEPTH_SUFFIXES]
+    found = [path for path in paths if path.exists()]
+    if not found:
+        raise ValueError(f"missing {paths[0]} (or {paths[1].suffix}); `scanssc data depth` writes it")
+    if len(found) > 1:
+        raise ValueError(f"{folder}: {found[0].name} and {found[1].name} are of the same frame: delete one kind")
+    return found[0]
 
 
 def read_depth_file(path: Path) -> NDArray:
-    """(H, W) float32 metres, 0 = none, of a .npy or, by its suffix, a .png.
+    """(H, W) float32 metres of a .npy or, by its suffix, a .png; 0 = none, which files may also hold as NaN or -1.
 
     Raises:
         ValueError: naming the file, if it is not whole.
@@ -92,20 +110,19 @@ def read_depth_file(path: Path) -> NDArray:
     depth_m = read_array(path)
     if depth_m.ndim != 2 or not np.issubdtype(depth_m.dtype, np.floating):
         raise ValueError(f"{path}: expected (H, W) floats, got {depth_m.shape} of {depth_m.dtype}")
-    if not np.isfinite(depth_m).all():
-        raise ValueError(f"{path}: expected finite metres, got {depth_m[~np.isfinite(depth_m)][0]}")
-    return depth_m.astype(np.float32)
+    return only_measured(depth_m)
 
 
 def write_depth_map(path: Path, depth_m: NDArray) -> None:
     """Write (H, W) metres as .npy or, by the path's suffix, as PNG; what a PNG cannot hold (256 m) is none there."""
+    depth_m = only_measured(depth_m)
     if path.suffix == ".png":
         units = np.rint(depth_m * _PNG_UNITS_PER_M)
         units = np.where((units >= 1) & (units <= np.iinfo(np.uint16).max), units, 0).astype(np.uint16)
         write_file(path, cv2.imencode(".png", units)[1].tobytes())
         return
     content = io.BytesIO()
-    np.save(content, depth_m.astype(np.float32))
+    np.save(content, depth_m)
     write_file(path, content.getvalue())
 
 
@@ -126,22 +143,38 @@ def write_depth_maps(
     """
     spec.make_backend()  # what is wrong with it is said here, not by every process
     claim_folder(folder, "depth.txt", spec.description, is_empty=not (folder / "depth.txt").exists())
-    missing = [files for files in frames if not files.depth(folder, spec.suffix).exists()]
+    missing = [files for files in frames if not _path(files, folder, spec).exists()]
     for _ in range(len(frames) - len(missing)):
         on_frame()
     if not missing:
         return 0
     errors = []
+    coverage = CoverageLog()
     context = get_context("spawn")
     with ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(spec,)) as pool:
-        running = [pool.submit(_write_one, layout, files, folder, spec) for files in missing]
-        for job in as_completed(running):
-            if isinstance(error := job.exception(), ValueError):
-                errors.append(str(error))
-            elif error is not None:
-                pool.shutdown(cancel_futures=True)
-                raise error
+        jobs: dict[Future[float], FrameFiles] = {}
+        for sequence, of_sequence in groupby(missing, lambda files: files.sequence):
+            try:
+                images = layout.images(sequence)
+            except ValueError as error:
+                errors += [str(error) for _ in of_sequence]
+                continue
+            if spec.constants == "published":
+                rig = replace(images.rig, baseline_m=NOMINAL_BASELINES_M[layout.dataset])
+                images = replace(images, rig=rig)
+            jobs |= {pool.submit(_write_one, images, files, _path(files, folder, spec)): files for files in of_sequence}
+        for _ in errors:
             on_frame()
+        for job in as_completed(jobs):
+            try:
+                coverage.add(f"{jobs[job].left}", job.result())
+            except ValueError as error:
+                errors.append(str(error))
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+            on_frame()
+    coverage.close()
     if errors:
         raise ValueError(f"{len(errors)} of {len(missing)} depth maps not written, the first: {min(errors)}")
     return len(missing)
@@ -157,12 +190,14 @@ def _start_worker(spec: DepthSpec) -> None:
     _backend = spec.make_backend()
 
 
-def _write_one(layout: Layout, files: FrameFiles, folder: Path, spec: DepthSpec) -> None:
+def _write_one(images: SequenceImages, files: FrameFiles, path: Path) -> float:
+    """Write one map; returns the share of its pixels that have depth."""
     left_rgb, right_rgb = read_image_pair(files.left, files.right)
-    calibration = layout.calibration(files.sequence)
-    height, width = left_rgb.shape[:2]
-    rig = StereoRig.from_projection_matrices(calibration.P_left, calibration.P_right, width, height)
-    if spec.constants == "published":
-        rig = replace(rig, baseline_m=NOMINAL_BASELINES_M[layout.dataset])
-    depth_m = _backend.compute_depth(left_rgb, right_rgb, rig)
-    write_depth_map(files.depth(folder, spec.suffix), depth_m)
+    images.check_size(files.left, left_rgb)
+    depth_m = _backend.compute_depth(left_rgb, right_rgb, images.rig)
+    write_depth_map(path, depth_m)
+    return depth_coverage(depth_m)
+
+
+def _path(files: FrameFiles, folder: Path, spec: DepthSpec) -> Path:
+    return files.depth_folder(folder) / f"{files.frame}{spec.suffix}"

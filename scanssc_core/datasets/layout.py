@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from scanssc_core.sources.kitti_calibration import read_matrices
+from scanssc_core.sources.image_folders import IMAGE_SUFFIXES, image_files
+from scanssc_core.sources.kitti_calibration import StereoCalibration, read_odometry_calibration
+from scanssc_core.sources.sequence_images import SequenceImages
 
 
 def _drive(number: int) -> str:
@@ -36,6 +37,7 @@ SPLITS: dict[str, dict[str, tuple[str, ...]]] = {
 NOMINAL_BASELINES_M = {"semantic_kitti": 0.54, "kitti360": 0.60}
 
 # SSCBench wires one calibration in for all drives.
+_KITTI_360_SIZE = (1408, 376)
 _KITTI_360_P = np.array([[552.554261, 0.0, 682.049453, 0.0], [0.0, 552.554261, 238.769549, 0.0], [0.0, 0.0, 1.0, 0.0]])
 _KITTI_360_P_RIGHT_03 = -328.318735
 _KITTI_360_T_VELO_CAM0 = np.array(
@@ -46,20 +48,6 @@ _KITTI_360_T_VELO_CAM0 = np.array(
         [0.0, 0.0, 0.0, 1.0],
     ]
 )
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """Of one sequence.
-
-    Attributes:
-        P_left, P_right: (3, 4) projections of points in the frame of camera 0.
-        T_velo_cam0: (4, 4) camera 0 -> LiDAR, which is the grid frame.
-    """
-
-    P_left: NDArray
-    P_right: NDArray
-    T_velo_cam0: NDArray
 
 
 @dataclass(frozen=True)
@@ -82,9 +70,9 @@ class FrameFiles:
     def has_labels(self) -> bool:
         return self.label.exists() or self.preprocessed_label.exists()
 
-    def depth(self, depth_folder: Path, suffix: str) -> Path:
-        """The depth map in a folder of depth maps."""
-        return depth_folder / "sequences" / self.sequence / f"{self.frame}{suffix}"
+    def depth_folder(self, folder: Path) -> Path:
+        """Where the depth map lies in a folder of depth maps."""
+        return folder / "sequences" / self.sequence
 
 
 @dataclass(frozen=True)
@@ -120,8 +108,9 @@ class Layout:
         return ("image_2", "image_3") if is_kitti else ("image_00/data_rect", "image_01/data_rect")
 
     def sequences(self) -> list[str]:
-        """All sequences that are there."""
-        return sorted(folder.name for folder in self.sequences_folder.iterdir() if folder.is_dir())
+        """All sequences that are there; hidden folders are none."""
+        folders = (folder for folder in self.sequences_folder.iterdir() if folder.is_dir())
+        return sorted(folder.name for folder in folders if not folder.name.startswith("."))
 
     def split(self, name: str) -> list[str]:
         """Sequences of a published split that are there.
@@ -144,68 +133,78 @@ class Layout:
             ValueError: naming it, if it is missing.
         """
         folder = self.sequences_folder / sequence
-        if not folder.is_dir():
-            raise ValueError(f"no sequence {sequence}: missing folder {folder}")
+        if sequence not in (present := self.sequences()):
+            raise ValueError(
+                f"no sequence {sequence}: missing folder {folder}; there are {', '.join(present) or 'none'}"
+            )
         return folder
 
-    def frame_names(self, sequence: str) -> list[str]:
-        """Frames with voxel files, sorted; in a sequence without any, those with preprocessed labels, else all images.
+    def frames(self, sequences: Sequence[str]) -> list[FrameFiles]:
+        """Files of all frames of some sequences, in order.
+
+        Frames are those with voxel files; in a sequence without any, those with preprocessed labels, else all that have
+        an image on either side.
 
         Raises:
-            ValueError: naming the folder, if there is no frame.
+            ValueError: naming the folder, if a sequence is missing, has no frame, or has two images of one.
         """
-        folder = self.folder(sequence)
-        suffix = "_1_1.npy"
-        for names in (
-            {file.stem for file in (folder / "voxels").glob("*") if file.suffix in (".bin", ".label")},
-            {file.name.removesuffix(suffix) for file in (self.root / "labels" / sequence).glob(f"*{suffix}")},
-            {file.stem for file in (folder / self.image_folders[0]).glob("*.png")},
-        ):
-            if names:
-                return sorted(names)
-        raise ValueError(f"{folder}: no frames: neither voxels nor {self.image_folders[0]}/*.png")
+        return [files for sequence in sequences for files in self._sequence_frames(sequence)]
 
-    def files(self, sequence: str, frame: str) -> FrameFiles:
-        """Where the files of a frame belong."""
+    def _sequence_frames(self, sequence: str) -> list[FrameFiles]:
         folder = self.folder(sequence)
-        left, right = self.image_folders
+        left_folder, right_folder = (folder / name for name in self.image_folders)
+        left, right = (image_files(side) if side.is_dir() else {} for side in (left_folder, right_folder))
         segmentation = "segmentation" if (folder / "segmentation").is_dir() else "segmentation_2"
         velodyne = "velodyne" if self.dataset == "semantic_kitti" else "velodyne_points/data"
-        return FrameFiles(
-            sequence=sequence,
-            frame=frame,
-            left=folder / left / f"{frame}.png",
-            right=folder / right / f"{frame}.png",
-            voxels=folder / "voxels" / f"{frame}.bin",
-            label=folder / "voxels" / f"{frame}.label",
-            invalid=folder / "voxels" / f"{frame}.invalid",
-            preprocessed_label=self.root / "labels" / sequence / f"{frame}_1_1.npy",
-            velodyne=folder / velodyne / f"{frame}.bin",
-            segmentation=folder / segmentation / f"{frame}.png",
-            teacher=folder / "teacher" / f"{frame}.npz",
+        frames = (
+            _names(folder / "voxels", (".bin", ".label"))
+            or _names(self.root / "labels" / sequence, ("_1_1.npy",))
+            or left.keys() | right.keys()
         )
+        if not frames:
+            kinds = f"{self.image_folders[0]}/NNNNNN with {', '.join(IMAGE_SUFFIXES)}"
+            raise ValueError(f"{folder}: no frames: expected voxels/NNNNNN.label or {kinds}")
+        return [
+            FrameFiles(
+                sequence=sequence,
+                frame=frame,
+                left=left.get(frame, left_folder / f"{frame}.png"),
+                right=right.get(frame, right_folder / f"{frame}.png"),
+                voxels=folder / "voxels" / f"{frame}.bin",
+                label=folder / "voxels" / f"{frame}.label",
+                invalid=folder / "voxels" / f"{frame}.invalid",
+                preprocessed_label=self.root / "labels" / sequence / f"{frame}_1_1.npy",
+                velodyne=folder / velodyne / f"{frame}.bin",
+                segmentation=folder / segmentation / f"{frame}.png",
+                teacher=folder / "teacher" / f"{frame}.npz",
+            )
+            for frame in sorted(frames)
+        ]
 
-    def frames(self, sequences: Sequence[str]) -> list[FrameFiles]:
-        """Files of all frames of some sequences, in order."""
-        return [self.files(sequence, frame) for sequence in sequences for frame in self.frame_names(sequence)]
+    def _calibration(self, sequence: str) -> StereoCalibration:
+        if self.dataset == "semantic_kitti":
+            return read_odometry_calibration(self.folder(sequence) / "calib.txt")
+        P_right = _KITTI_360_P.copy()
+        P_right[0, 3] = _KITTI_360_P_RIGHT_03
+        T_cam0_velo = np.linalg.inv(_KITTI_360_T_VELO_CAM0)
+        return StereoCalibration(_KITTI_360_P, P_right, T_cam0_velo, "SSCBench-KITTI-360", _KITTI_360_SIZE)
 
-    def calibration(self, sequence: str) -> Calibration:
-        """Calibration of a sequence.
+    def images(self, sequence: str) -> SequenceImages:
+        """What all images of a sequence have in common; the LiDAR of the calibration is the grid's frame.
 
         Raises:
-            ValueError: naming the file, if it is missing or lacks a matrix.
+            ValueError: naming the file, if there is no left image, none can be read, or something in the calibration is
+                missing, wrong, or not of images of their size.
         """
-        if self.dataset == "kitti360":
-            P_right = _KITTI_360_P.copy()
-            P_right[0, 3] = _KITTI_360_P_RIGHT_03
-            return Calibration(_KITTI_360_P, P_right, _KITTI_360_T_VELO_CAM0)
-        path = self.folder(sequence) / "calib.txt"
-        matrices = read_matrices(path)
-        for name in ("P2", "P3", "Tr"):
-            if name not in matrices:
-                hint = " (the odometry download's file has no Tr: take SemanticKITTI's)" if name == "Tr" else ""
-                raise ValueError(f"{path}: no entry {name}{hint}; there are {', '.join(sorted(matrices))}")
-            if matrices[name].shape != (3, 4):
-                raise ValueError(f"{path}: expected 12 numbers in {name}, got {matrices[name].size}")
-        T_cam0_velo = np.vstack([matrices["Tr"], [0.0, 0.0, 0.0, 1.0]])
-        return Calibration(matrices["P2"], matrices["P3"], np.linalg.inv(T_cam0_velo))
+        left_folder = self.folder(sequence) / self.image_folders[0]
+        if not (files := image_files(left_folder)):
+            raise ValueError(f"{left_folder}: no images: expected NNNNNN with {', '.join(IMAGE_SUFFIXES)}")
+        return SequenceImages.of(self._calibration(sequence), list(files.values()))
+
+
+def _names(folder: Path, endings: tuple[str, ...]) -> set[str]:
+    """Names, without these endings, of the files in a folder that have one; hidden files have none."""
+    if not folder.is_dir():
+        return set()
+    names = (file.name for file in folder.iterdir() if not file.name.startswith("."))
+    return {name.removesuffix(ending) for name in names for ending in endings if name.endswith(ending)}

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from scanssc_core.files import write_file
 from scanssc_core.geometry import VoxelGridSpec
-from scanssc_core.labels import COMPLETION_TABLES, FREE, LABEL_SETS, SEMANTIC_KITTI_RAW_IDS, UNKNOWN
+from scanssc_core.labels import COMPLETION_TABLES, FREE, LABEL_SETS, SEMANTIC_KITTI_RAW_IDS, UNKNOWN, UNKNOWN_RAW_ID
 
 VOXEL_GRID = VoxelGridSpec.semantic_kitti()  #: of both data sets
 _NUM_VOXELS = int(np.prod(VOXEL_GRID.shape))
@@ -20,8 +20,19 @@ MASK_BYTES = _NUM_VOXELS // 8  #: size of a .bin, .invalid or .occluded file
 
 
 def write_voxel_labels(path: Path, labels: NDArray) -> None:
-    """Write (X, Y, Z) class ids 0..19 as raw ids, uint16 little-endian."""
-    write_file(path, SEMANTIC_KITTI_RAW_IDS[labels].astype("<u2").tobytes())
+    """Write (X, Y, Z) class ids of SemanticKITTI as raw ids, uint16 little-endian; UNKNOWN as UNKNOWN_RAW_ID.
+
+    Raises:
+        ValueError: naming the file, if a label is neither a class nor UNKNOWN.
+    """
+    num_classes = len(SEMANTIC_KITTI_RAW_IDS)
+    is_unknown = labels == UNKNOWN
+    if not ((labels < num_classes) | is_unknown).all():
+        raise ValueError(
+            f"{path}: expected classes 0 to {num_classes - 1} or {UNKNOWN}, got {labels[~is_unknown].max()}"
+        )
+    raw_ids = np.where(is_unknown, UNKNOWN_RAW_ID, SEMANTIC_KITTI_RAW_IDS[np.where(is_unknown, FREE, labels)])
+    write_file(path, raw_ids.astype("<u2").tobytes())
 
 
 def read_voxel_mask(path: Path) -> NDArray:
@@ -31,6 +42,15 @@ def read_voxel_mask(path: Path) -> NDArray:
         ValueError: naming the file, if it is missing or of another size.
     """
     return np.unpackbits(np.frombuffer(_read(path, MASK_BYTES), np.uint8)).reshape(VOXEL_GRID.shape).astype(bool)
+
+
+def read_raw_ids(label_file: Path) -> NDArray:
+    """(256, 256, 32) uint16 of a .label file.
+
+    Raises:
+        ValueError: naming the file, if it is missing or of another size.
+    """
+    return np.frombuffer(_read(label_file, LABEL_BYTES), "<u2").reshape(VOXEL_GRID.shape)
 
 
 def read_voxel_labels(label_file: Path, invalid_file: Path | None, dataset: str) -> NDArray:
@@ -44,7 +64,7 @@ def read_voxel_labels(label_file: Path, invalid_file: Path | None, dataset: str)
     Raises:
         ValueError: naming the file, if one is missing, of another size, or holds an id that does not exist.
     """
-    raw_ids = np.frombuffer(_read(label_file, LABEL_BYTES), "<u2").reshape(VOXEL_GRID.shape)
+    raw_ids = read_raw_ids(label_file)
     table = COMPLETION_TABLES[dataset]
     if raw_ids.max() >= len(table):
         raise ValueError(f"{label_file}: expected raw ids below {len(table)}, got {raw_ids.max()}")

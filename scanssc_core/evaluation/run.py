@@ -16,6 +16,7 @@ from scanssc_core.inference.precision import inference_in
 from scanssc_core.labels import FREE, UNKNOWN
 from scanssc_core.network.scanssc import ScanSSC
 from scanssc_core.occupancy.stereo import StereoOccupancyBackend
+from scanssc_core.stereo.coverage import CoverageLog, depth_coverage
 
 MODEL, STEREO, PRIOR = "model", "stereo", "prior"
 
@@ -68,8 +69,10 @@ class Evaluation:
             ValueError: naming the file that is missing or wrong.
         """
         frames = Subset(dataset, range(num_frames))
+        coverage = CoverageLog()
         loader = DataLoader(frames, batch_size=1, num_workers=num_workers, collate_fn=collate)
         for index, batch in enumerate(loader):
+            coverage.add(f"{batch['sequence'][0]}/{batch['frame'][0]}", depth_coverage(batch["depth_m"].numpy()))
             predicted = self.predict(batch)
             if predictions is not None:
                 folder = predictions / "sequences" / batch["sequence"][0] / "predictions"
@@ -77,6 +80,7 @@ class Evaluation:
             if "labels" in batch:
                 self._count(predicted, batch["labels"], dataset, index)
             on_frame()
+        coverage.close()
 
     def predict(self, batch: SSCBatch) -> Tensor:
         """(B, X, Y, Z) uint8 class ids that the model gives a batch, on the CPU."""

@@ -5,6 +5,7 @@ entries of their own, description.txt, and nothing else. The server does not loo
 not score makes its evaluation fail, so they are checked too.
 """
 
+import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 from scanssc_core.datasets.layout import SPLITS
 from scanssc_core.datasets.semantic_kitti import LABEL_BYTES
 from scanssc_core.files import whole_file
-from scanssc_core.labels import SEMANTIC_KITTI_RAW_IDS
+from scanssc_core.labels import SEMANTIC_KITTI_RAW_IDS, UNKNOWN_RAW_ID
 
 TEST_SEQUENCES = SPLITS["semantic_kitti"]["test"]
 DESCRIPTION = "description.txt"
@@ -35,7 +36,7 @@ def expected_files(data: Path) -> list[str]:
     names = []
     for sequence in TEST_SEQUENCES:
         voxels = data / "sequences" / sequence / "voxels"
-        frames = sorted(file.stem for file in voxels.glob("*.bin"))
+        frames = sorted(file.stem for file in voxels.glob("*.bin") if not file.name.startswith("."))
         if not frames:
             raise ValueError(f"{voxels}: no .bin files; the submission needs all of the sequences 11 to 21")
         names += [f"sequences/{sequence}/predictions/{frame}.label" for frame in frames]
@@ -97,7 +98,8 @@ def write_submission(
     if path.suffix != ".zip":
         raise ValueError(f"{path}: the server takes files whose name ends with .zip")
     expected = expected_files(data)
-    files = {file.relative_to(predictions).as_posix(): file for file in predictions.rglob("*") if file.is_file()}
+    found = (Path(folder) / name for folder, _, names in os.walk(predictions, followlinks=True) for name in names)
+    files = {file.relative_to(predictions).as_posix(): file for file in found}
     sizes = {name: file.stat().st_size for name, file in files.items() if name != DESCRIPTION}
     _refuse(str(predictions), problems(sizes, expected))
     with whole_file(path) as temporary:
@@ -120,7 +122,13 @@ def _check_ids(file: Path, content: bytes) -> None:
     is_scored[SEMANTIC_KITTI_RAW_IDS] = True
     if not (valid := is_scored[raw_ids]).all():
         known = ", ".join(map(str, SEMANTIC_KITTI_RAW_IDS))
-        raise ValueError(f"{file}: expected raw ids among {known}, got {raw_ids[~valid][0]}")
+        got = raw_ids[~valid][0]
+        hint = (
+            " (unknown): every voxel needs a class, as `eval --save-predictions` gives it"
+            if got == UNKNOWN_RAW_ID
+            else ""
+        )
+        raise ValueError(f"{file}: expected raw ids among {known}, got {got}{hint}")
 
 
 def _refuse(what: str, found: list[str]) -> None:

@@ -9,7 +9,7 @@ Conventions of the whole project, each stated once:
 """
 
 from scanssc_core.geometry.camera import PinholeCamera, StereoRig, T_camera_reference
-from scanssc_core.geometry.projection import nearest_depth_image, pixels_to_points, points_to_pixels
+from scanssc_core.geometry.projection import nearest_depth_image, only_measured, pixels_to_points, points_to_pixels
 from scanssc_core.geometry.transforms import (
     check_camera_pose,
     invert_transform,
@@ -34,6 +34,7 @@ __all__ = [
     "make_transform",
     "matrix_to_quaternion",
     "nearest_depth_image",
+    "only_measured",
     "pixels_to_points",
     "points_to_pixels",
     "quaternion_to_matrix",

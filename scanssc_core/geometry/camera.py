@@ -7,6 +7,9 @@ from numpy.typing import ArrayLike, NDArray
 
 #: Stereo cameras have baselines from those of an endoscope to those of a truck; what lies outside has a wrong unit.
 BASELINE_RANGE_M = (0.01, 2.0)
+#: How far from the middle of the image a principal point is plausible, as a share of width and height. KITTI's cameras
+#: lie within 0.14; for images of half or twice the size that a calibration is for it is 0.5 or 0.25.
+MAX_PRINCIPAL_POINT_OFFSET = 0.2
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,17 @@ class PinholeCamera:
         matrix = as_projection_matrix(P)
         return cls(
             float(matrix[0, 0]), float(matrix[1, 1]), float(matrix[0, 2]), float(matrix[1, 2]), int(width), int(height)
+        )
+
+    def principal_point_problem(self) -> str | None:
+        """What is odd about a principal point that lies far from the middle of the image; None: nothing."""
+        offset = max(abs(self.cx / self.width - 0.5), abs(self.cy / self.height - 0.5))
+        if offset <= MAX_PRINCIPAL_POINT_OFFSET:
+            return None
+        return (
+            f"the principal point ({self.cx:.1f}, {self.cy:.1f}) lies far from the middle of the image, "
+            f"({self.width / 2:.1f}, {self.height / 2:.1f}): is the calibration of images of another size than "
+            f"{self.width}x{self.height}?"
         )
 
     @property
@@ -109,7 +123,8 @@ def as_projection_matrix(P: ArrayLike) -> NDArray:
     """(3, 4) float64 matrix from 12 numbers in row order.
 
     Raises:
-        ValueError: if there are not 12 numbers, one is not finite, or all are zero (an uncalibrated camera).
+        ValueError: if there are not 12 numbers, one is not finite, all are zero (an uncalibrated camera), or they are
+            those of no pinhole camera.
     """
     matrix = np.asarray(P, dtype=np.float64).reshape(-1)
     if matrix.size != 12:
@@ -118,4 +133,9 @@ def as_projection_matrix(P: ArrayLike) -> NDArray:
         raise ValueError("expected a finite projection matrix P, got NaN or infinity in it")
     if not matrix.any():
         raise ValueError("the projection matrix P is all zero: the camera is not calibrated")
+    if not np.allclose(matrix[8:11], (0, 0, 1)):
+        row = " ".join(f"{value:g}" for value in matrix[8:])
+        raise ValueError(
+            f"expected a projection matrix P with the third row 0 0 1 *, got {row}: is it stored by columns?"
+        )
     return matrix.reshape(3, 4)

@@ -44,6 +44,11 @@ def nearest_depth_image(u: NDArray, v: NDArray, depth_m: NDArray, size: tuple[in
     return image
 
 
+def only_measured(depth_m: NDArray) -> NDArray:
+    """(H, W) float32 depth in metres, 0 where there is no measurement: where it is not above zero, NaN or infinite."""
+    return np.where((depth_m > 0) & (depth_m < np.inf), depth_m, 0).astype(np.float32, copy=False)
+
+
 def pixels_to_points(depth_m: NDArray, camera: PinholeCamera) -> NDArray:
     """Back-project a depth image.
 

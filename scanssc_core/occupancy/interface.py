@@ -15,7 +15,8 @@ class Occupancy:
 
     Attributes:
         labels: (X, Y, Z) uint8 class ids; FREE and UNKNOWN as in scanssc_core.labels.
-        confidence: (X, Y, Z) uint8, 0..255 standing for 0..1, or None when the backend has none.
+        confidence: (X, Y, Z) uint8, 0..255 standing for 0..1, 0 where the label is UNKNOWN; or None when the backend
+            has none.
     """
 
     labels: NDArray

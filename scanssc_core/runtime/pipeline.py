@@ -1,4 +1,8 @@
-"""Stereo pair in, labelled voxels out: depth stage, occupancy stage, and what each took."""
+"""Stereo pair in, labelled voxels out: depth stage, occupancy stage, and what each took.
+
+What is missing is never taken for free (scanssc_core/labels.py): depth that is no measurement becomes 0, a voxel out of
+view becomes UNKNOWN with confidence 0.
+"""
 
 import time
 from collections.abc import Iterator
@@ -8,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from scanssc_core.geometry import PinholeCamera, StereoRig
+from scanssc_core.geometry import PinholeCamera, StereoRig, only_measured
 from scanssc_core.labels import UNKNOWN
 from scanssc_core.occupancy.interface import Occupancy, OccupancyBackend
 from scanssc_core.occupancy.visibility import visible_voxels
@@ -91,8 +95,10 @@ class OccupancyPipeline:
             left_rgb, right_rgb: (H, W, 3) uint8.
             rig: calibration of images of this size.
             T_cam_grid: (4, 4) grid frame -> left camera's optical frame.
-            depth_m: (H, W) known depth of the left image, instead of the depth stage.
+            depth_m: (H, W) known depth of the left image, instead of the depth stage; see label.
             with_confidence: also give the confidence, if the occupancy stage has one.
+        Raises:
+            ValueError: if image, depth and calibration are not of one size.
         """
         stage_s: dict[str, float] = {}
         with self._timed("depth", stage_s):
@@ -115,19 +121,26 @@ class OccupancyPipeline:
 
         Args:
             left_rgb: (H, W, 3) uint8.
-            depth_m: (H, W) float32 metres, 0 = none.
+            depth_m: (H, W) metres; what is not above zero, NaN or infinite is no measurement.
             camera: intrinsics of images of this size.
             T_cam_grid: (4, 4) grid frame -> this camera's optical frame.
             with_confidence: see run.
+        Raises:
+            ValueError: if image, depth and camera are not of one size.
         """
+        for what, image in (("image", left_rgb), ("depth", depth_m)):
+            if image.shape[:2] != (camera.height, camera.width):
+                raise ValueError(
+                    f"expected the {what} to be {camera.width}x{camera.height} like its calibration, "
+                    f"got {image.shape[1]}x{image.shape[0]}"
+                )
+        depth_m = only_measured(depth_m)
         stage_s: dict[str, float] = {}
         with self._timed("occupancy", stage_s):
             wanted = None if self.keep_unseen else visible_voxels(self.occupancy.grid, camera, T_cam_grid).voxel_index
             occupancy = self.occupancy.predict(left_rgb, depth_m, camera, T_cam_grid, with_confidence, wanted)
             if wanted is not None:
-                labels = np.full(occupancy.labels.size, UNKNOWN, np.uint8)
-                labels[wanted] = occupancy.labels.reshape(-1)[wanted]
-                occupancy = Occupancy(labels.reshape(occupancy.labels.shape), occupancy.confidence)
+                occupancy = _only_seen(occupancy, wanted)
         return PipelineResult(depth_m, occupancy, stage_s)
 
     @contextmanager
@@ -138,3 +151,15 @@ class OccupancyPipeline:
         finally:
             self.stage = ""
             stage_s[stage] = time.perf_counter() - start
+
+
+def _only_seen(occupancy: Occupancy, seen: NDArray) -> Occupancy:
+    """Voxels that are not seen become UNKNOWN with confidence 0; seen: (N,) flat indices."""
+    labels = np.full(occupancy.labels.size, UNKNOWN, np.uint8)
+    labels[seen] = occupancy.labels.reshape(-1)[seen]
+    confidence = occupancy.confidence
+    if confidence is not None:
+        kept = np.zeros(confidence.size, np.uint8)
+        kept[seen] = confidence.reshape(-1)[seen]
+        confidence = kept.reshape(occupancy.labels.shape)
+    return Occupancy(labels.reshape(occupancy.labels.shape), confidence)

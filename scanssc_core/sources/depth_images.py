@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from scanssc_core.geometry import only_measured
+
 # encoding: (NumPy type without byte order, metres of one unit), as REP 118 has them; some drivers call 16UC1 mono16.
 _DEPTH_ENCODINGS = {"16UC1": ("u2", 1e-3), "mono16": ("u2", 1e-3), "32FC1": ("f4", 1.0)}
 
@@ -24,8 +26,7 @@ def decode_depth(data: bytes, encoding: str, height: int, width: int, step: int,
         raise ValueError(f"encoding of depth: expected 16UC1 (millimetres) or 32FC1 (metres), got {encoding!r}")
     value_type, unit_m = _DEPTH_ENCODINGS[encoding]
     values = _decode_values(data, value_type, height, width, step, is_bigendian)
-    depth_m = values.astype(np.float32) * np.float32(unit_m)
-    return np.where(np.isfinite(depth_m) & (depth_m > 0), depth_m, np.float32(0))
+    return only_measured(values.astype(np.float32) * np.float32(unit_m))
 
 
 def decode_disparity(data: bytes, encoding: str, height: int, width: int, step: int, is_bigendian: bool) -> NDArray:

@@ -1,24 +1,28 @@
 """Readers of stereo sequences as KITTI stores them: odometry, raw drives, KITTI-360. See `open_sequence`."""
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from scanssc_core.geometry import StereoRig
+from scanssc_core.sources.image_folders import numbered_pairs
 from scanssc_core.sources.images import read_image_pair
 from scanssc_core.sources.kitti_calibration import (
+    StereoCalibration,
     read_kitti_360_calibration,
     read_odometry_calibration,
     read_raw_calibration,
     read_stereo_calibration,
 )
-from scanssc_core.sources.sequence import StereoFrame, StereoSequence
+from scanssc_core.sources.sequence import StereoFrame
+from scanssc_core.sources.sequence_images import SequenceImages
+from scanssc_core.sources.text import read_stamps_ns
 
-_IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
+_logger = logging.getLogger(__name__)
+
+_COLOUR, _GREY = ("image_2", "image_3"), ("image_0", "image_1")
+_LONGEST_STEP_S = 3600.0  # between two frames; more is another unit
 
 
 @dataclass(frozen=True)
@@ -28,16 +32,24 @@ class KittiSequence:
     Attributes:
         left_files, right_files: image files, one each per frame.
         stamps_ns: time of each frame.
-        P_left, P_right: (3, 4) projection matrices relative to camera 0 of the rig.
-        T_cam0_velo: (4, 4) LiDAR -> rectified camera 0.
+        images: calibration and size of all of them.
     """
 
     left_files: list[Path]
     right_files: list[Path]
     stamps_ns: list[int]
-    P_left: NDArray
-    P_right: NDArray
-    T_cam0_velo: NDArray
+    images: SequenceImages
+
+    @classmethod
+    def open(
+        cls, left_files: list[Path], right_files: list[Path], stamps_ns: list[int], calibration: StereoCalibration
+    ) -> "KittiSequence":
+        """Make one of at least one frame.
+
+        Raises:
+            ValueError: naming the file, if no image can be read, or the calibration cannot be theirs.
+        """
+        return cls(left_files, right_files, stamps_ns, SequenceImages.of(calibration, left_files))
 
     def __len__(self) -> int:
         return len(self.left_files)
@@ -49,102 +61,96 @@ class KittiSequence:
         """Read one frame.
 
         Raises:
-            ValueError: if an image cannot be read or does not fit the other; names the file.
+            ValueError: naming the file, if an image cannot be read or is of another size than the first one.
         """
-        left_rgb, right_rgb = read_image_pair(self.left_files[index], self.right_files[index])
-        height, width = left_rgb.shape[:2]
-        rig = StereoRig.from_projection_matrices(self.P_left, self.P_right, width, height)
-        return StereoFrame(left_rgb, right_rgb, rig, self.T_left_velo, self.stamps_ns[index], self.left_files[index])
-
-    @property
-    def T_left_velo(self) -> NDArray:
-        """(4, 4) LiDAR -> the left camera itself, whose place beside camera 0 is in the fourth column of P."""
-        T_left_cam0 = np.eye(4)
-        T_left_cam0[:3, 3] = np.linalg.solve(self.P_left[:, :3], self.P_left[:, 3])
-        return T_left_cam0 @ self.T_cam0_velo
+        left_file, right_file = self.left_files[index], self.right_files[index]
+        left_rgb, right_rgb = read_image_pair(left_file, right_file)
+        self.images.check_size(left_file, left_rgb)
+        T_left_velo = self.images.calibration.T_left_velo
+        return StereoFrame(left_rgb, right_rgb, self.images.rig, T_left_velo, self.stamps_ns[index], left_file)
 
 
-def open_sequence(directory: Path) -> StereoSequence:
+def open_sequence(directory: Path) -> KittiSequence:
     """Open a sequence folder of KITTI odometry, KITTI raw or KITTI-360.
+
+    Of an odometry sequence the colour images (image_2, image_3) are taken if there are any, else the grey ones.
 
     Raises:
         ValueError: if the folder is none of them, or something in it is missing or wrong; names the file.
     """
     if not directory.is_dir():
         raise ValueError(f"no folder at {directory}")
-    if (directory / "calib.txt").exists():
+    if any((directory / name).exists() for name in ("calib.txt", *_COLOUR, *_GREY)):
         return _open_odometry(directory)
     if (directory / "image_02" / "data").is_dir():
-        return _open_raw(directory)
+        # The calibration files of a raw drive lie one level up, in the folder of the day.
+        return _open_dated(directory, ("image_02", "image_03"), "data", read_raw_calibration(directory.parent))
     if (directory / "image_00" / "data_rect").is_dir():
-        return _open_kitti_360(directory)
+        # Those of KITTI-360 lie in calibration/ beside data_2d_raw, the drives' folder.
+        calibration = read_kitti_360_calibration(directory.parent.parent / "calibration")
+        return _open_dated(directory, ("image_00", "image_01"), "data_rect", calibration)
+    hint = ""
+    if sequences := sorted(path for path in directory.glob("sequences/*") if path.is_dir()):
+        hint = f"; it holds sequences, of which one can be given: {sequences[0]}"
     raise ValueError(
         f"{directory} is no stereo sequence: expected calib.txt and image_2, image_3 (KITTI odometry), "
-        "image_02/data and image_03/data (KITTI raw), or image_00/data_rect and image_01/data_rect (KITTI-360)"
+        "image_02/data and image_03/data (KITTI raw), or image_00/data_rect and image_01/data_rect (KITTI-360)" + hint
     )
 
 
-def open_pair(left_file: Path, right_file: Path, calibration: Path) -> StereoSequence:
+def open_pair(left_file: Path, right_file: Path, calibration: Path) -> KittiSequence:
     """A sequence of one frame, at time zero.
 
     Args:
         calibration: see read_stereo_calibration; images in a folder image_0 are those of the grey cameras.
     Raises:
-        ValueError: if the calibration is missing or wrong; names the file.
+        ValueError: if the calibration is missing or wrong, or the left image cannot be read; names the file.
     """
     is_grey = left_file.resolve().parent.name == "image_0"
-    return KittiSequence([left_file], [right_file], [0], *read_stereo_calibration(calibration, is_grey))
+    return KittiSequence.open([left_file], [right_file], [0], read_stereo_calibration(calibration, is_grey))
 
 
 def _open_odometry(directory: Path) -> KittiSequence:
-    is_grey = not (directory / "image_2").is_dir()
+    has_colour, has_grey = ((directory / a).exists() or (directory / b).exists() for a, b in (_COLOUR, _GREY))
+    is_grey = has_grey and not has_colour
     calibration = read_odometry_calibration(directory / "calib.txt", is_grey)
-    left_name, right_name = ("image_0", "image_1") if is_grey else ("image_2", "image_3")
-    left_files, right_files = _image_pairs(directory / left_name, directory / right_name)
-    times_file = directory / "times.txt"
-    if not times_file.exists():
-        raise ValueError(f"missing {times_file}")
-    times_s = [float(line) for line in times_file.read_text().split()]
-    frame_numbers = [int(file.stem) for file in left_files]
-    if max(frame_numbers) >= len(times_s):
-        raise ValueError(f"{times_file}: {len(times_s)} times, but there is a frame {max(frame_numbers):06d}")
-    stamps_ns = [round(times_s[number] * 1e9) for number in frame_numbers]
-    return KittiSequence(left_files, right_files, stamps_ns, *calibration)
+    left, right = _GREY if is_grey else _COLOUR
+    return _open_numbered(directory / left, directory / right, directory / "times.txt", calibration)
 
 
-def _open_raw(directory: Path) -> KittiSequence:
-    """A drive folder; its calibration files lie one level up, in the folder of the day."""
-    left_files, right_files = _image_pairs(directory / "image_02" / "data", directory / "image_03" / "data")
-    lines = (directory / "image_02" / "timestamps.txt").read_text().strip().splitlines()
-    if len(lines) < len(left_files):
-        raise ValueError(f"{directory}/image_02/timestamps.txt: {len(lines)} times for {len(left_files)} images")
-    stamps_ns = [_parse_timestamp_ns(lines[int(file.stem)]) for file in left_files]
-    return KittiSequence(left_files, right_files, stamps_ns, *read_raw_calibration(directory.parent))
+def _open_dated(
+    directory: Path, cameras: tuple[str, str], images: str, calibration: StereoCalibration
+) -> KittiSequence:
+    left, right = (directory / camera for camera in cameras)
+    return _open_numbered(left / images, right / images, left / "timestamps.txt", calibration)
 
 
-def _open_kitti_360(directory: Path) -> KittiSequence:
-    """`data_2d_raw/<drive>`; the calibration lies in `calibration/` beside data_2d_raw."""
-    left_files, right_files = _image_pairs(directory / "image_00" / "data_rect", directory / "image_01" / "data_rect")
-    calibration = read_kitti_360_calibration(directory.parent.parent / "calibration")
-    lines = (directory / "image_00" / "timestamps.txt").read_text().strip().splitlines()
-    stamps_ns = [_parse_timestamp_ns(lines[int(file.stem)]) for file in left_files]
-    return KittiSequence(left_files, right_files, stamps_ns, *calibration)
+def _open_numbered(
+    left_folder: Path, right_folder: Path, times_file: Path, calibration: StereoCalibration
+) -> KittiSequence:
+    """Line n of the times, counted from 0, is that of frame n; there may be more of them than images."""
+    pairs = numbered_pairs(left_folder, right_folder)
+    stamps_ns = frame_stamps_ns(times_file, list(pairs))
+    left_files, right_files = ([pair[side] for pair in pairs.values()] for side in (0, 1))
+    return KittiSequence.open(left_files, right_files, stamps_ns, calibration)
 
 
-def _image_pairs(left_folder: Path, right_folder: Path) -> tuple[list[Path], list[Path]]:
-    """Files of both folders, paired by name."""
-    left_files = sorted(file for file in left_folder.glob("*") if file.suffix in _IMAGE_SUFFIXES)
-    if not left_files:
-        raise ValueError(f"{left_folder}: no images ({', '.join(_IMAGE_SUFFIXES)})")
-    right_files = [right_folder / file.name for file in left_files]
-    missing = [str(file) for file in right_files if not file.exists()]
-    if missing:
-        raise ValueError(f"{len(missing)} right image(s) missing, the first is {missing[0]}")
-    return left_files, right_files
+def frame_stamps_ns(times_file: Path, numbers: list[int]) -> list[int]:
+    """Time of each frame by its number: line n of the file, counted from 0, is that of frame n.
 
-
-def _parse_timestamp_ns(line: str) -> int:
-    """Nanoseconds of `2011-09-26 13:02:25.964389445` (UTC)."""
-    seconds_text, _, fraction = line.strip().partition(".")
-    moment = datetime.strptime(seconds_text, "%Y-%m-%d %H:%M:%S").replace(tzinfo=timezone.utc)
-    return int(moment.timestamp()) * 1_000_000_000 + int(fraction[:9].ljust(9, "0") or 0)
+    Raises:
+        ValueError: naming the file, and the line, if one is missing or wrong.
+    """
+    stamps_ns = read_stamps_ns(times_file)
+    if max(numbers) >= len(stamps_ns):
+        raise ValueError(
+            f"{times_file}: {len(stamps_ns)} times, but there is a frame {max(numbers):06d}: expected a line for every "
+            "frame from 000000 on, also for those that are not there"
+        )
+    for earlier, later in pairwise(numbers):
+        step_s = (stamps_ns[later] - stamps_ns[earlier]) / 1e9
+        if not 0 < step_s < _LONGEST_STEP_S:
+            text = "%s, line %d: time steps by %.6f s from frame %d to frame %d: expected more than 0 and seconds"
+            _logger.warning(text, times_file, later + 1, step_s, earlier, later)
+            break
+    return [stamps_ns[number] for number in numbers]

@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 
 _logger = logging.getLogger(__name__)
 
-#: Share of the pixels below which something is wrong with the pair. Semi-global matching gives 0.70 to 0.91 on KITTI's
-#: street scenes; 0.00 to 0.04 with left and right swapped, with one lens covered, and with one image upside down.
-#: A network that gives every pixel a depth has 1.0 whatever it sees.
-MIN_COVERAGE = 0.1
+#: Share of the pixels below which something is wrong with the pair. On 92 street scenes of KITTI semi-global matching
+#: gives 0.63 to 0.94; with left and right swapped 0.02 to 0.14, with one lens covered or one image upside down 0.00 to
+#: 0.07. A network that gives every pixel a depth has 1.0 whatever it sees.
+MIN_COVERAGE = 0.2
 
 
 def depth_coverage(depth_m: NDArray) -> float:
@@ -35,10 +35,14 @@ class CoverageLog:
         self._num_frames = 0
         self._num_uncovered = 0
 
-    def add(self, frame: str, depth_m: NDArray) -> None:
-        """Look at the (H, W) depth of a frame, metres."""
+    def add(self, frame: str, coverage: float) -> None:
+        """Look at the share of a frame's pixels that have depth.
+
+        Args:
+            frame: what it is called, for the log.
+        """
         self._num_frames += 1
-        problem = coverage_problem(depth_coverage(depth_m))
+        problem = coverage_problem(coverage)
         if problem is None:
             return
         self._num_uncovered += 1

@@ -26,7 +26,7 @@ ALLOWED = {
     "datasets": {"geometry", "labels", "files", "network", "stereo", "runtime", "sources"},
     "synthetic": {"geometry", "labels", "files", "sources", "datasets"},
     "losses": {"geometry", "labels", "network"},
-    "evaluation": {"geometry", "labels", "files", "network", "inference", "occupancy", "datasets"},
+    "evaluation": {"geometry", "labels", "files", "network", "inference", "stereo", "occupancy", "datasets"},
     "render": {"geometry", "labels", "stereo"},
     "train": {"labels", "files", "network", "checkpoint", "datasets", "losses", "evaluation", "render"},
     "cli": {

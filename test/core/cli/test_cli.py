@@ -12,7 +12,7 @@ from core.network.tiny import TINY
 from scanssc_core.checkpoint.files import save_checkpoint
 from scanssc_core.datasets.semantic_kitti import write_voxel_labels
 from scanssc_core.geometry import PinholeCamera, StereoRig
-from scanssc_core.labels import SEMANTIC_KITTI
+from scanssc_core.labels import SEMANTIC_KITTI, UNKNOWN, UNKNOWN_RAW_ID
 from scanssc_core.network.scanssc import ScanSSC
 from scanssc_core.sources.bag_reader import BagSequence
 from scanssc_core.synthetic.scene import wall_scene
@@ -98,6 +98,10 @@ def test_predict_of_a_pair_gives_the_labels_of_the_sequence(sequence, tiny_check
     ours, theirs = (np.load(tmp_path / folder / "000001.npz") for folder in ("pair", "whole"))
     np.testing.assert_array_equal(ours["labels"], theirs["labels"])
     assert "building" in ours["class_names"]
+    raw_ids = np.fromfile(tmp_path / "pair" / "000001.label", "<u2")
+    is_unknown = ours["labels"].reshape(-1) == UNKNOWN
+    assert is_unknown.any() and not is_unknown.all()
+    np.testing.assert_array_equal(raw_ids == UNKNOWN_RAW_ID, is_unknown)
     assert sorted(path.name for path in (tmp_path / "pair").iterdir()) == [
         *("000001.label", "000001.npz", "000001.png", "predict.txt")
     ]
@@ -134,6 +138,8 @@ def test_only_weights_with_terms_are_spoken_of(sequence, tiny_checkpoint, tmp_pa
 
 def test_gallery_shows_labelled_frames_and_hides_what_has_no_label(sequence, tmp_path):
     own = shutil.copytree(sequence, tmp_path / "00")
+    for path in own.glob("image_?/*.png"):
+        path.rename(path.with_suffix(".PNG"))
     road = np.zeros((256, 256, 32), np.uint8)
     road[:, :, 1] = SEMANTIC_KITTI.id_of("road")
     write_voxel_labels(own / "voxels" / "000001.label", road)

@@ -14,8 +14,11 @@ from scanssc_core.checkpoint.files import save_checkpoint
 from scanssc_core.cli.app import app
 from scanssc_core.datasets.semantic_kitti import write_voxel_labels
 from scanssc_core.geometry import VoxelGridSpec
-from scanssc_core.labels import COMPLETION_TABLES
+from scanssc_core.labels import COMPLETION_TABLES, SEMANTIC_KITTI_RAW_IDS, UNKNOWN_RAW_ID
 from scanssc_core.network.scanssc import ScanSSC
+from scanssc_core.occupancy.scanssc import ScanSSCBackend
+from scanssc_core.runtime.pipeline import OccupancyPipeline
+from scanssc_core.sources.kitti import open_sequence
 
 CONFIG = replace(MICRO, grid=VoxelGridSpec((64, 64, 8), 0.8, (0.0, -25.6, -2.0)), label_scale=4, table_size=(128, 256))
 CALIBRATION = """P2: 50 0 48 5 0 50 16 0 0 0 1 0
@@ -26,7 +29,7 @@ Tr: 0 -1 0 0 0 0 -1 0 1 0 0 -0.3
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """A training frame in 00, a validation frame in 08: road below, unknown to the right; no labels in 11."""
+    """A training frame in 00, a validation frame in 08: road below, unknown to the right. In 11 no labels, no depth."""
     root = tmp_path_factory.mktemp("data")
     labels = np.zeros((256, 256, 32), np.uint8)
     labels[:, :, 1] = 9
@@ -41,7 +44,7 @@ def data(tmp_path_factory):
         for side in ("image_2", "image_3"):
             picture = random.integers(0, 255, (32, 96, 3), np.uint8)
             cv2.imwrite(str(folder / side / "000000.png"), picture)
-        np.save(depth / "000000.npy", np.full((32, 96), 12.0, np.float32))
+        np.save(depth / "000000.npy", np.full((32, 96), 0 if sequence == "11" else 12, np.float32))
         (folder / "voxels" / "000000.bin").write_bytes(bytes(262_144))
         if sequence != "11":
             write_voxel_labels(folder / "voxels" / "000000.label", labels)
@@ -102,12 +105,26 @@ def test_saved_predictions_score_by_the_official_rules_as_the_table_says(data, e
     assert float(read(folder / "overall.csv")[0]["iou"]) == pytest.approx(100 * iou, abs=1e-5)
 
 
-def test_frames_without_labels_are_predicted_but_not_scored(data, tmp_path):
+def test_eval_labels_every_voxel_as_the_pipeline_does_that_keeps_the_unseen(data, evaluated):
+    folder, _ = evaluated
+    scored = np.fromfile(folder / "predictions/sequences/08/predictions/000000.label", "<u2").reshape(256, 256, 32)
+    assert not (scored == UNKNOWN_RAW_ID).any()
+    frame = open_sequence(data / "sequences/08").frame(0)
+    occupancy = ScanSSCBackend(data / "micro.safetensors", torch.device("cpu"))
+    depth_m = np.load(data / "depth/sequences/08/000000.npy")
+    pipeline = OccupancyPipeline(None, occupancy, keep_unseen=True)
+    labels = pipeline.label(frame.left_rgb, depth_m, frame.rig.left, frame.T_cam_velo).occupancy.labels
+    # The pipeline describes the left camera by KITTI's rig, eval by the file's: some voxels at a border differ.
+    assert (SEMANTIC_KITTI_RAW_IDS[labels] == scored).mean() > 0.99
+
+
+def test_frames_without_labels_are_predicted_but_not_scored(data, tmp_path, caplog):
     result = run(data, "--split", "11", "--out", tmp_path)
     assert isinstance(result.exception, ValueError) and "no frame of 11 has labels" in str(result.exception)
     assert run(data, "--split", "11", "--out", tmp_path, "--save-predictions").exit_code == 0
     assert [path.name for path in tmp_path.iterdir()] == ["predictions"]
     assert (tmp_path / "predictions/sequences/11/predictions/000000.label").stat().st_size == 4_194_304
+    assert [message.partition(" of the pixels")[0] for message in caplog.messages] == ["11/000000: depth covers 0.0%"]
 
 
 def test_submit_names_the_sequence_that_lacks(data, tmp_path):

@@ -55,7 +55,11 @@ def test_table_csv_and_plot_have_every_sequence_and_band(data, tmp_path):
 
 
 def test_what_is_wrong_with_the_data_or_the_backend_is_said(data, tmp_path):
+    assert f"there is no folder {tmp_path / 'sequences'}" in str(run("--data", tmp_path).exception)
+    (tmp_path / "sequences" / "00").mkdir(parents=True)
+    assert "sequences/00/velodyne: depth is scored against LiDAR" in str(run("--data", tmp_path).exception)
+    (tmp_path / "sequences" / "00").rmdir()
     assert "found no sequence there" in str(run("--data", tmp_path).exception)
-    assert "velodyne" in str(run("--data", data, "--sequence", "77").exception)
+    assert "no sequence 77" in str(run("--data", data, "--sequence", "77").exception)
     assert "msnet3d needs weights" in str(run("--data", data, "--backend", "msnet3d").exception)
     assert "expected one of sgm" in str(run("--data", data, "--backend", "magic").exception)

@@ -171,7 +171,7 @@ def test_joined_samples_show_two_frames_of_the_same_camera(tmp_path):
     for sequence, num_frames in (("00", 1), ("01", 2), ("02", 3)):
         folder = write_small_kitti(tmp_path, sequence, num_frames)
     calibration = (folder / "calib.txt").read_text()
-    (folder / "calib.txt").write_text(calibration.replace("P2: 9.000000000e+01", "P2: 9.100000000e+01"))
+    (folder / "calib.txt").write_text(calibration.replace(": 9.000000000e+01", ": 9.100000000e+01"))
     augmentation = AugmentationConfig(color_jitter=0, join_probability=1)
     joined, plain = (
         open_dataset(tmp_path, "semantic_kitti", ["00", "01", "02"], NETWORK_SIZE, augmentation=each)

@@ -1,10 +1,14 @@
+import shutil
+
+import cv2
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from core.datasets.small_kitti import write_small_kitti
+from core.datasets.small_kitti import NETWORK_SIZE, write_small_kitti
 from scanssc_core.cli.data import data_app
 from scanssc_core.datasets.check import check_sequence
+from scanssc_core.datasets.dataset import open_dataset
 from scanssc_core.datasets.layout import Layout
 
 
@@ -44,19 +48,19 @@ def test_each_wrong_file_is_named_with_what_is_expected(folder):
     depth = folder.parent.parent / "depth" / "sequences" / "00" / "000000.npy"
     np.save(depth, np.ones((3, 4), np.float32))
     expected = [
-        ("voxels/000000.label", "truncated: expected 4,194,304 bytes, got 4,194,254"),
-        ("voxels/000005.invalid", "truncated: expected 262,144 bytes, got 262,094"),
-        ("image_3/000005.png", "truncated"),
-        ("velodyne/000000.bin", "truncated: expected points of 16 bytes"),
-        ("image_2/000005.png", "missing"),
-        ("voxels/000005.label", "missing"),
-        ("times.txt", "inconsistent: expected at least 6 lines for frame 000005, got 1"),
+        f"{folder}/voxels/000000.label: expected 4,194,304 bytes, got 4,194,254",
+        f"{folder}/voxels/000005.invalid: expected 262,144 bytes, got 262,094",
+        f"{folder}/image_3/000005.png: not a whole image",
+        f"{folder}/velodyne/000000.bin: expected points of 16 bytes",
+        f"missing {folder}/image_2/000005.png",
+        f"missing {folder}/voxels/000005.label",
+        f"{folder}/times.txt: 1 times, but there is a frame 000005",
+        f"{depth}: expected 155x47 like {folder}/image_2/000000.png, got 4x3",
     ]
     found = problems_of(folder)
-    for name, text in expected:
-        assert any(problem.startswith(f"{folder / name}: {text}") for problem in found), (name, found)
-    assert f"{depth}: wrong size: expected (47, 155), got (3, 4)" in found
-    assert len(found) == len(expected) + 1
+    for text in expected:
+        assert any(problem.startswith(text) for problem in found), (text, found)
+    assert len(found) == len(expected)
     result = run(folder)
     assert result.exit_code == 1
     assert f"{len(found)} problems" in result.output and str(folder / "voxels" / "000000.label") in result.output
@@ -67,6 +71,65 @@ def test_calibration_without_tr_is_a_problem(folder):
     (folder / "calib.txt").write_text("".join(lines[:2]))
     (problem,) = problems_of(folder)
     assert problem.startswith(f"{folder / 'calib.txt'}: no entry Tr")
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda folder: (folder / "calib.txt").write_bytes("# Straße\n".encode("latin-1")),
+        lambda folder: (folder / "calib.txt").unlink(),
+        lambda folder: (folder / "image_2" / "000000.png").write_bytes(b"x"),
+        lambda folder: (folder / "image_2" / "000000.jpg").write_bytes(b"x"),
+        lambda folder: cv2.imwrite(str(folder / "image_2" / "000005.png"), np.zeros((40, 155, 3), np.uint8)),
+        lambda folder: np.full(256 * 256 * 32, 400, "<u2").tofile(folder / "voxels" / "000000.label"),
+        lambda folder: (folder / "voxels" / "000000.invalid").unlink(),
+        lambda folder: [path.unlink() for path in (folder / "voxels").glob("*.invalid")],
+        lambda folder: (folder / "voxels" / "000000.invalid").write_bytes(b"x"),
+        lambda folder: np.save(depth_file(folder), np.ones((3, 4), np.float32)),
+        lambda folder: depth_file(folder).write_bytes(b"x"),
+        lambda folder: np.save(depth_file(folder), np.ones((47, 155), np.uint8)),
+        lambda folder: cv2.imwrite(str(depth_file(folder).with_suffix(".png")), np.ones((47, 155), np.uint16)),
+        lambda folder: cv2.imwrite(str(made(folder / "segmentation") / "000000.png"), np.ones((4, 5), np.uint8)),
+        lambda folder: (made(folder / "teacher") / "000000.npz").write_bytes(b"x"),
+        lambda folder: (folder / "velodyne" / "000005.bin").write_bytes(b"x"),
+    ],
+)
+def test_check_refuses_in_the_same_words_what_reading_refuses(folder, spoil):
+    """Of a sequence that is in no split, so that nothing is expected of it."""
+    own = folder.rename(folder.with_name("42"))
+    depth_file(folder).parent.rename(depth_file(own).parent)
+    assert problems_of(own) == []
+    spoil(own)
+    with pytest.raises(ValueError) as error:
+        options = {"with_lidar": True, "with_segmentation": True, "with_teacher": True}
+        dataset = open_dataset(own.parents[1], "semantic_kitti", ["42"], NETWORK_SIZE, **options)
+        for index in range(len(dataset)):
+            dataset[index]
+    assert str(error.value) in problems_of(own)
+
+
+def made(folder):
+    folder.mkdir()
+    return folder
+
+
+def depth_file(folder):
+    return folder.parents[1] / "depth" / "sequences" / folder.name / "000000.npy"
+
+
+def test_right_images_are_checked_against_the_left_ones(folder):
+    cv2.imwrite(str(folder / "image_3" / "000005.png"), np.zeros((40, 155, 3), np.uint8))
+    (problem,) = problems_of(folder)
+    assert problem.startswith(
+        f"{folder}/image_3/000005.png: expected 155x47 like {folder}/image_2/000000.png, got 155x40"
+    )
+
+
+def test_files_are_read_by_several_threads_with_the_same_result(folder):
+    (folder / "image_3" / "000005.png").write_bytes(b"x")
+    layout = Layout(folder.parents[1], "semantic_kitti")
+    alone, together = (check_sequence(layout, "00", layout.default_depth_folder, workers) for workers in (1, 3))
+    assert alone == together and len(alone.problems) == 1
 
 
 def test_voxels_of_the_first_release_are_told_by_the_scan(folder):
@@ -99,6 +162,14 @@ def test_test_sequences_need_no_labels(tmp_path):
         for file in (folder / "voxels").glob(f"*.{suffix}"):
             file.unlink()
     assert problems_of(folder) == []
+
+
+def test_data_set_without_depth_maps_is_told_how_to_get_them(folder):
+    assert "no depth maps yet" not in run(folder).output
+    shutil.rmtree(folder.parents[1] / "depth")
+    result = run(folder)
+    assert result.exit_code == 0
+    assert "no depth maps yet: `scanssc data depth" in result.output
 
 
 def test_empty_sequence_is_a_problem(folder):

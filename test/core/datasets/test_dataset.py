@@ -10,6 +10,7 @@ from core.datasets.small_kitti import NETWORK_SIZE, P2, SIZE, TR, open_small, ra
 from reference.data import KITTI_360_LEARNING_MAP, KITTI_LEARNING_MAP, bit_of, completion_label, lidar_depth
 from scanssc_core.datasets.dataset import camera_of, collate, open_dataset
 from scanssc_core.datasets.depth_maps import write_depth_map
+from scanssc_core.datasets.layout import Layout
 from scanssc_core.labels import COMPLETION_TABLES
 from scanssc_core.network.camera_inputs import CameraInputs
 
@@ -173,14 +174,58 @@ def test_what_is_wrong_with_a_file_is_said_with_its_name(root, name, content, me
 def test_depth_map_that_is_missing_or_of_another_size_is_named(root):
     path = root / "depth" / "sequences" / "00" / "000000.npy"
     np.save(path, np.ones((10, 10), np.float32))
-    with pytest.raises(ValueError, match=r"000000\.png: 10x10, but the image is 155x47"):
-        open_small(root)[0]
-    np.save(path, np.full(SIZE, np.nan, np.float32))
-    with pytest.raises(ValueError, match=r"000000\.npy: expected finite"):
+    with pytest.raises(ValueError, match=r"000000\.npy: expected 155x47 like .*000000\.png, got 10x10"):
         open_small(root)[0]
     path.unlink()
     with pytest.raises(ValueError, match=r"missing .*000000\.npy.*scanssc data depth"):
         open_small(root)[0]
+
+
+def test_depth_that_is_no_measurement_is_read_as_none(root):
+    path = root / "depth" / "sequences" / "00" / "000000.npy"
+    depth_m = np.full(SIZE, 7, np.float32)
+    depth_m[0, :5] = 0, -1, np.nan, np.inf, -np.inf
+    np.save(path, depth_m)
+    read_m = open_small(root).read(0).depth_m
+    assert read_m.dtype == np.float32
+    assert read_m[0, :6].tolist() == [0, 0, 0, 0, 0, 7]
+
+
+def test_depth_maps_of_two_kinds_of_one_frame_are_refused(root):
+    path = root / "depth" / "sequences" / "00" / "000000.npy"
+    write_depth_map(path.with_suffix(".png"), np.load(path))
+    with pytest.raises(ValueError, match=r"sequences/00: 000000\.npy and 000000\.png are of the same frame"):
+        open_small(root)[0]
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".PNG", ".JPEG"])
+def test_images_of_every_suffix_are_read(root, suffix):
+    expected = open_small(root)[1]["image"]
+    for path in root.glob("sequences/00/image_?/*.png"):
+        image = cv2.imread(str(path))
+        path.unlink()
+        path.with_suffix(suffix).write_bytes(cv2.imencode(suffix, image)[1].tobytes())
+    sample = open_small(root)[1]
+    assert sample["frame"] == "000005" and "labels" in sample
+    assert (sample["image"] - expected).abs().mean() < 0.7  # noise keeps little in a JPEG
+
+
+def test_frame_with_an_image_on_one_side_only_is_a_frame(root):
+    for file in (root / "sequences" / "00" / "voxels").iterdir():
+        file.unlink()
+    (root / "sequences" / "00" / "image_2" / "000005.png").unlink()
+    dataset = open_small(root)
+    assert [files.frame for files in dataset.files] == ["000000", "000005"]
+    with pytest.raises(ValueError, match=r"image_2/000005\.png: missing"):
+        dataset[1]
+
+
+def test_hidden_files_and_folders_are_no_frames_and_no_sequences(root):
+    for name in ("voxels/._000001.label", "image_2/._000000.png"):
+        (root / "sequences" / "00" / name).touch()
+    (root / "sequences" / ".ipynb_checkpoints").mkdir()
+    assert [files.frame for files in open_small(root).files] == ["000000", "000005"]
+    assert Layout(root, "semantic_kitti").sequences() == ["00"]
 
 
 def test_depth_png_keeps_metres_within_a_256th(root):
@@ -192,8 +237,10 @@ def test_depth_png_keeps_metres_within_a_256th(root):
 
 
 def test_what_cannot_be_opened_is_said(root):
-    with pytest.raises(ValueError, match="no sequence 09"):
+    with pytest.raises(ValueError, match="no sequence 09: missing folder .*; there are 00"):
         open_dataset(root, "semantic_kitti", ["09"], NETWORK_SIZE)
+    with pytest.raises(ValueError, match="no sequence :"):
+        open_dataset(root, "semantic_kitti", [""], NETWORK_SIZE)
     with pytest.raises(ValueError, match="no sequence of the split val"):
         open_dataset(root, "semantic_kitti", ["val"], NETWORK_SIZE)
     with pytest.raises(ValueError, match="is not kitti360"):

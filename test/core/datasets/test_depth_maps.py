@@ -1,8 +1,11 @@
+import shutil
+
 import cv2
 import numpy as np
 import pytest
 
-from scanssc_core.datasets.depth_maps import DepthSpec, write_depth_map, write_depth_maps
+from core.datasets.small_kitti import TR
+from scanssc_core.datasets.depth_maps import DepthSpec, read_depth_file, write_depth_map, write_depth_maps
 from scanssc_core.datasets.layout import Layout
 
 DISPARITY_PX, FOCAL_PX, BASELINE_M = 10, 180.0, 0.5
@@ -21,7 +24,7 @@ def layout(tmp_path):
     P = np.array([[FOCAL_PX, 0, 140, 0], [0, FOCAL_PX, 48, 0], [0, 0, 1, 0]])
     P_right = P - np.eye(3, 4, 3) * FOCAL_PX * BASELINE_M
     P_right[1:] = P[1:]
-    matrices = {"P2": P, "P3": P_right, "Tr": np.eye(3, 4)}
+    matrices = {"P2": P, "P3": P_right, "Tr": TR}
     lines = [f"{name}: {' '.join(map(str, matrix.ravel()))}\n" for name, matrix in matrices.items()]
     (folder / "calib.txt").write_text("".join(lines))
     return Layout(tmp_path, "semantic_kitti")
@@ -80,6 +83,38 @@ def test_unusable_backend_is_refused_before_anything_is_written(layout):
     with pytest.raises(ValueError, match="msnet2d needs weights"):
         write(layout, DepthSpec("msnet2d"))
     assert not layout.default_depth_folder.exists()
+
+
+def test_what_is_no_measurement_is_written_as_none(tmp_path):
+    depth_m = np.array([[-1.0, np.nan, np.inf, 2.0]], np.float32)
+    for path in (tmp_path / "a.npy", tmp_path / "a.png"):
+        write_depth_map(path, depth_m)
+        assert read_depth_file(path).tolist() == [[0, 0, 0, 2]]
+    assert np.load(tmp_path / "a.npy").tolist() == [[0, 0, 0, 2]]
+
+
+@pytest.mark.slow
+def test_images_that_do_not_match_are_named_and_written_all_the_same(layout, caplog):
+    left, right = (layout.folder("00") / side for side in ("image_2", "image_3"))
+    left.rename(left.with_name("swap"))
+    right.rename(left)
+    left.with_name("swap").rename(right)
+    assert write(layout) == 3
+    assert "depth covers" in caplog.messages[0] and "left and right swapped" in caplog.messages[0]
+    assert "3 of 3 frames have depth in less than 20 % of their pixels" in caplog.messages[1]
+
+
+@pytest.mark.slow
+def test_sequence_with_a_wrong_calibration_does_not_keep_others_from_being_written(layout):
+    other = layout.folder("00").with_name("01")
+    shutil.copytree(layout.folder("00"), other)
+    (other / "calib.txt").write_text("")
+    calls = []
+    with pytest.raises(ValueError, match=r"3 of 6 depth maps not written, the first: .*01/calib\.txt: no entry P2"):
+        frames = layout.frames(["01", "00"])
+        write_depth_maps(layout, frames, layout.default_depth_folder, CALIBRATED, 1, lambda: calls.append(None))
+    assert len(calls) == 6
+    assert len(list((layout.default_depth_folder / "sequences" / "00").iterdir())) == 3
 
 
 def test_png_holds_256ths_of_a_metre_and_none_beyond_256(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 
 from scanssc_core.datasets.semantic_kitti import LABEL_BYTES, write_voxel_labels
 from scanssc_core.evaluation.submission import TEST_SEQUENCES, check_archive, description, write_submission
-from scanssc_core.labels import SEMANTIC_KITTI_RAW_IDS
+from scanssc_core.labels import SEMANTIC_KITTI_RAW_IDS, UNKNOWN_RAW_ID
 
 FIRST = "sequences/11/predictions/000000.label"
 
@@ -65,6 +65,11 @@ def use_class_ids(path):
     path.write_bytes(np.full(LABEL_BYTES // 2, 9, "<u2").tobytes())
 
 
+def leave_unknown(path):
+    path.unlink()
+    path.write_bytes(np.full(LABEL_BYTES // 2, UNKNOWN_RAW_ID, "<u2").tobytes())
+
+
 def add_other(path):
     (path.parent / "notes.txt").touch()
 
@@ -79,6 +84,7 @@ def add_frame(path):
         (remove, f"missing {FIRST}"),
         (shorten, f"{FIRST}: expected 4,194,304 bytes, got 4,194,302"),
         (use_class_ids, r"000000\.label: expected raw ids among 0, 10, .* got 9"),
+        (leave_unknown, r"000000\.label: expected raw ids among .* got 1 \(unknown\): .*eval --save-predictions"),
         (add_other, "not wanted: sequences/11/predictions/notes.txt"),
         (add_frame, r"not wanted: sequences/11/predictions/000001\.label"),
     ],
@@ -88,6 +94,15 @@ def test_wrong_tree_is_refused_with_the_reason_and_nothing_is_written(tree, comp
     with pytest.raises(ValueError, match=reason):
         pack(tree, complete)
     assert [path.name for path in tree.parent.iterdir()] == ["predictions"]
+
+
+def test_links_to_folders_are_followed_and_hidden_voxel_files_are_none(tree, complete):
+    (tree / "sequences" / "11").rename(tree.parent / "eleven")
+    (tree / "sequences" / "11").symlink_to(tree.parent / "eleven")
+    hidden = complete / "data" / "sequences" / "11" / "voxels" / "._000000.bin"
+    hidden.touch()
+    assert pack(tree, complete) == 12
+    hidden.unlink()
 
 
 def test_archive_without_directory_entries_is_refused(tree, complete):

@@ -31,6 +31,32 @@ def test_voxels_out_of_view_are_unknown_unless_kept(frame, model):
     assert (labels[~is_visible] == UNKNOWN).all()
     np.testing.assert_array_equal(labels[is_visible], all_labels[is_visible])
     assert not (all_labels == UNKNOWN).any()
+    confidence, all_confidence = masked.occupancy.confidence.reshape(-1), kept.occupancy.confidence.reshape(-1)
+    assert (confidence[~is_visible] == 0).all() and all_confidence[~is_visible].all()
+    np.testing.assert_array_equal(confidence[is_visible], all_confidence[is_visible])
+
+
+@pytest.mark.parametrize("model", ["stereo"])
+@pytest.mark.parametrize("missing_m", [-1.0, np.nan, np.inf])
+def test_depth_that_is_no_measurement_counts_as_none(frame, model, missing_m):
+    depth_m = np.full(frame.left_rgb.shape[:2], 9.0, np.float32)
+    results = []
+    for value in (0.0, missing_m):
+        depth_m[:, ::3] = value
+        pipeline = OccupancyPipeline(None, make_occupancy_backend(model))
+        results.append(pipeline.label(frame.left_rgb, depth_m, frame.rig.left, frame.T_cam_velo))
+    np.testing.assert_array_equal(*(result.occupancy.labels for result in results))
+    assert (results[1].depth_m[:, ::3] == 0).all() and (results[1].depth_m[:, 1::3] == 9).all()
+
+
+def test_image_and_depth_of_another_size_than_the_calibration_are_refused(frame):
+    pipeline = OccupancyPipeline(None, make_occupancy_backend("stereo"))
+    width, height = frame.rig.left.width, frame.rig.left.height
+    depth_m = np.ones((height, width), np.float32)
+    with pytest.raises(ValueError, match=f"expected the depth to be {width}x{height} .* got {width // 2}x{height}"):
+        pipeline.label(frame.left_rgb, depth_m[:, ::2], frame.rig.left, frame.T_cam_velo)
+    with pytest.raises(ValueError, match=f"expected the image to be {width}x{height} .* got {width}x{height // 2}"):
+        pipeline.label(frame.left_rgb[::2], depth_m, frame.rig.left, frame.T_cam_velo)
 
 
 def test_every_stage_is_timed(frame):
