@@ -8,7 +8,7 @@ import pytest
 from scanssc_core.geometry import PinholeCamera, StereoRig, VoxelGridSpec
 from scanssc_core.labels import SEMANTIC_KITTI, SEMANTIC_KITTI_RAW_IDS
 from scanssc_core.sources.kitti import open_sequence
-from scanssc_core.sources.kitti_calibration import read_matrices
+from scanssc_core.sources.kitti_calibration import read_odometry_calibration
 from scanssc_core.synthetic import sequence as sequence_module
 from scanssc_core.synthetic import writer
 from scanssc_core.synthetic.scene import wall_scene
@@ -107,9 +107,9 @@ def test_rigs_of_robots_are_in_a_table_that_agrees_with_the_calibrations(monkeyp
     assert [row["sequence"] for row in rows] == ["00", "01", "02"]
     assert len({row["baseline_m"] for row in rows}) == 3
     for row in rows:
-        matrices = read_matrices(tmp_path / "sequences" / row["sequence"] / "calib.txt")
-        P2, P3, T_cam_velo = matrices["P2"], matrices["P3"], np.vstack([matrices["Tr"], [0, 0, 0, 1]])
-        height_m = np.linalg.inv(T_cam_velo)[2, 3] + 1.73
+        calibration = read_odometry_calibration(tmp_path / "sequences" / row["sequence"] / "calib.txt")
+        P2, P3 = calibration.P_left, calibration.P_right
+        height_m = calibration.T_velo_cam0[2, 3] + 1.73
         assert float(row["camera_height_m"]) == pytest.approx(height_m, rel=1e-3)
         assert float(row["baseline_m"]) == pytest.approx((P2[0, 3] - P3[0, 3]) / P2[0, 0], rel=1e-3)
         assert float(row["view_deg"]) == pytest.approx(
