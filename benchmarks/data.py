@@ -60,9 +60,10 @@ def main() -> None:
             )
             rows.append((f"{name}, augmented: {what}", median_ms(sample_of(dataset), len(dataset))))
     files = dataset.files
+    images = {name: dataset.layout.images(name) for name in {frame.sequence for frame in files}}
     parts = [
         ("left image", lambda index: read_image(files[index].left)),
-        ("depth map", lambda index: read_depth_map(files[index], dataset.depth_folder)),
+        ("depth map", lambda index: read_depth_map(files[index], dataset.depth_folder, images[files[index].sequence])),
         ("labels", lambda index: read_labels(files[index], "semantic_kitti")),
     ]
     has_step = arguments.step_ms is not None

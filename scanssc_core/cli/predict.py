@@ -115,7 +115,8 @@ def predict(
         name = f"{index:06d}" if frame.left_file is None else frame.left_file.stem
         if (out / f"{name}.npz").exists():
             continue
-        result = pipeline.run(frame.left_rgb, frame.right_rgb, frame.rig, frame.T_cam_velo, _given_depth(depth, name))
+        given_m = None if depth is None else _given_depth(depth, name, frame)
+        result = pipeline.run(frame.left_rgb, frame.right_rgb, frame.rig, frame.T_cam_velo, given_m)
         coverage.add(name, depth_coverage(result.depth_m))
         labels = result.occupancy.labels
         if label_set is SEMANTIC_KITTI:
@@ -142,12 +143,13 @@ def _open_source(
     raise ValueError("expected SOURCE OUT, or --left, --right, --calib and OUT")
 
 
-def _given_depth(depth: Path | None, name: str) -> NDArray | None:
-    if depth is None:
-        return None
-    if not depth.is_dir():
-        return read_depth_file(depth)
-    return read_depth_file(find_depth_file(depth, name))
+def _given_depth(depth: Path, name: str, frame: StereoFrame) -> NDArray:
+    path = find_depth_file(depth, name) if depth.is_dir() else depth
+    depth_m = read_depth_file(path)
+    if depth_m.shape != frame.left_rgb.shape[:2]:
+        sizes = [f"{width}x{height}" for height, width in (frame.left_rgb.shape[:2], depth_m.shape)]
+        raise ValueError(f"{path}: expected {sizes[0]} like the left image of frame {name}, got {sizes[1]}")
+    return depth_m
 
 
 def _truth_of(frame: StereoFrame, name: str, given: Path | None) -> NDArray | None:

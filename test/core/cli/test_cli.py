@@ -83,6 +83,10 @@ def test_predict_takes_given_depth_maps(sequence, tiny_checkpoint, tmp_path):
     np.save(tmp_path / "depth" / "000000.npy", np.full((32, 64), 7.0, np.float32))
     options = ("--model", "stereo", "--depth", tmp_path / "depth", "--frames", 1)
     assert scanssc("predict", sequence, tmp_path / "out", *options).returncode == 0
+    np.save(tmp_path / "depth" / "000000.npy", np.full((64, 128), 7.0, np.float32))
+    refused = scanssc("predict", sequence, tmp_path / "other", *options)
+    assert refused.returncode == 1
+    assert "depth/000000.npy: expected 64x32 like the left image of frame 000000, got 128x64" in refused.stderr
     labels = np.load(tmp_path / "out" / "000000.npz")["labels"]
     occupied_x = np.argwhere((labels > 0) & (labels < 255))[:, 0]
     assert abs(occupied_x.mean() * 0.2 - (7.0 + 0.27)) < 0.3
