@@ -117,7 +117,7 @@ def _read_sweep(path: Path) -> np.ndarray:
 
 
 def csv_table(rows: list[ScoreRow]) -> str:
-    """All rows with all scores."""
+    """All rows with all scores, as CSV."""
     text = io.StringIO()
     score_names = [entry.name for entry in dataclasses.fields(DepthScores)]
     writer = csv.writer(text, lineterminator="\n")

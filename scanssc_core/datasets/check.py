@@ -36,7 +36,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class SequenceReport:
-    """Of one sequence.
+    """What a check found in one sequence.
 
     Attributes:
         num_frames: frames that count.

@@ -50,7 +50,7 @@ _KITTI_360_T_VELO_CAM0 = np.array(
 
 @dataclass(frozen=True)
 class Calibration:
-    """Of one sequence.
+    """Calibration of one sequence.
 
     Attributes:
         P_left, P_right: (3, 4) projections of points in the frame of camera 0.
@@ -83,7 +83,7 @@ class FrameFiles:
         return self.label.exists() or self.preprocessed_label.exists()
 
     def depth(self, depth_folder: Path, suffix: str) -> Path:
-        """The depth map in a folder of depth maps."""
+        """Where the frame's depth map lies in a folder of depth maps."""
         return depth_folder / "sequences" / self.sequence / f"{self.frame}{suffix}"
 
 
@@ -120,7 +120,7 @@ class Layout:
         return ("image_2", "image_3") if is_kitti else ("image_00/data_rect", "image_01/data_rect")
 
     def sequences(self) -> list[str]:
-        """All sequences that are there."""
+        """Names of all sequences that are there."""
         return sorted(folder.name for folder in self.sequences_folder.iterdir() if folder.is_dir())
 
     def split(self, name: str) -> list[str]:

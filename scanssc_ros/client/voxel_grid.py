@@ -59,7 +59,7 @@ class VoxelGridView:
         self._T_grid_frame = invert_transform(self._T_frame_grid)
 
     def points_to_indices(self, points: ArrayLike) -> tuple[NDArray, NDArray]:
-        """Voxels of points.
+        """Find the voxels that points lie in.
 
         Args:
             points: (..., 3) in frame_id, metres.
