@@ -293,7 +293,7 @@ class ScanSSCNode(LifecycleNode):
     # Parameters
 
     def parameters(self) -> NodeParameters:
-        """Those that hold now."""
+        """The parameters that hold now."""
         values = {name: self.get_parameter(name).value for name in _PARAMETERS}
         values["t_camera_grid"] = list(values["t_camera_grid"])
         return NodeParameters(**values)

@@ -91,20 +91,20 @@ class PipelineStatistics:
         self._started_s = self._processed_s = self._emptied_s = time.monotonic()
 
     def matched(self) -> None:
-        """A pair is complete: it waits."""
+        """Count a pair that is complete and waits to be worked on."""
         with self._lock:
             self._num_matched += 1
             self._num_waiting += 1
 
     def started(self) -> None:
-        """A pair that waited is in work."""
+        """Count the pair that waited as being in work."""
         with self._lock:
             self._num_waiting -= 1
             self._num_in_work += 1
             self._started_s = time.monotonic()
 
     def processed(self, stage_s: dict[str, float], outputs: Iterable[str]) -> None:
-        """The pair in work is done.
+        """Count the pair in work as processed.
 
         Args:
             stage_s: seconds of each stage.
@@ -119,13 +119,13 @@ class PipelineStatistics:
             self._published.update(outputs)
 
     def drop_waiting(self, cause: str, reason: str = "") -> None:
-        """A pair that waited will not be worked on."""
+        """Count the pair that waited as dropped by this cause."""
         with self._lock:
             self._num_waiting -= 1
             self._drop(cause, reason)
 
     def drop_in_work(self, cause: str, reason: str = "") -> None:
-        """The pair in work ends without a result."""
+        """Count the pair in work as dropped by this cause."""
         with self._lock:
             self._num_in_work -= 1
             self._drop(cause, reason)
@@ -137,7 +137,7 @@ class PipelineStatistics:
             self._reasons[cause] = reason
 
     def books(self) -> Books:
-        """All of one moment."""
+        """All counts, of one moment."""
         with self._lock:
             now_s = time.monotonic()
             has_pairs = self._num_waiting + self._num_in_work > 0
@@ -190,12 +190,12 @@ class CallbackFailures:
         self._failed_s = float("-inf")
 
     def add(self, description: str) -> None:
-        """Count one."""
+        """Count an exception."""
         self.num_failed += 1
         self.newest, self._failed_s = description, time.monotonic()
 
     def age_s(self) -> float:
-        """Seconds since the newest one."""
+        """Seconds since the newest exception."""
         return time.monotonic() - self._failed_s
 
 

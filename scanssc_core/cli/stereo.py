@@ -108,7 +108,7 @@ def _score_backend(name: str, backend: StereoBackend, folders: list[Path]) -> It
 
 
 def csv_table(rows: list[ScoreRow]) -> str:
-    """All rows with all scores."""
+    """All rows with all scores, as CSV."""
     text = io.StringIO()
     score_names = [entry.name for entry in dataclasses.fields(DepthScores)]
     writer = csv.writer(text, lineterminator="\n")

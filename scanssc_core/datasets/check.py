@@ -31,7 +31,7 @@ KINDS = ("left", "right", "voxels", "label", "invalid", "velodyne", "depth")
 
 @dataclass(frozen=True)
 class SequenceReport:
-    """Of one sequence.
+    """What a check found in one sequence.
 
     Attributes:
         num_frames: frames that count.

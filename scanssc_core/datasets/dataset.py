@@ -28,7 +28,7 @@ _OPTIONAL_MAPS = ("labels", "lidar_depth_m", "segmentation", "teacher")
 
 
 class SSCSample(TypedDict):
-    """One frame.
+    """One frame as the network takes it.
 
     Attributes:
         image: (3, H, W) float32, normalised.

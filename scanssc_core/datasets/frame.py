@@ -40,7 +40,7 @@ class Frame:
 
     @property
     def size(self) -> tuple[int, int]:
-        """(height, width)."""
+        """(height, width) of the left image."""
         return self.left_rgb.shape[0], self.left_rgb.shape[1]
 
 

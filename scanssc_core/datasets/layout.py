@@ -108,7 +108,7 @@ class Layout:
         return ("image_2", "image_3") if is_kitti else ("image_00/data_rect", "image_01/data_rect")
 
     def sequences(self) -> list[str]:
-        """All sequences that are there; hidden folders are none."""
+        """Names of all sequences that are there; hidden folders are none."""
         folders = (folder for folder in self.sequences_folder.iterdir() if folder.is_dir())
         return sorted(folder.name for folder in folders if not folder.name.startswith("."))
 

@@ -96,7 +96,7 @@ def read_preprocessed_labels(path: Path, dataset: str) -> NDArray:
 
 
 def read_array(path: Path) -> NDArray:
-    """A .npy file.
+    """Read the array of a .npy file.
 
     Raises:
         ValueError: naming the file, if it is missing or not whole.

@@ -66,7 +66,7 @@ class StereoCalibration:
 
 
 def read_stereo_calibration(path: Path, is_grey: bool = False) -> StereoCalibration:
-    """Read whatever kind it is.
+    """Read the calibration of a stereo pair, of whichever kind it is.
 
     Args:
         path: calib.txt of an odometry sequence; or the folder of a day of raw drives, or of KITTI-360's calibration, or

@@ -53,6 +53,15 @@ class StereoSync:
         on_pair: called with (left, right) for every pair.
         tolerance_ns: largest difference of the stamps of a pair, inclusive.
         depth: items of one side that wait for a partner before the oldest is dropped.
+
+    Example:
+        >>> sync = StereoSync(lambda left, right: print(left, "with", right), tolerance_ns=20_000_000)
+        >>> sync.add(LEFT, 1_000_000_000, "left of 1.000 s")
+        >>> sync.add(RIGHT, 1_001_000_000, "right of 1.001 s")
+        left of 1.000 s with right of 1.001 s
+        >>> sync.add(LEFT, 1_100_000_000, "left of 1.100 s")
+        >>> sync.num_matched, sync.num_waiting(LEFT)
+        (1, 1)
     """
 
     def __init__(self, on_pair: Callable[[Any, Any], None], tolerance_ns: int, depth: int = DEFAULT_DEPTH) -> None:

@@ -73,12 +73,12 @@ class _Pair:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """What follows the side."""
+        """Words of the topic's name that follow the side."""
         return tuple(re.findall(r"[^/_]+", self.left[self.side_end :].lower()))
 
     @property
     def rig(self) -> tuple[str, ...]:
-        """Equal for pictures of the same two cameras."""
+        """What the names of topics of the same two cameras have in common."""
         return self.left[: self.side_start], *(word for word in self.words if word not in _KINDS)
 
     @property

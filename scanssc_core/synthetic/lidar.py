@@ -30,7 +30,7 @@ _NEAR_RANGE_M = 0.5
 
 @dataclass(frozen=True, eq=False)
 class Sweep:
-    """All rays of one turn.
+    """What the rays of one turn of the scanner hit.
 
     Attributes:
         T_world_velo: (4, 4) pose.

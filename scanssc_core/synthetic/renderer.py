@@ -22,7 +22,7 @@ _HIGH_SUN_RAD = np.radians(25)
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """What a camera sees.
+    """A scene as a camera sees it.
 
     Attributes:
         rgb: (H, W, 3) uint8.

@@ -44,7 +44,7 @@ class Light:
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """What there is.
+    """The world that cameras and scanners see.
 
     Attributes:
         ground: below everything.

@@ -160,7 +160,7 @@ class _Furnisher:
         return tuple(solid for parts in self.objects for solid in parts)
 
     def furnish(self) -> None:
-        """Both sides, then the road."""
+        """Put things onto both sides of the street, then onto the road."""
         for side in self.layout.sides:
             self._parked(side)
             self._furniture(side)

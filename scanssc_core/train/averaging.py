@@ -1,4 +1,8 @@
-"""Moving average of a model's weights and running statistics."""
+"""Moving average of a model's weights and running statistics.
+
+Lightning's WeightAveraging would not do: it averages the whole training module, the counts of its metrics among it, and
+stores other names, which no interrupted run could go on from.
+"""
 
 from copy import deepcopy
 

@@ -1,8 +1,4 @@
-"""For subscribers: a VoxelGrid message as an array with questions a planner asks. NumPy views, no copy of the data.
-
-view = VoxelGridView(message)
-view.class_names[view.class_at([[10.0, 0.0, -1.5]])[0]]
-"""
+"""For subscribers: a VoxelGrid message as an array with questions a planner asks. NumPy views, no copy of the data."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -28,6 +24,17 @@ class VoxelGridView:
 
     Raises:
         ValueError: if the message contradicts itself; says how.
+
+    Example:
+        Two voxels of half a metre, one behind the other:
+
+        >>> message = VoxelGrid(size_x=2, size_y=1, size_z=1, resolution_m=0.5, class_names=["empty", "car"])
+        >>> message.data = [0, 1]
+        >>> view = VoxelGridView(message)
+        >>> [view.class_name(label) for label in view.class_at([[0.2, 0.1, 0.1], [0.7, 0.1, 0.1]])]
+        ['empty', 'car']
+        >>> view.occupied_points("car")[0].tolist()
+        [[0.75, 0.25, 0.25]]
     """
 
     def __init__(self, message: VoxelGrid) -> None:
@@ -52,7 +59,7 @@ class VoxelGridView:
         self._T_grid_frame = invert_transform(self._T_frame_grid)
 
     def points_to_indices(self, points: ArrayLike) -> tuple[NDArray, NDArray]:
-        """Voxels of points.
+        """Find the voxels that points lie in.
 
         Args:
             points: (..., 3) in frame_id, metres.

@@ -56,7 +56,7 @@ class Calibrator:
                 history.is_static = True
 
     def forget_stamps(self) -> None:
-        """Time has jumped."""
+        """Forget which stamps CameraInfo had: time has jumped."""
         for history in self.histories.values():
             history.forget_stamps()
 

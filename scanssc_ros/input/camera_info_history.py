@@ -34,7 +34,7 @@ class CameraInfoHistory:
         self.is_static = False
 
     def add(self, info: CameraInfo) -> None:
-        """Take a message."""
+        """Take a CameraInfo message."""
         stamp_ns = stamp_to_ns(info.header.stamp)
         if self._infos and stamp_ns < max(self._infos) - TIME_JUMP_NS:
             self._infos.clear()

@@ -1,1 +1,1 @@
-"""From the image to voxels: depth distribution, lift-splat volume, query proposal, deformable attention."""
+"""From the image to voxels: lift-splat volume, points of the depth map, query proposal, deformable attention."""

@@ -1,3 +1,5 @@
+import doctest
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,6 +10,7 @@ from std_msgs.msg import Header
 from scanssc_core.geometry import VoxelGridSpec
 from scanssc_core.labels import SEMANTIC_KITTI
 from scanssc_core.occupancy.interface import Occupancy
+from scanssc_ros.client import voxel_grid
 from scanssc_ros.client.voxel_grid import FREE, UNKNOWN, VoxelGridView
 from scanssc_ros.conversions import occupancy_to_message
 from scanssc_ros.msg import VoxelGrid
@@ -101,3 +104,8 @@ def test_message_that_contradicts_itself_is_refused(change, reason):
         setattr(message, name, value)
     with pytest.raises(ValueError, match=reason):
         VoxelGridView(message)
+
+
+def test_example_in_the_docstring_gives_what_it_says():
+    results = doctest.testmod(voxel_grid)
+    assert results.attempted >= 3 and results.failed == 0
