@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import os
-import re
 import sys
 import traceback
 from collections.abc import Callable
@@ -53,8 +52,6 @@ from scanssc_ros.work.worker import NewestOnlyWorker
 NODE_NAME = "scanssc"
 _DIAGNOSTICS_PERIOD_S = 1.0
 _WARNING_PERIOD_S = 10.0
-#: Numbers of a message: what is left tells kinds of trouble apart.
-_NUMBER = re.compile(r"[-+]?[\d.]+")
 #: How long the end of the process waits for the pair in work.
 _LAST_WORK_S = 0.5
 
@@ -353,10 +350,10 @@ class ScanSSCNode(LifecycleNode):
         message = DiagnosticArray(status=self._statuses())
         message.header.stamp = self.get_clock().now().to_msg()
         for status in message.status:
-            kind = f"{status.name}: {_NUMBER.sub('', status.message)}"
-            is_worth_a_line = self._processor is not None and status.level != DiagnosticStatus.OK
-            if is_worth_a_line and self._throttle.is_due(kind):
-                self.get_logger().warning(f"{status.name}: {status.message}")
+            line = f"{status.name}: {status.message}"
+            is_trouble = self._processor is not None and status.level != DiagnosticStatus.OK
+            if is_trouble and self._throttle.is_due(line):
+                self.get_logger().warning(line)
         name_statuses(message.status, self.get_fully_qualified_name())
         self._diagnostics.publish(message)
 

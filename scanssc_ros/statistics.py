@@ -1,5 +1,6 @@
 """What the node counts and measures, without ROS: inputs, the books of the pairs, latency by stage."""
 
+import re
 import threading
 import time
 from collections import Counter, deque
@@ -9,6 +10,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 _LATENCY_WINDOW = 1000  # newest samples that the percentiles are taken of
+
+_NUMBER = re.compile(r"[-+]?[\d.]+")
 
 #: Drops that are nothing to worry about: a newer pair came first, or the node was told to stop.
 EXPECTED_DROPS = ("superseded", "deactivated")
@@ -211,9 +214,12 @@ class Throttle:
         self._last_s: dict[str, float] = {}
         self._lock = threading.Lock()
 
-    def is_due(self, kind: str) -> bool:
-        """Whether none of this kind was let through in the last period; if so, this one is."""
-        now_s = time.monotonic()
+    def is_due(self, message: str) -> bool:
+        """Whether none of this kind was let through in the last period; if so, this one is.
+
+        Messages that differ in nothing but numbers are of one kind.
+        """
+        kind, now_s = _NUMBER.sub("", message), time.monotonic()
         with self._lock:
             self._last_s = {known: at_s for known, at_s in self._last_s.items() if now_s - at_s < self._period_s}
             return self._last_s.setdefault(kind, now_s) == now_s

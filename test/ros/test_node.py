@@ -10,6 +10,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
+from sensor_msgs.msg import CameraInfo
 
 from scanssc_ros import node as node_module
 from scanssc_ros.node import ScanSSCNode
@@ -177,3 +178,27 @@ def test_a_callback_that_fails_is_counted_and_named_and_the_node_lives_on(make_n
     assert status.level == DiagnosticStatus.ERROR
     assert "ArithmeticError: the sum does not add up" in status.message
     assert {entry.key: entry.value for entry in status.values}["failed"] == "3"
+
+
+def test_an_input_whose_callback_fails_is_named_by_its_topic(make_node, context, monkeypatch):
+    requested = Future()
+    node = make_node(requested)
+    assert node.trigger_configure() == node.trigger_activate() == SUCCESS
+
+    def fail(side, info):
+        raise OverflowError("too large")
+
+    monkeypatch.setattr(node._inputs._calibrator, "add", fail)
+    camera = rclpy.create_node("camera", context=context)
+    publisher = camera.create_publisher(CameraInfo, "left/camera_info", 10)
+    camera_timer = node.create_timer(0.05, lambda: publisher.publish(CameraInfo()))
+
+    def on_exception(error):
+        node.on_callback_error(error)
+        requested.set_result(None)
+
+    spin(node, requested, on_exception)
+    status = next(status for status in node._statuses() if status.name == "callbacks")
+    assert status.message == "a callback failed: /left/camera_info: OverflowError: too large"
+    node.destroy_timer(camera_timer)
+    camera.destroy_node()

@@ -179,8 +179,8 @@ def test_shared_memory_without_room_is_a_warning(free_mib, own_mib, message):
 
 def test_each_kind_of_message_is_let_through_once_in_a_period():
     throttle = Throttle(60.0)
-    assert throttle.is_due("bad_image")
-    assert not throttle.is_due("bad_image")
-    assert throttle.is_due("too_old"), "another cause is not held back"
+    assert throttle.is_due("a pair of 2.5 s exceeds max_age_s")
+    assert not throttle.is_due("a pair of 3.1 s exceeds max_age_s")
+    assert throttle.is_due("left image: broken"), "another cause is not held back"
     throttle = Throttle(0.0)
     assert throttle.is_due("bad_image") and throttle.is_due("bad_image")
