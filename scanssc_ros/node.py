@@ -25,9 +25,7 @@ from rclpy.signals import SignalHandlerOptions
 from scanssc_core.runtime.backends import GEOMETRIC_BACKENDS, make_occupancy_backend, make_stereo_backend
 from scanssc_core.runtime.device import resolve_device
 from scanssc_core.runtime.pipeline import OccupancyPipeline
-from scanssc_ros.input.extrinsics import Extrinsics
-from scanssc_ros.input.inputs import CallbackError, StereoInputs, StereoMessages
-from scanssc_ros.output.diagnostics import (
+from scanssc_ros.diagnostics import (
     callbacks_status,
     coverage_status,
     extrinsics_status,
@@ -38,6 +36,8 @@ from scanssc_ros.output.diagnostics import (
     row_alignment_status,
     synchronization_status,
 )
+from scanssc_ros.input.extrinsics import Extrinsics
+from scanssc_ros.input.inputs import CallbackError, StereoInputs, StereoMessages
 from scanssc_ros.output.outputs import OccupancyOutputs
 from scanssc_ros.parameter_files import unbound_files
 from scanssc_ros.parameters import DYNAMIC_PARAMETERS, TOPIC, NodeParameters, unknown_parameters

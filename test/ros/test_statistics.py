@@ -3,7 +3,7 @@ import time
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 
-from scanssc_ros.output.diagnostics import input_status, memory_status, pipeline_status, silence_message
+from scanssc_ros.diagnostics import input_status, memory_status, pipeline_status, silence_message
 from scanssc_ros.statistics import InputStatistics, PipelineStatistics, Throttle
 
 LONG_S = 60.0
