@@ -23,11 +23,13 @@ def tf_static(world):
     )
 
 
-def grid_of(world):
-    """Grids of pairs published until one is answered; the pose may still be on its way."""
+def grid_of(world, frame_id="camera_color_left"):
+    """The grid of the first pair that is answered; the pose may still be on its way."""
     num_grids = len(world.grids)
     while len(world.grids) == num_grids:
-        world.publish_pair()
+        left = make_image()
+        left.header.frame_id = frame_id
+        world.publish_pair(left=left)
         world.spin_for(0.3)
     return VoxelGridView(world.grids[-1])
 
@@ -80,8 +82,4 @@ def test_leading_slashes_of_images_tf_and_parameters_are_stripped(world, start_n
     node = start_node(extrinsics_source="tf", grid_frame="/velodyne")
     world.wait_for_node(node)
     tf_static.publish(TFMessage(transforms=[transform(KITTI, "velodyne", "/camera_color_left")]))
-    left = make_image()
-    left.header.frame_id = "/camera_color_left"
-    world.spin_for(0.5)
-    grid = world.wait_for_grid(world.publish_pair(left=left))
-    assert grid.header.frame_id == "velodyne"
+    assert grid_of(world, "/camera_color_left").frame_id == "velodyne"
