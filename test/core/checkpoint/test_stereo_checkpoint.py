@@ -2,6 +2,7 @@ import os
 
 import pytest
 import torch
+from cases.command import scanssc
 from safetensors import safe_open
 from safetensors.torch import save
 from typer.testing import CliRunner
@@ -61,6 +62,7 @@ def test_the_command_says_which_backend_the_file_is_for(tmp_path):
     result = CliRunner().invoke(checkpoint_app, ["convert", str(published), str(target)])
     assert result.exit_code == 0 and "backend msnet3d" in result.stdout
     assert load_stereo_network(target).config.dims == 3
+    assert "backend msnet3d" in scanssc("info", target).out
 
 
 def test_networks_are_not_taken_for_each_other(tmp_path):
