@@ -84,14 +84,14 @@ def open_sequence(directory: Path) -> KittiSequence:
         return _open_odometry(directory)
     if (directory / "image_02" / "data").is_dir():
         # The calibration files of a raw drive lie one level up, in the folder of the day.
-        return _open_dated(directory, ("image_02", "image_03"), "data", read_raw_calibration(directory.parent))
+        calibration = read_raw_calibration(directory.absolute().parent)
+        return _open_dated(directory, ("image_02", "image_03"), "data", calibration)
     if (directory / "image_00" / "data_rect").is_dir():
         # Those of KITTI-360 lie in calibration/ beside data_2d_raw, the drives' folder.
-        calibration = read_kitti_360_calibration(directory.parent.parent / "calibration")
+        calibration = read_kitti_360_calibration(directory.absolute().parents[1] / "calibration")
         return _open_dated(directory, ("image_00", "image_01"), "data_rect", calibration)
-    hint = ""
-    if sequences := sorted(path for path in directory.glob("sequences/*") if path.is_dir()):
-        hint = f"; it holds sequences, of which one can be given: {sequences[0]}"
+    sequences = [path for name in ("sequences", "data_2d_raw") for path in sorted((directory / name).glob("*"))]
+    hint = f"; it holds sequences, of which one can be given: {sequences[0]}" if sequences else ""
     raise ValueError(
         f"{directory} is no stereo sequence: expected calib.txt and image_2, image_3 (KITTI odometry), "
         "image_02/data and image_03/data (KITTI raw), or image_00/data_rect and image_01/data_rect (KITTI-360)" + hint

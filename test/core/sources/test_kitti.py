@@ -1,5 +1,6 @@
 import os
 import shutil
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -218,6 +219,12 @@ def test_folder_whose_name_is_not_utf_8_is_read(folder):
     named = folder.parent / os.fsdecode(b"M\xfcnchen")
     folder.rename(named)
     assert len(list(open_sequence(named))) == 2
+
+
+def test_calibration_beside_the_drive_is_found_from_within_it(drive, drive_360, monkeypatch):
+    for folder in (drive, drive_360):
+        monkeypatch.chdir(folder)
+        assert len(open_sequence(Path())) == 2
 
 
 def test_missing_times_and_calibration_are_named(folder):
