@@ -109,9 +109,6 @@ def _predict(
     typer.echo(f"{num_done} frames in {out}")
 
 
-predict = with_flags(_predict, BAG_FLAGS)
-
-
 def _open_source(
     sources: list[Path],
     left: Path | None,
@@ -143,3 +140,6 @@ def _truth_of(frame: StereoFrame, name: str, given: Path | None) -> NDArray | No
         return None
     found = frame.left_file.parent.parent / "voxels" / f"{name}.label"
     return read_truth(found) if found.exists() else None
+
+
+predict = with_flags(_predict, BAG_FLAGS)
