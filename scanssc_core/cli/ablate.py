@@ -31,5 +31,4 @@ def _ablate(
     run_ablation(run, chosen, numbers, out, lambda run, folder: train_on_roots(run, folder, where))
 
 
-_ablate.__name__ = "ablate"
 ablate = with_flags(_ablate, config_flags())

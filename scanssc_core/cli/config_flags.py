@@ -93,7 +93,7 @@ def with_flags(command: Callable[..., None], flags: list[inspect.Parameter]) -> 
     def wrapper(**values: Any) -> None:
         command(**values)
 
-    wrapper.__name__, wrapper.__doc__ = command.__name__, command.__doc__
+    wrapper.__name__, wrapper.__doc__ = command.__name__.removeprefix("_"), command.__doc__
     wrapper.__signature__ = inspect.Signature(own + flags)  # type: ignore[attr-defined]
     wrapper.__annotations__ = {parameter.name: parameter.annotation for parameter in own + flags}
     return wrapper

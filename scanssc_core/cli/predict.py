@@ -1,29 +1,18 @@
 """`scanssc predict`: label a pair, a sequence or a bag without ROS."""
 
 import io
+from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
 from numpy.typing import NDArray
 from rich.progress import track
 
-from scanssc_core.cli.sources import (
-    CameraFrame,
-    CameraPose,
-    GridFrame,
-    LeftInfo,
-    LeftTopic,
-    Rectify,
-    RightInfo,
-    RightTopic,
-    Tolerance,
-    bag_options,
-    open_stereo,
-    read_truth,
-)
+from scanssc_core.cli.config_flags import with_flags
+from scanssc_core.cli.sources import BAG_FLAGS, open_stereo, read_truth, refuse_bag_flags
 from scanssc_core.cli.terms import show_terms
 from scanssc_core.datasets.depth_maps import find_depth_file, read_depth_file
 from scanssc_core.datasets.semantic_kitti import write_voxel_labels
@@ -33,14 +22,12 @@ from scanssc_core.render.report import render_report
 from scanssc_core.runtime.backends import AUTO, LITE, make_occupancy_backend, make_stereo_backend
 from scanssc_core.runtime.device import resolve_device
 from scanssc_core.runtime.pipeline import OccupancyPipeline
-from scanssc_core.sources.bag_calibration import BagOptions
 from scanssc_core.sources.kitti import open_pair
-from scanssc_core.sources.pairing import DEFAULT_TOLERANCE_S
 from scanssc_core.sources.sequence import StereoFrame, StereoSequence
 from scanssc_core.stereo.coverage import CoverageLog, depth_coverage
 
 
-def predict(
+def _predict(
     paths: Annotated[
         list[Path],
         typer.Argument(
@@ -71,22 +58,11 @@ def predict(
     precision: Annotated[str, typer.Option(help="auto, float32, float16 or bfloat16.")] = "float32",
     keep_unseen: Annotated[bool, typer.Option(help="Keep what lies outside the camera's view.")] = False,
     frames: Annotated[int, typer.Option(min=0, help="Only the first frames; 0 = all.")] = 0,
-    left_topic: LeftTopic = "",
-    right_topic: RightTopic = "",
-    left_info: LeftInfo = "",
-    right_info: RightInfo = "",
-    tolerance: Tolerance = DEFAULT_TOLERANCE_S,
-    rectify: Rectify = False,
-    grid_frame: GridFrame = BagOptions.grid_frame,
-    camera_frame: CameraFrame = "",
-    t_camera_grid: CameraPose = "",
+    **bag_flags: Any,
 ) -> None:
     """Label every frame; frames that are there already are left alone, so an interrupted run goes on."""
     *sources, out = paths
-    options = bag_options(
-        left_topic, right_topic, left_info, right_info, tolerance, rectify, grid_frame, camera_frame, t_camera_grid
-    )
-    sequence = _open_source(sources, left, right, calib, options)
+    sequence = _open_source(sources, left, right, calib, bag_flags)
     if truth is not None and len(sequence) > 1:
         raise ValueError(f"--truth is of one frame, but there are {len(sequence)}")
     occupancy_backend = make_occupancy_backend(model, checkpoint, resolve_device(device), precision)
@@ -96,7 +72,7 @@ def predict(
     label_set, grid = occupancy_backend.label_set, occupancy_backend.grid
     decisive = {
         "source": (left.parent if left is not None else sources[0]).resolve(),
-        "options of the bag": options if options != BagOptions() else "none",
+        "options of the bag": {name: value for name, value in bag_flags.items() if value is not None} or "none",
         "calibration": calib,
         "model": model,
         "checkpoint": checkpoint,
@@ -134,12 +110,17 @@ def predict(
 
 
 def _open_source(
-    sources: list[Path], left: Path | None, right: Path | None, calibration: Path | None, options: BagOptions
+    sources: list[Path],
+    left: Path | None,
+    right: Path | None,
+    calibration: Path | None,
+    bag_flags: Mapping[str, Any],
 ) -> StereoSequence:
     if left is not None and right is not None and calibration is not None and not sources:
+        refuse_bag_flags(bag_flags, left)
         return open_pair(left, right, calibration)
     if len(sources) == 1 and left is None and right is None and calibration is None:
-        return open_stereo(sources[0], options)
+        return open_stereo(sources[0], bag_flags)
     raise ValueError("expected SOURCE OUT, or --left, --right, --calib and OUT")
 
 
@@ -159,3 +140,6 @@ def _truth_of(frame: StereoFrame, name: str, given: Path | None) -> NDArray | No
         return None
     found = frame.left_file.parent.parent / "voxels" / f"{name}.label"
     return read_truth(found) if found.exists() else None
+
+
+predict = with_flags(_predict, BAG_FLAGS)

@@ -64,5 +64,4 @@ def _train(
     train_on_roots(configure(config, data, flags), out, resolve_device(device))
 
 
-_train.__name__ = "train"
 train = with_flags(_train, config_flags())

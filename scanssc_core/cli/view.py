@@ -2,34 +2,21 @@
 
 from itertools import islice
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
 from rich.progress import track
 
-from scanssc_core.cli.sources import (
-    CameraFrame,
-    CameraPose,
-    GridFrame,
-    LeftInfo,
-    LeftTopic,
-    Rectify,
-    RightInfo,
-    RightTopic,
-    Tolerance,
-    bag_options,
-    open_stereo,
-)
+from scanssc_core.cli.config_flags import with_flags
+from scanssc_core.cli.sources import BAG_FLAGS, open_stereo
 from scanssc_core.cli.terms import show_terms
 from scanssc_core.labels import FREE, UNKNOWN
 from scanssc_core.runtime.backends import make_occupancy_backend, make_stereo_backend
 from scanssc_core.runtime.pipeline import OccupancyPipeline
-from scanssc_core.sources.bag_calibration import BagOptions
-from scanssc_core.sources.pairing import DEFAULT_TOLERANCE_S
 
 
-def view(
+def _view(
     source: Annotated[
         Path, typer.Argument(help="rosbag2 (folder, .mcap, .db3) or KITTI sequence folder; or a .rrd file.")
     ],
@@ -39,15 +26,7 @@ def view(
     frames: Annotated[int, typer.Option(min=0, help="Only the first frames; 0 = all.")] = 0,
     model: Annotated[str, typer.Option(help="Occupancy backend: lite or stereo.")] = "lite",
     stereo_backend: Annotated[str, typer.Option(help="Depth backend.")] = "sgm",
-    left_topic: LeftTopic = "",
-    right_topic: RightTopic = "",
-    left_info: LeftInfo = "",
-    right_info: RightInfo = "",
-    tolerance: Tolerance = DEFAULT_TOLERANCE_S,
-    rectify: Rectify = False,
-    grid_frame: GridFrame = BagOptions.grid_frame,
-    camera_frame: CameraFrame = "",
-    t_camera_grid: CameraPose = "",
+    **bag_flags: Any,
 ) -> None:
     """Run the pipeline on a bag and show images, depth and voxels in the Rerun viewer (extra `view`)."""
     import rerun as rr  # of the extra view
@@ -57,10 +36,7 @@ def view(
         rr.log_file_from_path(source)
         return
 
-    options = bag_options(
-        left_topic, right_topic, left_info, right_info, tolerance, rectify, grid_frame, camera_frame, t_camera_grid
-    )
-    sequence = open_stereo(source, options)
+    sequence = open_stereo(source, bag_flags)
     pipeline = OccupancyPipeline(make_stereo_backend(stereo_backend), make_occupancy_backend(model))
     show_terms(pipeline.occupancy.terms)
     grid, label_set = pipeline.occupancy.grid, pipeline.occupancy.label_set
@@ -90,3 +66,6 @@ def view(
         num_shown += 1
     if save is not None:
         typer.echo(f"{num_shown} frames in {save}")
+
+
+view = with_flags(_view, BAG_FLAGS)

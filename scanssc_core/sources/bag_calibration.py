@@ -1,10 +1,10 @@
 """Calibration and pose of the cameras of a bag: CameraInfo and /tf_static, or what the user says of the pose."""
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,29 +21,34 @@ from scanssc_core.stereo.rectification import Rectifier, UnrectifiedCamera
 _logger = logging.getLogger(__name__)
 
 
+#: The upper 3x4 of the matrix of a rigid transform, row by row.
+Pose: TypeAlias = tuple[float, float, float, float, float, float, float, float, float, float, float, float]
+
+
 @dataclass(frozen=True)
-class BagOptions:
+class BagOptions(NamedTopics):
     """What a bag does not say by itself.
 
     Attributes:
-        topics: those that are named.
-        grid_frame: frame_id of the LiDAR, or whatever the grid is fixed to: x forward, y left, z up.
-        camera_frame: optical frame of the left camera; empty = frame_id of its images.
-        t_camera_grid: grid frame -> left camera, the upper 3x4 of the matrix, row by row, metres; empty = /tf_static.
-        tolerance_s: largest difference of the stamps of a pair, inclusive.
-        rectify: whether the images are as the cameras took them, and are to be rectified by CameraInfo.
+        left_topic, right_topic: Image topic of this side; both or none. Default: found by their names.
+        left_info, right_info: CameraInfo topic of this side. Default: beside its image or in a namespace above.
+        tolerance: Largest difference of the stamps of a pair in seconds, inclusive. Default: that of the node, 0.02.
+        rectify: The images are as the cameras took them: rectify them by CameraInfo.
+        grid_frame: Frame of the grid in /tf_static: x forward, y left, z up, at the LiDAR. Default: velodyne.
+        camera_frame: Optical frame of the left camera in /tf_static. Default: that of its images.
+        t_camera_grid: Pose instead of /tf_static: grid frame -> left camera's optical frame, twelve numbers: the upper
+            3x4 of the matrix, row by row, metres.
     """
 
-    topics: NamedTopics = field(default_factory=NamedTopics)
+    tolerance: float = DEFAULT_TOLERANCE_S
+    rectify: bool = False
     grid_frame: str = "velodyne"
     camera_frame: str = ""
-    t_camera_grid: tuple[float, ...] = ()
-    tolerance_s: float = DEFAULT_TOLERANCE_S
-    rectify: bool = False
+    t_camera_grid: Pose | None = None
 
     def __post_init__(self) -> None:
-        if self.t_camera_grid and len(self.t_camera_grid) != 12:
-            raise ValueError(f"t_camera_grid: expected 12 numbers (3x4, row by row), got {len(self.t_camera_grid)}")
+        if not 0 <= self.tolerance < float("inf"):
+            raise ValueError(f"tolerance: expected seconds, 0 or more, got {self.tolerance}")
 
 
 class BagCalibration:
@@ -133,7 +138,7 @@ class BagCalibration:
         Raises:
             ValueError: naming the frames, if /tf_static does not join them, or the pose is none that a camera has.
         """
-        if self._options.t_camera_grid:
+        if self._options.t_camera_grid is not None:
             given = np.vstack([np.reshape(self._options.t_camera_grid, (3, 4)), [0.0, 0.0, 0.0, 1.0]])
             return self._checked(given, "--t-camera-grid")
         camera_frame = self._options.camera_frame or image_frame

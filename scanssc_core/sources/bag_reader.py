@@ -93,7 +93,7 @@ class BagSequence:
         self._options = options or BagOptions()
         with open_bag(path) as reader:
             try:
-                self.topics = find_stereo_topics(reader, self._options.topics)
+                self.topics = find_stereo_topics(reader, self._options)
             except ValueError as error:
                 raise ValueError(f"{path}: {error}") from error
             images = (self.topics.left_image, self.topics.right_image)
@@ -113,7 +113,7 @@ class BagSequence:
         sides = {self.topics.left_image: LEFT, self.topics.right_image: RIGHT}
         wanted = {*sides, self.topics.left_info, self.topics.right_info}
         pairs: list[tuple[_Picture, _Picture]] = []
-        sync = StereoSync(lambda left, right: pairs.append((left, right)), round(self._options.tolerance_s * 1e9))
+        sync = StereoSync(lambda left, right: pairs.append((left, right)), round(self._options.tolerance * 1e9))
         tally = _Tally()
         with open_bag(self._path) as reader:
             calibration = BagCalibration(self._path, reader, self.topics, self._options)
@@ -158,7 +158,7 @@ class BagSequence:
 
     def _check_pairs(self, sync: StereoSync, tally: _Tally) -> None:
         """Refuse a bag without frames, and say what is odd about its pairs."""
-        tolerance = f"{self._options.tolerance_s * 1e3:g} ms (--tolerance)"
+        tolerance = f"{self._options.tolerance * 1e3:g} ms (--tolerance)"
         if not sync.num_matched:
             raise ValueError(f"{self._path}: no pair within {tolerance} of {tally}{_nearest(sync)}")
         if len(tally.broken) == sync.num_matched:

@@ -27,12 +27,12 @@ class NamedTopics:
     """Topics that the user names; empty: found by their names.
 
     Attributes:
-        left_image, right_image: both or none.
+        left_topic, right_topic: images; both or none.
         left_info, right_info: CameraInfo that does not lie beside its image.
     """
 
-    left_image: str = ""
-    right_image: str = ""
+    left_topic: str = ""
+    right_topic: str = ""
     left_info: str = ""
     right_info: str = ""
 
@@ -63,7 +63,7 @@ class _Pair:
 
     Attributes:
         left, right: topics.
-        side_end: where the word that says left ends in the name.
+        side_start, side_end: where the word that says left, or the number, lies in the left name.
     """
 
     left: str
@@ -117,11 +117,11 @@ def find_stereo_topics(reader: AnyReader, named: NamedTopics | None = None) -> S
 
 
 def _named_pair(named: NamedTopics, images: Collection[str]) -> _Pair | None:
-    topics = (named.left_image, named.right_image)
+    topics = (named.left_topic, named.right_topic)
     if topics == ("", ""):
         return None
-    if named.left_image == named.right_image:
-        raise ValueError(f"expected two topics, --left-topic and --right-topic are both {named.left_image}")
+    if named.left_topic == named.right_topic:
+        raise ValueError(f"expected two topics, --left-topic and --right-topic are both {named.left_topic}")
     for topic in topics:
         if topic not in images:
             raise ValueError(

@@ -95,7 +95,7 @@ def grid_frame_lidar(case: Path, tmp_path: Path) -> None:
     predicts(case, tmp_path, "--grid-frame", "lidar_link")
     [T_cam_grid] = {frame.T_cam_velo.tobytes() for frame in BagSequence(case.parent / "bag_base")}
     pose = np.frombuffer(T_cam_grid).reshape(4, 4)[:3].reshape(-1)
-    predicts(case, tmp_path / "pose", "--t-camera-grid", " ".join(map(repr, pose.tolist())))
+    predicts(case, tmp_path / "pose", "--t-camera-grid", *pose.tolist())
     by_frame, by_pose = (np.load(tmp_path / name / "000000.npz")["labels"] for name in ("out", "pose/out"))
     np.testing.assert_array_equal(by_frame, by_pose)
 

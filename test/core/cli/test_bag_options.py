@@ -52,8 +52,8 @@ def test_images_without_partner_are_told_by_either_command(tmp_path, command, ca
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        (("--t-camera-grid", "1 2 three"), "--t-camera-grid: expected 12 numbers, got '1 2 three'"),
-        (("--t-camera-grid", "1 2 3"), "expected 12 numbers"),
+        (("--t-camera-grid", *12 * ["0"]), "--t-camera-grid: expected a rotation"),
+        (("--tolerance", "-1"), "tolerance: expected seconds, 0 or more, got -1"),
         (("--grid-frame", "lidar"), "its frames are left_optical, velodyne"),
         (("--left-topic", "/stereo/left/image"), "--left-topic and --right-topic name both sides"),
         (("--right-info", "/nothing"), "no messages of a CameraInfo topic '/nothing'"),
@@ -69,7 +69,7 @@ def test_options_of_bags_are_not_ignored_for_a_folder(tmp_path):
     rig = StereoRig(PinholeCamera(60.0, 60.0, 31.5, 15.0, width=64, height=32), 0.5, 31.5)
     SyntheticSequence(wall_scene(8.0), num_frames=1, rig=rig).write(tmp_path / "00", workers=1)
     result = predict(tmp_path / "00", tmp_path / "out", "--grid-frame", "lidar")
-    assert result.status == 1 and "is no bag: options of bags were given" in result.err
+    assert result.status == 1 and "00 is no bag, but options of bags are given: --grid-frame" in result.err
 
 
 def test_frames_of_another_run_are_not_mixed_in(bag, tmp_path):

@@ -45,8 +45,8 @@ def test_ros1_bag_gives_the_same_frames(tmp_path):
 
 def test_stamps_pair_within_the_tolerance_and_not_beyond(tmp_path):
     bag = SmallBag().rig().pairs(delay_ns=5 * MS)
-    assert len(frames(bag, tmp_path / "a", tolerance_s=0.005)) == 3
-    message = refusal(bag, tmp_path / "b", tolerance_s=0.004)
+    assert len(frames(bag, tmp_path / "a", tolerance=0.005)) == 3
+    message = refusal(bag, tmp_path / "b", tolerance=0.004)
     assert "no pair within 4 ms (--tolerance) of 3 left and 3 right images" in message
     assert "the nearest stamps are 5 ms apart" in message
 
@@ -78,7 +78,7 @@ def test_pairs_of_neighbouring_frames_are_told(tmp_path, caplog):
     frames(bag, tmp_path / "a")
     assert "differ by up to 10 ms, images come every 10 ms" in caplog.text and "--tolerance 0.005" in caplog.text
     caplog.clear()
-    assert len(frames(bag, tmp_path / "b", tolerance_s=0.005)) == 8
+    assert len(frames(bag, tmp_path / "b", tolerance=0.005)) == 8
     assert "keeps them apart" not in caplog.text
 
 
@@ -178,8 +178,12 @@ def test_given_pose_goes_before_transforms(tmp_path):
     pose = tuple(invert_transform(T_grid_cam)[:3].reshape(-1))
     [frame, *_] = frames(SmallBag().rig().pairs(), tmp_path, t_camera_grid=pose)
     np.testing.assert_allclose(frame.T_cam_velo @ T_grid_cam, np.eye(4), atol=1e-12)
-    with pytest.raises(ValueError, match="expected 12 numbers"):
-        BagOptions(t_camera_grid=pose[:11])
+
+
+@pytest.mark.parametrize("tolerance", [-0.01, float("nan"), float("inf")])
+def test_tolerance_that_is_none_is_refused(tolerance):
+    with pytest.raises(ValueError, match="tolerance: expected seconds"):
+        BagOptions(tolerance=tolerance)
 
 
 def test_camera_frame_that_is_not_optical_is_refused_by_its_axis(tmp_path):
