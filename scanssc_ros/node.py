@@ -167,7 +167,9 @@ class ScanSSCNode(LifecycleNode):
             )
             self._extrinsics = build(lambda: Extrinsics(self, parameters))
             if not problems and occupancy is not None:
-                self._pipeline = OccupancyPipeline(stereo, occupancy, parameters.keep_unseen)
+                self._pipeline = OccupancyPipeline(
+                    stereo, occupancy, parameters.keep_unseen, shares_cores=parameters.num_threads == 0
+                )
                 if occupancy.terms is not None:
                     self.get_logger().info(occupancy.terms)
                 if parameters.model not in GEOMETRIC_BACKENDS:
@@ -366,6 +368,8 @@ class ScanSSCNode(LifecycleNode):
             "device": self._device or "not configured",
             "extrinsics": self._extrinsics.source if self._extrinsics else "not configured",
         }
+        if self._pipeline is not None and (cores := self._pipeline.cores) is not None:
+            values |= {"threads": cores.num_threads, "cores_used_by_others": f"{cores.others:.2f}"}
         statuses = []
         if self._inputs is not None:
             self._inputs.refresh_publishers()

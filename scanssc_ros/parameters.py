@@ -107,7 +107,9 @@ class NodeParameters:
         "Number format of the forward pass; auto: bfloat16 where the device computes in it, else float32.",
         choices=PRECISIONS,
     )
-    num_threads: int = _parameter(0, "CPU threads of torch and OpenCV; 0 leaves their default.", minimum=0, maximum=256)
+    num_threads: int = _parameter(
+        0, "CPU threads of torch and OpenCV; 0 = as many as cores that no other program uses.", minimum=0, maximum=256
+    )
     keep_unseen: bool = _parameter(
         False, "Keep what the model completed outside the left camera's view; else those voxels are UNKNOWN."
     )

@@ -16,6 +16,7 @@ from scanssc_core.datasets.layout import SPLITS, Layout
 from scanssc_core.evaluation.baselines import constant_prior
 from scanssc_core.inference.optimize import optimized_for_inference
 from scanssc_core.labels import LABEL_SETS
+from scanssc_core.runtime.cores import CoreSharing
 from scanssc_core.runtime.device import PRECISIONS, resolve_device, resolve_precision
 
 
@@ -64,8 +65,13 @@ def evaluate(
     evaluation = Evaluation(model, dtype, prior)
     predictions = out / "predictions" if save_predictions else None
     with Progress() as progress:
-        task = progress.add_task("evaluating frames", total=num_frames)
-        evaluation.run(dataset, num_frames, workers, predictions, lambda: progress.advance(task))
+        task, cores = progress.add_task("evaluating frames", total=num_frames), CoreSharing()
+
+        def on_frame() -> None:
+            progress.advance(task)
+            cores.adapt()
+
+        evaluation.run(dataset, num_frames, workers, predictions, on_frame)
     if predictions is not None:
         typer.echo(f"{num_frames} predictions in {predictions}")
     if num_labelled:

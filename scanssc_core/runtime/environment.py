@@ -5,9 +5,6 @@ import os
 _VARIABLES = {
     # A fresh tensor of 64 MiB costs 45 ms of page faults in small pages, 10 ms in pages of 2 MiB.
     "THP_MEM_ALLOC_ENABLE": "1",
-    # Threads that have no work sleep. If they spin, which is what GNU OpenMP does, each takes a core from whatever runs
-    # beside the models: docs/benchmarks/neighbours.md.
-    "OMP_WAIT_POLICY": "PASSIVE",
 }
 
 

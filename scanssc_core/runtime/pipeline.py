@@ -16,6 +16,7 @@ from scanssc_core.geometry import PinholeCamera, StereoRig, only_measured
 from scanssc_core.labels import UNKNOWN
 from scanssc_core.occupancy.interface import Occupancy, OccupancyBackend
 from scanssc_core.occupancy.visibility import visible_voxels
+from scanssc_core.runtime.cores import CoreSharing
 from scanssc_core.stereo.interface import StereoBackend
 
 _WARM_UP_CAMERA = PinholeCamera(707.0, 707.0, 602.0, 183.0, width=1226, height=370)
@@ -44,9 +45,11 @@ class OccupancyPipeline:
         occupancy: source of labels.
         keep_unseen: keep what the occupancy stage says of voxels outside the left camera's view; else they become
             UNKNOWN.
+        shares_cores: let torch use as many threads as there are cores that nobody else uses.
 
     Attributes:
         stage: what is being computed now, `depth` or `occupancy`; empty in between.
+        cores: how they are shared with other programs; None unless shares_cores.
 
     Example:
         A wall of noise that both cameras see 16 pixels apart, 12.15 m ahead:
@@ -66,11 +69,18 @@ class OccupancyPipeline:
         (['empty', 'obstacle'], 255)
     """
 
-    def __init__(self, stereo: StereoBackend | None, occupancy: OccupancyBackend, keep_unseen: bool = False) -> None:
+    def __init__(
+        self,
+        stereo: StereoBackend | None,
+        occupancy: OccupancyBackend,
+        keep_unseen: bool = False,
+        shares_cores: bool = True,
+    ) -> None:
         self.stereo = stereo
         self.occupancy = occupancy
         self.keep_unseen = keep_unseen
         self.stage = ""
+        self.cores = CoreSharing() if shares_cores else None
 
     def warm_up(self) -> None:
         """Label one grey image of KITTI's size: a network's first frame takes twice the time of the others."""
@@ -145,6 +155,8 @@ class OccupancyPipeline:
 
     @contextmanager
     def _timed(self, stage: str, stage_s: dict[str, float]) -> Iterator[None]:
+        if self.cores is not None:
+            self.cores.adapt()
         self.stage, start = stage, time.perf_counter()
         try:
             yield
