@@ -38,7 +38,7 @@ def install(folder: Path, project: str, constraints: Path) -> Command:
     if not stamp.exists() or stamp.read_text() != key:
         shutil.rmtree(folder, ignore_errors=True)
         venv.create(folder, with_pip=True)
-    command = [folder / "bin" / "pip", "install", "-c", constraints, project]
+    command = [folder / "bin" / "pip", "install", "--no-compile", "-c", constraints, project]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
     stamp.write_text(key)
