@@ -23,7 +23,8 @@ class CoreSharing:
 
     Attributes:
         num_threads: in use.
-        others: cores that other programs used in the last window, of those that this process may use.
+        others: cores that other programs used in the last window, of those that this process may use. Programs that are
+            nicer than this one do not count: they give way.
     """
 
     def __init__(self) -> None:
@@ -31,6 +32,7 @@ class CoreSharing:
         self.others = 0.0
         self._is_fixed = "OMP_NUM_THREADS" in os.environ or not _STAT.exists()
         self._cores = {f"cpu{core}" for core in os.sched_getaffinity(0)}
+        self._is_nice = os.getpriority(os.PRIO_PROCESS, 0) > 0
         self._looked_s = time.monotonic()
         self._used_by_others_s = 0.0 if self._is_fixed else self._others_s()
 
@@ -47,11 +49,11 @@ class CoreSharing:
             torch.set_num_threads(self.num_threads)
 
     def _others_s(self) -> float:
-        """Seconds of the cores that others have used since the machine was started."""
+        """Seconds of the cores that others have used since the machine was started; not those that are nicer."""
         ticks = 0
         for line in _STAT.read_text().splitlines():
             name, *fields = line.split()
             if name in self._cores:
                 user, nice, system, _, _, irq, softirq, steal = map(int, fields[:8])
-                ticks += user + nice + system + irq + softirq + steal
+                ticks += user + system + irq + softirq + steal + (nice if self._is_nice else 0)
         return ticks / _TICKS_PER_S - time.process_time()

@@ -61,8 +61,7 @@ def test_missing_right_image_is_named_with_its_topic(world, start_node):
         set_stamp(image, world.stamp_ns)
         world.images[0].publish(image)
         world.spin_for(0.1)
-    world.spin_until(lambda: "waiting" in world.message("right image"))
-    assert "/right/image_rect" in world.message("right image")
+    world.spin_until(lambda: "waiting: nothing on /right/image_rect" in world.message("right image"))
     assert world.statuses["right image"].level == DiagnosticStatus.WARN
     world.spin_until(lambda: "nothing on /right/image_rect" in node.log)
     assert world.grids == []
