@@ -12,10 +12,11 @@ from scanssc_core.runtime.cores import CoreSharing
 
 @pytest.fixture(autouse=True)
 def threads(monkeypatch):
-    """A machine where nobody has set a number; what the test sets is undone."""
+    """A thread a core, and nobody has set another number; what the test sets is undone."""
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     before = torch.get_num_threads()
-    yield before
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    yield torch.get_num_threads()
     torch.set_num_threads(before)
 
 
@@ -37,7 +38,7 @@ def write_stat(path, busy_ticks):
 def test_cores_that_others_use_are_left_to_them(neighbours):
     cores = CoreSharing()
     end_s = time.monotonic() + 60.0
-    while cores.num_threads > 1 and time.monotonic() < end_s:
+    while (cores.num_threads > 1 or cores.others <= 0.5) and time.monotonic() < end_s:
         time.sleep(cores_module._WINDOW_S)
         cores.adapt()
     assert cores.num_threads == torch.get_num_threads() == 1
