@@ -28,7 +28,7 @@ _SETTINGS: dict[str, dict[str, str]] = {
     "all threads, GOMP_SPINCOUNT=300": {**_ALL_THREADS, "GOMP_SPINCOUNT": "300"},
     "all threads, OMP_WAIT_POLICY=PASSIVE": {**_ALL_THREADS, "OMP_WAIT_POLICY": "PASSIVE"},
     "one thread fewer": {"OMP_NUM_THREADS": str(max(1, _NUM_CORES - 1))},
-    "as many threads as cores are free (runtime/cores.py)": {},
+    "as it is: threads for the free cores, GOMP_SPINCOUNT=3000": {"GOMP_SPINCOUNT": "3000"},
 }
 _NEIGHBOURS = (0, 1, 2)
 _SETTLING_S = 2.0  # in which threads find their cores, and the neighbours are noticed

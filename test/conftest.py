@@ -10,6 +10,10 @@ os.environ["ROS_PYTHON_CHECK_FIELDS"] = "1"
 import pytest
 from domain_coordinator import domain_id
 
+from scanssc_core.runtime.environment import prepare_environment
+
+prepare_environment()
+
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
 
