@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from cases.command import scanssc
 
 import scanssc_core
 from core.network.tiny import TINY
@@ -21,11 +22,6 @@ from scanssc_core.synthetic.sequence import SyntheticSequence
 RIG = StereoRig(PinholeCamera(60.0, 60.0, 31.5, 15.0, width=64, height=32), 0.5, 31.5)
 
 
-def scanssc(*arguments: object) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-c", "from scanssc_core.cli import main; main()", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
 @pytest.fixture(scope="module")
 def sequence(tmp_path_factory):
     folder = tmp_path_factory.mktemp("seq") / "00"
@@ -34,19 +30,20 @@ def sequence(tmp_path_factory):
 
 
 def test_version_and_help():
-    assert scanssc("--version").stdout.strip() == scanssc_core.__version__
-    assert "from-kitti" in scanssc("bag", "--help").stdout
+    assert scanssc("--version").out.strip() == scanssc_core.__version__
+    assert "from-kitti" in scanssc("bag", "--help").out
 
 
 def test_from_kitti_writes_a_bag_with_the_frames_asked_for(sequence, tmp_path):
     result = scanssc("bag", "from-kitti", sequence, tmp_path / "bag", "--frames", 2)
-    assert result.returncode == 0, result.stderr
-    assert "2 stereo pairs" in result.stdout
+    assert result.status == 0, result.err
+    assert "2 stereo pairs" in result.out
     assert len(BagSequence(tmp_path / "bag")) == 2
 
 
 def test_bad_input_is_one_line_and_status_one(tmp_path):
-    result = scanssc("bag", "from-kitti", tmp_path, tmp_path / "bag")
+    command = [sys.executable, "-c", "from scanssc_core.cli import main; main()", "bag", "from-kitti"]
+    result = subprocess.run([*command, tmp_path, tmp_path / "bag"], capture_output=True, text=True, check=False)
     assert result.returncode == 1
     assert result.stderr.startswith("error: ") and str(tmp_path) in result.stderr
     assert "Traceback" not in result.stderr
@@ -65,7 +62,7 @@ def test_predict_is_reproducible_and_goes_on_where_it_stopped(sequence, tiny_che
     for folder in ("a", "b"):
         options = ("--model", "semantic_kitti", "--checkpoint", tiny_checkpoint, "--keep-unseen", "--frames", 2)
         result = scanssc("predict", sequence, tmp_path / folder, *options)
-        assert result.returncode == 0, result.stderr
+        assert result.status == 0, result.err
     first, second = (np.load(tmp_path / folder / "000001.npz")["labels"] for folder in ("a", "b"))
     np.testing.assert_array_equal(first, second)
     assert first.shape == (32, 16, 16)
@@ -82,11 +79,11 @@ def test_predict_takes_given_depth_maps(sequence, tiny_checkpoint, tmp_path):
     (tmp_path / "depth").mkdir()
     np.save(tmp_path / "depth" / "000000.npy", np.full((32, 64), 7.0, np.float32))
     options = ("--model", "stereo", "--depth", tmp_path / "depth", "--frames", 1)
-    assert scanssc("predict", sequence, tmp_path / "out", *options).returncode == 0
+    assert scanssc("predict", sequence, tmp_path / "out", *options).status == 0
     np.save(tmp_path / "depth" / "000000.npy", np.full((64, 128), 7.0, np.float32))
     refused = scanssc("predict", sequence, tmp_path / "other", *options)
-    assert refused.returncode == 1
-    assert "depth/000000.npy: expected 64x32 like the left image of frame 000000, got 128x64" in refused.stderr
+    assert refused.status == 1
+    assert "depth/000000.npy: expected 64x32 like the left image of frame 000000, got 128x64" in refused.err
     labels = np.load(tmp_path / "out" / "000000.npz")["labels"]
     occupied_x = np.argwhere((labels > 0) & (labels < 255))[:, 0]
     assert abs(occupied_x.mean() * 0.2 - (7.0 + 0.27)) < 0.3
@@ -97,8 +94,8 @@ def test_predict_of_a_pair_gives_the_labels_of_the_sequence(sequence, tiny_check
     common = ("--checkpoint", tiny_checkpoint, "--depth", tmp_path / "depth.npy")
     pair = ("--left", sequence / "image_2" / "000001.png", "--right", sequence / "image_3" / "000001.png")
     result = scanssc("predict", *pair, "--calib", sequence / "calib.txt", *common, tmp_path / "pair")
-    assert result.returncode == 0, result.stderr
-    assert scanssc("predict", sequence, tmp_path / "whole", *common).returncode == 0
+    assert result.status == 0, result.err
+    assert scanssc("predict", sequence, tmp_path / "whole", *common).status == 0
     ours, theirs = (np.load(tmp_path / folder / "000001.npz") for folder in ("pair", "whole"))
     np.testing.assert_array_equal(ours["labels"], theirs["labels"])
     assert "building" in ours["class_names"]
@@ -120,7 +117,7 @@ def test_predict_shows_the_ground_truth_that_lies_beside_the_images(sequence, tm
     options = (*pair, "--calib", sequence / "calib.txt", "--truth", own / "voxels" / "000000.label")
     for arguments in ((own, tmp_path / "found", "--frames", 1), (*options, tmp_path / "given")):
         result = scanssc("predict", "--model", "stereo", *arguments)
-        assert result.returncode == 0, result.stderr
+        assert result.status == 0, result.err
     found, given = (cv2.imread(str(tmp_path / name / "000000.png")) for name in ("found", "given"))
     np.testing.assert_array_equal(found, given)
     yellow = SEMANTIC_KITTI.colors[SEMANTIC_KITTI.id_of("building")][::-1]
@@ -129,15 +126,15 @@ def test_predict_shows_the_ground_truth_that_lies_beside_the_images(sequence, tm
 
 def test_predict_labels_by_the_lite_model_if_nothing_else_is_asked_for(sequence, tmp_path):
     result = scanssc("predict", sequence, tmp_path / "out", "--frames", 1)
-    assert result.returncode == 0, result.stderr
+    assert result.status == 0, result.err
     assert tuple(np.load(tmp_path / "out" / "000000.npz")["class_names"]) == SEMANTIC_KITTI.names
-    assert result.stderr.count("non-commercial use only") == 1
+    assert result.err.count("non-commercial use only") == 1
 
 
 def test_only_weights_with_terms_are_spoken_of(sequence, tiny_checkpoint, tmp_path):
     for index, options in enumerate((("--model", "stereo"), ("--checkpoint", tiny_checkpoint))):
         result = scanssc("predict", sequence, tmp_path / str(index), "--frames", 1, *options)
-        assert result.returncode == 0 and "non-commercial" not in result.stderr
+        assert result.status == 0 and "non-commercial" not in result.err
 
 
 def test_gallery_shows_labelled_frames_and_hides_what_has_no_label(sequence, tmp_path):
@@ -148,19 +145,19 @@ def test_gallery_shows_labelled_frames_and_hides_what_has_no_label(sequence, tmp
     road[:, :, 1] = SEMANTIC_KITTI.id_of("road")
     write_voxel_labels(own / "voxels" / "000001.label", road)
     result = scanssc("gallery", tmp_path / "gallery.png", own)
-    assert result.returncode == 0, result.stderr
-    assert "1 frames" in result.stdout
+    assert result.status == 0, result.err
+    assert "1 frames" in result.out
     page = cv2.imread(str(tmp_path / "gallery.png"))
     purple = SEMANTIC_KITTI.colors[SEMANTIC_KITTI.id_of("road")][::-1]
     assert (page == purple).all(axis=2).sum() > 100  # the others are shaded
     missing = scanssc("gallery", tmp_path / "none.png", sequence)
-    assert missing.returncode == 1 and "no voxels/NNNNNN.label in" in missing.stderr
+    assert missing.status == 1 and "no voxels/NNNNNN.label in" in missing.err
 
 
 @pytest.mark.parametrize("options", [(), ("--left", "a.png"), ("SOURCE", "--calib", "c.txt")])
 def test_predict_wants_a_source_or_a_whole_pair(tmp_path, options):
     result = scanssc("predict", *options, tmp_path / "out")
-    assert result.returncode == 1 and "expected SOURCE OUT, or --left" in result.stderr
+    assert result.status == 1 and "expected SOURCE OUT, or --left" in result.err
 
 
 @pytest.mark.parametrize(
@@ -175,23 +172,23 @@ def test_predict_wants_a_source_or_a_whole_pair(tmp_path, options):
 )
 def test_predict_without_what_it_needs_says_so(sequence, tmp_path, options, reason):
     result = scanssc("predict", sequence, tmp_path / "out", *options)
-    assert result.returncode == 1
-    assert reason in result.stderr and "Traceback" not in result.stderr
+    assert result.status == 1
+    assert reason in result.err and "Traceback" not in result.err
 
 
 def test_weights_of_another_data_set_are_refused(sequence, tiny_checkpoint, tmp_path):
     result = scanssc("predict", sequence, tmp_path, "--model", "kitti360", "--checkpoint", tiny_checkpoint)
-    assert result.returncode == 1 and "another data set" in result.stderr
+    assert result.status == 1 and "another data set" in result.err
 
 
 def test_view_writes_a_recording(sequence, tmp_path):
     result = scanssc("view", sequence, "--save", tmp_path / "out.rrd", "--frames", 1)
-    assert result.returncode == 0, result.stderr
+    assert result.status == 0, result.err
     assert (tmp_path / "out.rrd").stat().st_size > 1000
 
 
 def test_info_counts_the_parameters_of_the_published_model_and_of_a_checkpoint(tiny_checkpoint):
-    shown = scanssc("info").stdout
+    shown = scanssc("info").out
     assert "142,979,902" in shown and "145.56 M" in shown
-    of_tiny = scanssc("info", tiny_checkpoint).stdout
+    of_tiny = scanssc("info", tiny_checkpoint).out
     assert "16, 8, 8" in of_tiny and "Published as" not in of_tiny
