@@ -9,10 +9,14 @@ VENV := .venv
 COLCON := .colcon
 BAG ?=
 DEMO_ARGS ?=
+TEST_PROCESSES ?= 2
 
 ENVIRONMENT := $(VENV)/.ready
 INSTALL := $(COLCON)/.built
 SOURCE_LIST := $(COLCON)/.sources
+# Nodes are tested one after the other, as they share the cores; before them all else, the longest first, side by side.
+TESTS_WITH_NODES := test/ros/ test/system/
+TESTS_WITHOUT_NODES := test/packaging/ $(filter-out test/packaging/ $(TESTS_WITH_NODES),$(wildcard test/*/ test/test_*.py))
 SOURCES := package.xml CMakeLists.txt $(shell find scanssc_ros scanssc_core launch config msg tools/tf2_msgs -type f \
 	-not -name '*.pyc')
 
@@ -31,7 +35,9 @@ demo: $(INSTALL)
 	@$(ROS) $(COLCON)/install/scanssc_ros/lib/scanssc_ros/demo $(if $(BAG),--bag "$(BAG)") $(DEMO_ARGS)
 
 test: $(INSTALL)
-	@$(ROS) ruff check . && ruff format --check . && mypy && pytest
+	@$(ROS) ruff check . && ruff format --check . && mypy
+	@$(ROS) OMP_NUM_THREADS=1 pytest -n $(TEST_PROCESSES) --dist loadfile $(TESTS_WITHOUT_NODES)
+	@$(ROS) pytest $(TESTS_WITH_NODES)
 
 $(ENVIRONMENT): pyproject.toml constraints.txt tools/setup_environment.py
 	@$(PYTHON) tools/setup_environment.py $(VENV)
