@@ -10,7 +10,8 @@ from rich.table import Table
 
 from scanssc_core.checkpoint.load import read_weights
 from scanssc_core.inference.cost import PartCost, num_published_constants, usual_cost
-from scanssc_core.network.config import ScanSSCConfig, kitti360, semantic_kitti
+from scanssc_core.network.config import kitti360, semantic_kitti
+from scanssc_core.network.kinds import OccupancyConfig
 from scanssc_core.stereo.mobilestereonet.network import MSNetConfig
 
 
@@ -18,7 +19,7 @@ def info(
     checkpoint: Annotated[Path | None, typer.Argument(help="Checkpoint; default: the published model.")] = None,
 ) -> None:
     """Show configuration and, by part, parameters, arithmetic and memory for one frame."""
-    config = semantic_kitti()
+    config: OccupancyConfig = semantic_kitti()
     if checkpoint is not None:
         weights = read_weights(checkpoint)
         if weights.config is None:
@@ -41,7 +42,7 @@ def info(
         )
 
 
-def _settings(config: ScanSSCConfig) -> Table:
+def _settings(config: OccupancyConfig) -> Table:
     table = Table("setting", "value", title="configuration")
     for entry in dataclasses.fields(config):
         table.add_row(entry.name, str(getattr(config, entry.name)))
