@@ -9,8 +9,8 @@ import typer
 from rich.progress import track
 
 from scanssc_core.cli.config_flags import with_flags
+from scanssc_core.cli.notes import show_notes
 from scanssc_core.cli.sources import BAG_FLAGS, open_stereo
-from scanssc_core.cli.terms import show_terms
 from scanssc_core.labels import FREE, UNKNOWN
 from scanssc_core.runtime.backends import make_occupancy_backend, make_stereo_backend
 from scanssc_core.runtime.pipeline import OccupancyPipeline
@@ -38,7 +38,7 @@ def _view(
 
     sequence = open_stereo(source, bag_flags)
     pipeline = OccupancyPipeline(make_stereo_backend(stereo_backend), make_occupancy_backend(model))
-    show_terms(pipeline.occupancy.terms)
+    show_notes(pipeline.occupancy.notes)
     grid, label_set = pipeline.occupancy.grid, pipeline.occupancy.label_set
     rr.init("scanssc", spawn=save is None)
     if save is not None:
