@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scanssc_core.geometry import check_camera_pose
+from scanssc_core.geometry import LIDAR_HEIGHT_M, check_camera_pose
+from scanssc_core.geometry.camera import BASELINE_RANGE_M
 from scanssc_core.geometry.frame_graph import bare_frame
 from scanssc_core.runtime.backends import (
     GEOMETRIC_BACKENDS,
@@ -114,7 +115,20 @@ class NodeParameters:
         False, "Keep what the model completed outside the left camera's view; else those voxels are UNKNOWN."
     )
     dummy_latency_s: float = _parameter(0.0, "Time the dummy model takes.", minimum=0.0, maximum=60.0)
-    grid_frame: str = _parameter("velodyne", "Frame of the grid: x forward, y left, z up, origin at the LiDAR.")
+    baseline_m: float = _parameter(
+        0.0,
+        "Distance of the cameras, whatever CameraInfo says of it; 0 = as CameraInfo says (-P[0, 3] / fx of the right).",
+        minimum=0.0,
+        maximum=BASELINE_RANGE_M[1],
+    )
+    grid_frame: str = _parameter("velodyne", "Frame of the grid: x forward, y left, z up.")
+    ground_z_m: float = _parameter(
+        -LIDAR_HEIGHT_M,
+        "Height of the ground in grid_frame, where the model expects it: 0 for a base_link on the ground, -1.73 for "
+        "KITTI's LiDAR.",
+        minimum=-5.0,
+        maximum=5.0,
+    )
     camera_frame: str = _parameter("", "Optical frame of the left camera; empty = frame_id of its images.")
     extrinsics_source: str = _parameter(
         "tf",
@@ -195,6 +209,8 @@ class NodeParameters:
             return f"{name}: expected one of {', '.join(options['choices'])}, got {value!r}"
         if "minimum" in options and not options["minimum"] <= value <= options["maximum"]:
             return f"{name}: expected {options['minimum']} to {options['maximum']}, got {value}"
+        if name == "baseline_m" and 0 < value < BASELINE_RANGE_M[0]:
+            return f"baseline_m: expected 0 (as CameraInfo says) or {BASELINE_RANGE_M[0]} m at least, got {value}"
         if name == "grid_frame" and not value:
             return "grid_frame: expected a frame name, got an empty one"
         return self._problem_of_extrinsics() if name == "t_camera_grid" else ""
