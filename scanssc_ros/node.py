@@ -29,6 +29,7 @@ from scanssc_ros.diagnostics import (
     callbacks_status,
     coverage_status,
     extrinsics_status,
+    ground_status,
     input_status,
     memory_status,
     name_statuses,
@@ -379,6 +380,8 @@ class ScanSSCNode(LifecycleNode):
             statuses.append(extrinsics_status(self._extrinsics))
         if self._processor is not None:
             statuses.append(coverage_status(self._processor.coverage))
+            if parameters.max_ground_offset_m > 0:
+                statuses.append(ground_status(self._processor.ground.result(), parameters.max_ground_offset_m))
         if self._processor is not None and parameters.max_row_offset_px > 0 and parameters.stereo_backend != TOPIC:
             alignment = self._processor.row_alignment.result()
             statuses.append(row_alignment_status(alignment, parameters.max_row_offset_px))
