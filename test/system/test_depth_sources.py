@@ -119,6 +119,13 @@ def test_depth_of_another_node_is_taken_in_both_encodings_and_bad_depth_is_dropp
     world.spin_until(lambda: world.value("pipeline", "dropped.bad_depth") == "1")
     assert "16UC1 (millimetres) or 32FC1 (metres), got 'rgb8'" in world.value("pipeline", "reason.bad_depth")
     world.wait_for_depth(world.publish_with(metres))
+
+    for frame_id, level in (("camera_depth", DiagnosticStatus.WARN), ("/camera_color_left", DiagnosticStatus.OK)):
+        metres.header.frame_id = frame_id
+        world.wait_for_depth(world.publish_with(metres))
+        world.spin_until(lambda level=level: world.statuses["depth"].level == level)
+        is_told = "its frame is 'camera_depth', that of the left images 'camera_color_left'" in world.message("depth")
+        assert is_told == (level == DiagnosticStatus.WARN)
     world.destroy_node()
 
 
