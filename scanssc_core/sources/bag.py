@@ -133,7 +133,8 @@ def _reason(error: Exception) -> str:
 
 def _remedy(path: Path) -> str:
     if path.is_file():
-        begin = path.open("rb").read(16)
+        with path.open("rb") as file:
+            begin = file.read(16)
         for magic, kind in _ARCHIVE_MAGIC.items():
             if begin.startswith(magic):
                 return f"; it is packed by {kind}: unpack it"

@@ -1,5 +1,6 @@
 """What the node makes of a pair: grid, markers, points, depth, and what the example planner says of them."""
 
+import signal
 import subprocess
 import time
 
@@ -94,3 +95,15 @@ def test_example_planner_reports_the_distance_to_the_wall(world, activate):
     finally:
         planner.terminate()
         planner.wait()
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_example_planner_ends_at_a_signal_although_no_grid_comes(world, ending):
+    with subprocess.Popen([executable("free_distance")]) as planner:
+        world.spin_until(lambda: world.count_subscribers("/scanssc/occupancy") == 2)
+        world.spin_for(0.5)  # it sleeps now
+        planner.send_signal(ending)
+        try:
+            assert planner.wait(10) == 0
+        finally:
+            planner.kill()
