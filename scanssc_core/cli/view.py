@@ -45,7 +45,7 @@ def _view(
         save.parent.mkdir(parents=True, exist_ok=True)
         try:
             rr.save(save)
-        except RuntimeError as error:
+        except (RuntimeError, UnicodeEncodeError) as error:  # the viewer takes names in UTF-8 only
             raise OSError(f"cannot write {save}: {error}") from error
     num_frames = min(frames or len(sequence), len(sequence))
     taken = islice(sequence, frames or None)

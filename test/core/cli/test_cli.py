@@ -221,8 +221,9 @@ def test_view_writes_a_recording(sequence, tmp_path):
 
 
 def test_a_recording_that_cannot_be_written_is_named(sequence, tmp_path):
-    result = scanssc("view", sequence, "--save", tmp_path, "--model", "stereo")
-    assert result.status == 1 and result.err.splitlines()[-1].startswith(f"error: cannot write {tmp_path}: ")
+    for path in (tmp_path, tmp_path / "no\udcffutf8.rrd"):
+        result = scanssc("view", sequence, "--save", path, "--model", "stereo")
+        assert result.status == 1 and result.err.splitlines()[-1].startswith(f"error: cannot write {path}: ")
 
 
 def test_info_counts_the_parameters_of_the_published_model_and_of_a_checkpoint(tiny_checkpoint):
