@@ -189,23 +189,21 @@ def test_calibrations_that_cannot_be_are_rejected_by_name_of_their_camera(world,
     assert_lives_on(world, node)
 
 
-def test_camera_info_of_another_frame_than_its_images_is_named(world, activate):
-    node = activate()
-    world.wait_for_node(node)
+def test_camera_info_of_another_frame_than_its_images_is_named_until_it_is_theirs(world, activate):
+    world.wait_for_node(activate())
     told = "its frame is 'camera_color_optical', that of the left images 'camera_color_left'"
 
-    def is_told():
-        other = camera_info("left", world.stamp_ns + 10**8)
-        other.header.frame_id = "camera_color_optical"
-        world.publish_infos(left=other)
+    def shows(level, frame_id):
+        info = camera_info("left", world.stamp_ns + 10**8)
+        info.header.frame_id = frame_id
+        world.publish_infos(left=info)
         world.publish_pair(with_infos=False)
         world.spin_for(0.2)
-        return told in world.message("left camera_info")
+        status = world.statuses["left camera_info"]
+        return status.level == level and (told in status.message) == (level == DiagnosticStatus.WARN)
 
-    world.spin_until(is_told)
-    assert world.statuses["left camera_info"].level == DiagnosticStatus.WARN
-    assert_lives_on(world, node)
-    world.spin_until(lambda: world.statuses["left camera_info"].level == DiagnosticStatus.OK)
+    world.spin_until(lambda: shows(DiagnosticStatus.WARN, "camera_color_optical"))
+    world.spin_until(lambda: shows(DiagnosticStatus.OK, "/camera_color_left"))
 
 
 def test_binning_is_applied_to_the_calibration_of_the_full_sensor(world, activate):
