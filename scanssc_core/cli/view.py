@@ -42,7 +42,11 @@ def _view(
     grid, label_set = pipeline.occupancy.grid, pipeline.occupancy.label_set
     rr.init("scanssc", spawn=save is None)
     if save is not None:
-        rr.save(save)
+        save.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            rr.save(save)
+        except (RuntimeError, UnicodeEncodeError) as error:  # the viewer takes names in UTF-8 only
+            raise OSError(f"cannot write {save}: {error}") from error
     num_frames = min(frames or len(sequence), len(sequence))
     taken = islice(sequence, frames or None)
     num_shown = 0
