@@ -75,8 +75,17 @@ def depth_from_message(message: Image | DisparityImage) -> NDArray:
 
 def uint8_array(values: NDArray) -> array.array:
     """The form in which a uint8[] field takes a NumPy array fast: one copy, no test of each element."""
-    filled = array.array("B")
-    filled.frombytes(np.ascontiguousarray(values, np.uint8).reshape(-1).data)
+    return _array("B", np.ascontiguousarray(values, np.uint8))
+
+
+def int8_array(values: NDArray) -> array.array:
+    """The same for an int8[] field."""
+    return _array("b", np.ascontiguousarray(values, np.int8))
+
+
+def _array(typecode: str, values: NDArray) -> array.array:
+    filled = array.array(typecode)
+    filled.frombytes(values.reshape(-1).data.cast("B"))
     return filled
 
 

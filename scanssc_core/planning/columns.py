@@ -44,6 +44,19 @@ class Columns:
     band_start: NDArray
     band_end: NDArray
 
+    def surface_voxels(self) -> NDArray:
+        """(N, 3) int64 indices of the ground's voxel of each column that holds ground, in C order."""
+        x, y = np.nonzero(self.surface >= 0)
+        return np.stack([x, y, self.surface[x, y]], axis=1)
+
+    def obstacle_voxels(self, labels: NDArray, classes: PlanningClasses) -> NDArray:
+        """(N, 3) int64 indices of the obstacles that the robot would touch, in C order.
+
+        Args:
+            labels: (X, Y, Z) uint8 that these columns are of.
+        """
+        return np.argwhere(self.in_band(labels.shape[2]) & classes.is_obstacle[labels])
+
     def in_band(self, num_levels: int) -> NDArray:
         """(X, Y, Z) bool: the voxels that the robot would touch, for a grid of Z levels."""
         level = np.arange(num_levels, dtype=np.int16)

@@ -44,8 +44,7 @@ def clearing_ends(
     is_free, is_ground = labels == FREE, classes.is_ground[labels]
     is_seen = seen_from(is_free | is_ground | _apex(labels, sensor, _APEX_M / grid.voxel_size_m), sensor)
 
-    rows, columns_y = np.nonzero(columns.surface >= 0)
-    surface = np.stack([rows, columns_y, columns.surface[rows, columns_y] - bottom], axis=1)
+    surface = columns.surface_voxels() - (0, 0, bottom)
     surface = surface[is_seen[tuple(surface.T)]]
 
     level = np.arange(bottom, top)
@@ -121,5 +120,5 @@ def _next_along_ray(indices: NDArray, sensor: NDArray) -> NDArray:
 
 def _at(mask: NDArray, indices: NDArray) -> NDArray:
     """(N,) values of the mask at (N, 3) indices; False outside."""
-    is_inside: NDArray = ((indices >= 0) & (indices < mask.shape)).all(axis=1)
+    is_inside: NDArray = np.all((indices >= 0) & (indices < mask.shape), axis=1)
     return is_inside & mask[tuple(np.where(is_inside[:, None], indices, 0).T)]

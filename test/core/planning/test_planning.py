@@ -79,8 +79,7 @@ def test_costmap_and_obstacles_agree_with_the_naive_twin(made, body, ground_z_m,
     cost = cost_of_columns(labels, columns, grid, CLASSES, person_margin_m)
     expected = naive.costmap(person_margin_m)
     assert {cell: int(cost[cell]) for cell in expected} == expected
-    is_obstacle = columns.in_band(grid.shape[2]) & CLASSES.is_obstacle[labels]
-    assert list(map(tuple, np.argwhere(is_obstacle).tolist())) == naive.obstacles()
+    assert list(map(tuple, columns.obstacle_voxels(labels, CLASSES).tolist())) == naive.obstacles()
 
 
 @settings(max_examples=150, deadline=None)
