@@ -108,6 +108,7 @@ class ScanSSCNode(LifecycleNode):
         self._device: torch.device | None = None  # known while configured
         self._pipeline: OccupancyPipeline | None = None
         self._extrinsics: Extrinsics | None = None
+        self._planning: PlanningOutputs | None = None
         self._outputs: OccupancyOutputs | None = None
         self._inputs: StereoInputs | None = None  # known while active
         self._processor: PairProcessor | None = None
@@ -193,8 +194,8 @@ class ScanSSCNode(LifecycleNode):
             return TransitionCallbackReturn.FAILURE
         assert occupancy and classes  # or there is a problem
         body = RobotBody(parameters.step_height_m, parameters.robot_height_m + parameters.height_margin_m)
-        planning = PlanningOutputs(self, occupancy.label_set, classes, body, parameters.person_margin_m)
-        self._outputs = OccupancyOutputs(self, planning)
+        self._planning = PlanningOutputs(self, occupancy.label_set, classes, body, parameters.person_margin_m)
+        self._outputs = OccupancyOutputs(self, self._planning)
         self.get_logger().info(f"configured on {self._device}")
         return super().on_configure(state)
 
@@ -278,6 +279,9 @@ class ScanSSCNode(LifecycleNode):
         if self._outputs is not None:
             self._outputs.close()
             self._outputs = None
+        if self._planning is not None:
+            self._planning.close()
+            self._planning = None
         if self._extrinsics is not None:
             self._extrinsics.close()
             self._extrinsics = None

@@ -31,7 +31,7 @@ class OccupancyOutputs:
 
     Args:
         node: owner of the publishers.
-        planning: what is published for planners.
+        planning: publishers for planners; whoever made them closes them.
     """
 
     def __init__(self, node: LifecycleNode, planning: PlanningOutputs) -> None:
@@ -39,9 +39,8 @@ class OccupancyOutputs:
         self._planning = planning
 
     def close(self) -> None:
-        """Destroy the publishers."""
+        """Destroy the publishers, but for those of planning."""
         self._publishers.close()
-        self._planning.close()
 
     def wants_confidence(self, parameters: NodeParameters) -> bool:
         """Whether the confidence of the labels goes out."""

@@ -1,6 +1,9 @@
 """Naive twins of scanssc_core.planning: voxel by voxel, in metres or whole indices, slow and obvious."""
 
 import math
+from functools import cache
+
+import numpy as np
 
 FREE, UNKNOWN, NO_INFORMATION, LETHAL = 0, 255, -1, 100
 GROUND = {"ground", "road", "parking", "sidewalk", "other-ground", "terrain"}
@@ -26,8 +29,8 @@ class Planner:
         self.step, self.clearance = step_m / size_m, clearance_m / size_m
         X, Y, self.Z = labels.shape
         self.cells = [(x, y) for x in range(X) for y in range(Y)]
-        self.surface = {cell: self._surface(*cell) for cell in self.cells}
-        self.ground = {cell: self._ground(*cell, (ground_z_m - origin_m[2]) / size_m) for cell in self.cells}
+        self.surface = np.array([[self._surface(x, y) for y in range(Y)] for x in range(X)])
+        self.otherwise = (ground_z_m - origin_m[2]) / size_m
 
     def name(self, label):
         return self.names[label] if label < len(self.names) else None
@@ -42,35 +45,34 @@ class Planner:
         return self.costs.get(self.name(label), LETHAL)
 
     def _surface(self, x, y):
-        """Index of the top of the lowest run of ground, or None."""
+        """Index of the top of the lowest run of ground, or -1."""
         z = 0
         while z < self.Z and not self.is_ground(self.labels[x, y, z]):
             z += 1
         if z == self.Z:
-            return None
+            return -1
         while z + 1 < self.Z and self.is_ground(self.labels[x, y, z + 1]):
             z += 1
         return z
 
-    def _ground(self, x, y, otherwise):
-        if self.surface[x, y] is not None:
+    @cache  # noqa: B019 (a planner lives for one test)
+    def ground(self, x, y):
+        """Height in voxels: the column's own, else the mean of those in the smallest window that holds any."""
+        if self.surface[x, y] >= 0:
             return self.surface[x, y] + 1
-        if all(surface is None for surface in self.surface.values()):
-            return otherwise
+        if self.surface.max() < 0:
+            return self.otherwise
         reach = 1
         while True:
-            heights = [
-                surface + 1
-                for (other_x, other_y), surface in self.surface.items()
-                if surface is not None and max(abs(other_x - x), abs(other_y - y)) <= reach
-            ]
-            if heights:
-                return sum(heights) / len(heights)
+            window = self.surface[max(x - reach, 0) : x + reach + 1, max(y - reach, 0) : y + reach + 1]
+            heights = window[window >= 0] + 1
+            if len(heights):
+                return heights.sum() / len(heights)
             reach *= 2
 
     def band(self, x, y):
         """Voxels whose top lies above the step and whose bottom lies below the clearance."""
-        ground = self.ground[x, y]
+        ground = self.ground(x, y)
         return [z for z in range(self.Z) if z + 1 > ground + self.step + SLACK and z < ground + self.clearance - SLACK]
 
     def obstacles(self):
@@ -83,10 +85,10 @@ class Planner:
         for x, y in self.cells:
             column, band, surface = self.labels[x, y], self.band(x, y), self.surface[x, y]
             found = [column[z] for z in band if self.is_obstacle(column[z])]
-            if surface is None and not found and not (band and column[band[0]] == FREE):
+            if surface < 0 and not found and not (band and column[band[0]] == FREE):
                 cost[x, y] = NO_INFORMATION
             else:
-                ground_cost = 0 if surface is None else self.cost_of(column[surface])
+                ground_cost = 0 if surface < 0 else self.cost_of(column[surface])
                 cost[x, y] = max([ground_cost, *map(self.cost_of, found)])
             for label in found:
                 if self.name(label) in PERSONS:
@@ -147,27 +149,23 @@ class Planner:
     def clearing_ends(self, sensor_m):
         """Seen ground, one voxel a column, and far ends of free rays, both in C order."""
         sensor = self.sensor(sensor_m)
-        ground = [(x, y, z) for (x, y), z in self.surface.items() if z is not None and self.is_seen((x, y, z), sensor)]
-        layer = {
-            (x, y, z)
-            for x, y in self.cells
-            for z in range(self.Z)
-            if z + 1 > self.ground[x, y] and z < self.ground[x, y] + self.clearance - SLACK
-        }
+        surfaces = [(x, y, int(self.surface[x, y])) for x, y in self.cells if self.surface[x, y] >= 0]
+        ends = [(x, y, z) for x, y in self.cells for z in range(self.Z) if self.is_far_end((x, y, z), sensor)]
+        return [voxel for voxel in surfaces if self.is_seen(voxel, sensor)], ends
 
-        def is_clear(voxel):
-            if not self.is_inside(voxel) or not self.is_seen(voxel, sensor):
-                return False
-            return self.is_ground(self.labels[voxel]) or (self.labels[voxel] == FREE and voxel in layer)
+    def is_in_layer(self, x, y, z):
+        return z + 1 > self.ground(x, y) and z < self.ground(x, y) + self.clearance - SLACK
 
-        ends = []
-        for voxel in sorted(layer):
-            if self.labels[voxel] == FREE and is_clear(voxel):
-                away = [index + 0.5 - at for index, at in zip(voxel, sensor, strict=True)]
-                longest = max(map(abs, away))
-                further = tuple(
-                    math.floor(index + 0.5 + part / longest) for index, part in zip(voxel, away, strict=True)
-                )
-                if not is_clear(further):
-                    ends.append(voxel)
-        return ground, ends
+    def is_clear(self, voxel, sensor):
+        if not self.is_inside(voxel) or not self.is_seen(voxel, sensor):
+            return False
+        return self.is_ground(self.labels[voxel]) or (self.labels[voxel] == FREE and self.is_in_layer(*voxel))
+
+    def is_far_end(self, voxel, sensor):
+        """A clear FREE voxel whose next one along the ray is not clear."""
+        if self.labels[voxel] != FREE or not self.is_clear(voxel, sensor):
+            return False
+        away = [index + 0.5 - at for index, at in zip(voxel, sensor, strict=True)]
+        longest = max(map(abs, away))
+        further = tuple(math.floor(index + 0.5 + part / longest) for index, part in zip(voxel, away, strict=True))
+        return not self.is_clear(further, sensor)
