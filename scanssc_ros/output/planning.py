@@ -25,8 +25,8 @@ LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability
 VOLATILE = QoSProfile(depth=2, reliability=ReliabilityPolicy.RELIABLE)
 
 _SEGMENTATION = ("segmentation/mask", "segmentation/points", "segmentation/confidence")
-_LABELS = "segmentation/labels"
-_OUTPUTS = {
+LABELS = "segmentation/labels"
+OUTPUTS = {
     "costmap": (OccupancyGrid, LATCHED),
     "obstacles": (PointCloud2, VOLATILE),
     "ground": (PointCloud2, VOLATILE),
@@ -58,14 +58,14 @@ class PlanningOutputs:
         self._label_set, self._classes = label_set, classes
         self._body, self._person_margin_m = body, person_margin_m
         self._has_label_info = find_spec("vision_msgs") is not None
-        outputs: dict[str, tuple[type, QoSProfile]] = dict(_OUTPUTS)
+        outputs: dict[str, tuple[type, QoSProfile]] = dict(OUTPUTS)
         if self._has_label_info:
             from vision_msgs.msg import LabelInfo
 
-            outputs[_LABELS] = (LabelInfo, LATCHED)
+            outputs[LABELS] = (LabelInfo, LATCHED)
         else:
             node.get_logger().info(
-                f"~/{_LABELS} is not published: vision_msgs is not installed. Nav2's semantic segmentation layer needs "
+                f"~/{LABELS} is not published: vision_msgs is not installed. Nav2's semantic segmentation layer needs "
                 "it; costmap and clouds do not"
             )
         self._publishers = LazyPublishers(node, outputs)
@@ -101,9 +101,9 @@ class PlanningOutputs:
             names of the outputs that a message was published of.
         """
         if self._has_label_info and not self._has_published_labels:
-            self._publishers.publish(_LABELS, label_info(self._label_set, header))
+            self._publishers.publish(LABELS, label_info(self._label_set, header))
             self._has_published_labels = True
-        due = {name for name in _OUTPUTS if self._publishers.is_due(name, max_rate_hz)}
+        due = {name for name in OUTPUTS if self._publishers.is_due(name, max_rate_hz)}
         if not due:
             return []
         labels = occupancy.labels
