@@ -1,20 +1,18 @@
 """Which voxels a sensor sees, and the points that show it: ends of rays to clear a costmap by.
 
-A consumer that draws lines from the sensor to these points frees what lies between. So that it frees nothing that was
-not seen, no line passes through an obstacle, nor, beyond the first metres, through what is unknown; corners of voxels
-may be cut.
+A consumer that draws lines from the sensor to these points frees what lies between. No line passes through an obstacle,
+but for corners: what a model completed behind one frees nothing. What is unknown ends no line, because depth leaves
+gaps, above all right before surfaces.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scanssc_core.geometry import VoxelGridSpec
-from scanssc_core.labels import FREE, UNKNOWN
+from scanssc_core.labels import FREE
 from scanssc_core.planning.classes import PlanningClasses
 from scanssc_core.planning.columns import Columns
 
-#: Up to here from the sensor its view is no wider than a voxel or two, and what is unknown does not end a ray.
-_APEX_M = 2.0
 #: On real grids, of the voxels that exact rays do not reach, half a share calls 0.9 % seen, and this one 0.1 %.
 _SEEN_SHARE = 0.7
 
@@ -42,7 +40,7 @@ def clearing_ends(
     top = int(np.clip(max(columns.band_end.max(), sensor[2] + 1), bottom + 1, num_levels))
     labels, sensor = labels[..., bottom:top], sensor - (0, 0, bottom)
     is_free, is_ground = labels == FREE, classes.is_ground[labels]
-    is_seen = seen_from(is_free | is_ground | _apex(labels, sensor, _APEX_M / grid.voxel_size_m), sensor)
+    is_seen = seen_from(~classes.is_obstacle[labels], sensor)
 
     surface = columns.surface_voxels() - (0, 0, bottom)
     surface = surface[is_seen[tuple(surface.T)]]
@@ -93,12 +91,6 @@ def _towards(values: NDArray, offset: NDArray, ahead: float, axis: int) -> NDArr
     part = place - low
     below, above = (values.take(low.astype(np.int64) + step, axis=axis, mode="clip") for step in (0, 1))
     return below + (above - below) * (part[:, None] if axis == 0 else part)
-
-
-def _apex(labels: NDArray, sensor: NDArray, reach: float) -> NDArray:
-    """(X, Y, Z) bool: UNKNOWN voxels whose centre is no further than `reach` from the sensor on any axis."""
-    near = [np.abs(np.arange(size) + 0.5 - at) <= reach for size, at in zip(labels.shape, sensor, strict=True)]
-    return near[0][:, None, None] & near[1][:, None] & near[2] & (labels == UNKNOWN)
 
 
 def _is_inner(mask: NDArray) -> NDArray:

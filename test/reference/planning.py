@@ -8,7 +8,7 @@ import numpy as np
 FREE, UNKNOWN, NO_INFORMATION, LETHAL = 0, 255, -1, 100
 GROUND = {"ground", "road", "parking", "sidewalk", "other-ground", "terrain"}
 PERSONS = {"person", "bicyclist", "motorcyclist"}
-APEX_M, SEEN_SHARE = 2.0, 0.7
+SEEN_SHARE = 0.7
 SLACK = 1e-6
 
 
@@ -106,11 +106,6 @@ class Planner:
     def sensor(self, sensor_m):
         return [(at - low) / self.size_m for at, low in zip(sensor_m, self.origin_m, strict=True)]
 
-    def is_open(self, voxel, sensor):
-        label = self.labels[voxel]
-        near = all(abs(index + 0.5 - at) <= APEX_M / self.size_m for index, at in zip(voxel, sensor, strict=True))
-        return label == FREE or self.is_ground(label) or (label == UNKNOWN and near)
-
     def is_inside(self, voxel):
         return all(0 <= index < size for index, size in zip(voxel, self.labels.shape, strict=True))
 
@@ -126,7 +121,7 @@ class Planner:
         return self.shares[key]
 
     def _share(self, voxel, sensor, axis):
-        if not self.is_open(voxel, sensor):
+        if self.is_obstacle(self.labels[voxel]):
             return 0.0
         away = [index + 0.5 - at for index, at in zip(voxel, sensor, strict=True)]
         before = voxel[axis] - (1 if away[axis] > 0 else -1)

@@ -258,7 +258,7 @@ def test_a_low_obstacle_that_left_the_view_stays_in_the_voxel_layer_and_not_in_t
     layers = [kind(LOCAL["voxel_layer"], nav2.Window(LOCAL, T_odom_base[:2, 3])) for kind in kinds]
     for layer in layers:
         updated(layer, street((9.1, -3.0), box), T_odom_base)
-    (box_odom,) = scene.to_odom(np.array([box]), T_odom_base)
+    box_odom = scene.to_odom(np.array([box]), T_odom_base)
     moved = T_odom_base.copy()
     moved[:3, 3] = (T_odom_base @ [6.0, 0.0, 0.0, 1.0])[:3]  # the box is 3 m ahead: below the view
     labels = street((9.1, -3.0), box, driven_m=6.0)
@@ -267,7 +267,7 @@ def test_a_low_obstacle_that_left_the_view_stays_in_the_voxel_layer_and_not_in_t
     for layer in layers:
         window = nav2.Window(LOCAL, T_odom_base[:2, 3])
         layer.update(window, scene.observations(LOCAL["voxel_layer"], clouds_of(labels), moved))
-        stays.append(scene.is_lethal_near(window, box_odom))
+        stays += scene.is_lethal_near(window, box_odom).tolist()
     assert stays == [True, False]
 
 

@@ -184,15 +184,14 @@ def test_adding_an_obstacle_or_forgetting_a_voxel_never_frees(made, body):
     assert not ((before == -1) & (after >= 0)).any()
 
 
-def test_a_line_to_an_end_meets_neither_obstacle_nor_unknown():
+def test_no_line_to_an_end_goes_through_an_obstacle():
     """Lines as a consumer draws them, from the sensor to the centre, in tenths of a voxel."""
     labels = flat_road()
     labels[12:14, 5:15, :4] = CAR
     labels[14:, 5:15, :4] = UNKNOWN
     labels[14:, 8:12, 2] = 0  # completed behind the car: free, but not seen
-    # A walk from voxel to voxel is not quite the line: that may cut corners, a voxel deep.
-    is_inside_shadow = np.zeros(GRID.shape, bool)
-    is_inside_shadow[13:, 6:14, :3] = True
+    is_inside_shadow = np.zeros(GRID.shape, bool)  # corners may be cut, a voxel deep
+    is_inside_shadow[13:20, 6:14, :2] = True
     sensor_m = np.array([0.3, 0.05, 0.35])
     columns = find_columns(labels, GRID, CLASSES, BODY, -1.0)
     ground, ends = clearing_ends(labels, columns, GRID, CLASSES, sensor_m)
