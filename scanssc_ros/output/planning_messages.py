@@ -5,13 +5,13 @@ from typing import Any
 import numpy as np
 from nav_msgs.msg import OccupancyGrid
 from numpy.typing import NDArray
-from sensor_msgs.msg import Image, PointCloud2, PointField
+from sensor_msgs.msg import Image, PointCloud2
 from std_msgs.msg import Header
 
 from scanssc_core.geometry import VoxelGridSpec
 from scanssc_core.labels import LabelSet
 from scanssc_core.planning import snapped_origin
-from scanssc_ros.conversions import int8_array, uint8_array
+from scanssc_ros.conversions import cloud_message, int8_array, uint8_array
 
 _POINT_DTYPE = np.dtype([("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("height", "<f4"), ("label", "<u1"), ("pad", "V3")])
 
@@ -48,21 +48,7 @@ def planning_cloud(
     points["x"], points["y"], points["z"] = grid.indices_to_points(indices).T
     points["height"] = (z + 0.5 - ground[x, y]) * grid.voxel_size_m
     points["label"] = labels[x, y, z]
-    cloud = PointCloud2(header=header, height=1, width=len(points), is_bigendian=False, is_dense=True)
-    cloud.fields = [
-        PointField(name=name, offset=offset, datatype=datatype, count=1)
-        for name, offset, datatype in (
-            ("x", 0, PointField.FLOAT32),
-            ("y", 4, PointField.FLOAT32),
-            ("z", 8, PointField.FLOAT32),
-            ("height", 12, PointField.FLOAT32),
-            ("label", 16, PointField.UINT8),
-        )
-    ]
-    cloud.point_step = _POINT_DTYPE.itemsize
-    cloud.row_step = _POINT_DTYPE.itemsize * len(points)
-    cloud.data = uint8_array(points.view(np.uint8))
-    return cloud
+    return cloud_message(points, header)
 
 
 def row_image(values: NDArray, header: Header) -> Image:

@@ -1,9 +1,5 @@
 """Messages for planners, field by field, and read as Nav2 reads them."""
 
-import sys
-from dataclasses import dataclass, field
-from types import ModuleType
-
 import numpy as np
 import pytest
 from nav_msgs.msg import OccupancyGrid
@@ -12,8 +8,7 @@ from std_msgs.msg import Header
 
 from reference import nav2
 from scanssc_core.geometry import VoxelGridSpec
-from scanssc_core.labels import SEMANTIC_KITTI
-from scanssc_ros.output.planning_messages import costmap_message, label_info, planning_cloud, row_image
+from scanssc_ros.output.planning_messages import costmap_message, planning_cloud, row_image
 
 GRID = VoxelGridSpec(shape=(7, 4, 3), voxel_size_m=0.5, origin_m=(1.0, -1.0, -0.5))
 HEADER = Header(frame_id="base_link")
@@ -66,25 +61,3 @@ def test_a_mask_has_a_pixel_for_each_point():
     image = row_image(np.array([3, 1, 4], np.uint8), HEADER)
     assert (image.height, image.width, image.step, image.encoding) == (1, 3, 3, "mono8")
     assert bytes(image.data) == bytes([3, 1, 4])
-
-
-def test_label_info_names_each_class_id(monkeypatch):
-    """vision_msgs is not in the wheels: stand-ins with the fields of VisionClass.msg and LabelInfo.msg."""
-
-    @dataclass
-    class VisionClass:
-        class_id: int
-        class_name: str
-
-    @dataclass
-    class LabelInfo:
-        header: Header
-        class_map: list = field(default_factory=list)
-        threshold: float = 0.0
-
-    module = ModuleType("vision_msgs.msg")
-    module.VisionClass, module.LabelInfo = VisionClass, LabelInfo
-    monkeypatch.setitem(sys.modules, "vision_msgs", ModuleType("vision_msgs"))
-    monkeypatch.setitem(sys.modules, "vision_msgs.msg", module)
-    info = label_info(SEMANTIC_KITTI, HEADER)
-    assert {entry.class_id: entry.class_name for entry in info.class_map} == dict(enumerate(SEMANTIC_KITTI.names))
