@@ -7,7 +7,7 @@ from sensor_msgs.msg import Image, PointCloud2
 from std_msgs.msg import Header
 from visualization_msgs.msg import Marker
 
-from scanssc_core.geometry import LIDAR_HEIGHT_M, VoxelGridSpec, invert_transform
+from scanssc_core.geometry import T_frame_grid, VoxelGridSpec, invert_transform
 from scanssc_core.labels import LabelSet
 from scanssc_core.runtime.pipeline import PipelineResult
 from scanssc_ros.conversions import depth_to_image, occupancy_to_message
@@ -58,8 +58,9 @@ class OccupancyOutputs:
         """Publish what is wanted and due of one result.
 
         Args:
+            grid: its place in parameters.grid_frame.
             left_header: of the left image; its stamp goes to every output.
-            T_cam_grid: (4, 4) grid frame -> left camera's optical frame.
+            T_cam_grid: (4, 4) grid, as the model has it, -> left camera's optical frame.
         Returns:
             names of the outputs that a message was published of.
         """
@@ -83,8 +84,8 @@ class OccupancyOutputs:
                 published.append(self._publishers.publish("points", cloud))
         if self._publishers.is_due("depth", parameters.depth_max_rate_hz):
             published.append(self._publishers.publish("depth", depth_to_image(result.depth_m, left_header)))
-        camera_m = invert_transform(T_cam_grid)[:3, 3]
+        camera_m = (T_frame_grid(parameters.ground_z_m) @ invert_transform(T_cam_grid))[:3, 3]
         published += self._planning.publish(
-            result.occupancy, grid, grid_header, camera_m, -LIDAR_HEIGHT_M, parameters.planning_max_rate_hz
+            result.occupancy, grid, grid_header, camera_m, parameters.ground_z_m, parameters.planning_max_rate_hz
         )
         return published

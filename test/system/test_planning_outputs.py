@@ -14,7 +14,7 @@ from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from reference import nav2
 from reference import planning_scene as scene
 from reference.planning import Planner
-from scanssc_core.geometry import invert_transform
+from scanssc_core.geometry import LIDAR_HEIGHT_M, T_frame_grid, invert_transform
 from scanssc_core.synthetic.scene import Scene, wall_scene
 from scanssc_core.synthetic.sequence import SyntheticSequence
 from scanssc_core.synthetic.solids import Box
@@ -101,19 +101,26 @@ def frames():
 
 @pytest.fixture
 def node_of(start_node, frames):
-    """Starts the node for the camera of these frames."""
-    T_cam_grid = [float(value) for value in frames[0].T_cam_velo[:3].reshape(-1)]
+    """Starts the node for the camera of these frames, its grid in a frame whose ground lies at a height."""
 
-    def start(**parameters):
+    def start(ground_z_m=-LIDAR_HEIGHT_M, **parameters):
+        T_cam_frame = frames[0].T_cam_velo @ invert_transform(T_frame_grid(ground_z_m))
+        t_camera_grid = [float(value) for value in T_cam_frame[:3].reshape(-1)]
         # Reliable: a whole image of KITTI's size is larger than this process's shared memory.
         return start_node(
-            model="stereo", t_camera_grid=T_cam_grid, max_age_s=60.0, qos_reliability="reliable", **parameters
+            model="stereo",
+            t_camera_grid=t_camera_grid,
+            ground_z_m=ground_z_m,
+            max_age_s=60.0,
+            qos_reliability="reliable",
+            **parameters,
         )
 
     return start
 
 
-def naive_planner(view, parameters):
+def naive_planner(view, ground_z_m):
+    parameters = NodeParameters()
     return Planner(
         view.labels,
         view.indices_to_points([-0.5, -0.5, -0.5]),
@@ -122,7 +129,7 @@ def naive_planner(view, parameters):
         COSTS,
         parameters.step_height_m,
         parameters.robot_height_m + parameters.height_margin_m,
-        -1.73,
+        ground_z_m,
     )
 
 
@@ -136,14 +143,15 @@ def voxels_of(cloud, view):
 
 
 def test_costmap_and_clouds_equal_the_naive_reference_on_the_grid_received(world, node_of, frames):
-    node = node_of(person_margin_m=0.5)
+    ground_z_m = 0.4
+    node = node_of(ground_z_m, grid_frame="base_link", person_margin_m=0.5)
     planning = Planning(world, "costmap", "obstacles", "ground", "segmentation/mask", "segmentation/points")
     world.wait_for_node(node)
     stamp_ns = publish(world, frames[0])
     view = VoxelGridView(world.wait_for_grid(stamp_ns))
     messages = planning.wait(world, stamp_ns)
-    assert {message.header.frame_id for message in messages.values()} == {"velodyne"}
-    naive = naive_planner(view, NodeParameters())
+    assert {message.header.frame_id for message in messages.values()} == {"base_link"}
+    naive = naive_planner(view, ground_z_m)
 
     costmap = messages["costmap"]
     assert nav2.problems_of_map(costmap) == []
@@ -160,7 +168,7 @@ def test_costmap_and_clouds_equal_the_naive_reference_on_the_grid_received(world
     np.testing.assert_allclose(fields["height"], heights_m, atol=1e-4)
 
     sys.setrecursionlimit(10_000)
-    sensor = naive.sensor(invert_transform(frames[0].T_cam_velo)[:3, 3])
+    sensor = naive.sensor((T_frame_grid(ground_z_m) @ invert_transform(frames[0].T_cam_velo))[:3, 3])
     received = set(voxels_of(messages["ground"], view))
     assert len(received) > 1000
     rng = np.random.default_rng(0)
