@@ -100,14 +100,14 @@ def frames():
 
 
 @pytest.fixture
-def node_of(start_node, frames):
-    """Starts the node for the camera of these frames, its grid in a frame whose ground lies at a height."""
+def node_of(activate, frames):
+    """Activates the node for the camera of these frames, its grid in a frame whose ground lies at a height."""
 
     def start(ground_z_m=-LIDAR_HEIGHT_M, **parameters):
         T_cam_frame = frames[0].T_cam_velo @ invert_transform(T_frame_grid(ground_z_m))
         t_camera_grid = [float(value) for value in T_cam_frame[:3].reshape(-1)]
         # Reliable: a whole image of KITTI's size is larger than this process's shared memory.
-        return start_node(
+        return activate(
             model="stereo",
             t_camera_grid=t_camera_grid,
             ground_z_m=ground_z_m,
@@ -214,8 +214,8 @@ def test_a_layer_that_starts_late_gets_the_last_costmap(world, node_of, frames):
     late.wait(world, stamp_ns)
 
 
-def test_nothing_is_made_for_planners_without_a_subscriber_and_rates_are_kept(world, start_node):
-    node = start_node(planning_max_rate_hz=1.0)
+def test_nothing_is_made_for_planners_without_a_subscriber_and_rates_are_kept(world, activate):
+    node = activate(planning_max_rate_hz=1.0)
     planning = Planning(world, "obstacles")
     world.wait_for_node(node)
 
@@ -232,8 +232,8 @@ def test_nothing_is_made_for_planners_without_a_subscriber_and_rates_are_kept(wo
     assert "segmentation/labels is not published: vision_msgs is not installed" in node.log
 
 
-def test_confidence_is_made_for_its_subscriber_alone(world, start_node):
-    node = start_node(keep_unseen=True)
+def test_confidence_is_made_for_its_subscriber_alone(world, activate):
+    node = activate(keep_unseen=True)
     planning = Planning(world, "segmentation/mask", "segmentation/confidence", "segmentation/points")
     world.wait_for_node(node)
     stamp_ns = world.publish_pair()
