@@ -25,7 +25,7 @@ IMAGE_NAMES = ("image_rect", "image_raw")
 # Of stereo_backend:=topic.
 DEPTH_TOPICS = ("disparity", "depth")
 TOPICS = (*(f"{side}_{kind}" for side in SIDES for kind in ("image", "camera_info")), *DEPTH_TOPICS)
-OUTPUTS = ("occupancy", "markers", "points", "depth")
+OUTPUTS = ("occupancy", "markers", "points", "depth", "costmap", "obstacles", "ground")
 # Arguments that set the parameter of their name.
 TEXT_PARAMETERS = (
     "image_transport",

@@ -164,6 +164,6 @@ CLASS_GROUPS = {
     "object": ("fence", "pole", "traffic-sign", "other-object"),
 }
 #: Classes that one stands on, in any label set.
-GROUND_SURFACES = (*CLASS_GROUPS["ground"], "terrain")
+GROUND_SURFACES = ("ground", *CLASS_GROUPS["ground"], "terrain")
 #: Sums of groups in the same table.
 GROUP_TOTALS = {"large": ("ground", "structure", "nature"), "small": ("vehicle", "human", "object")}

@@ -7,7 +7,7 @@ import numpy as np
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Pose, Transform
 from numpy.typing import NDArray
-from sensor_msgs.msg import CompressedImage, Image
+from sensor_msgs.msg import CompressedImage, Image, PointCloud2, PointField
 from std_msgs.msg import Header
 from stereo_msgs.msg import DisparityImage
 
@@ -18,6 +18,7 @@ from scanssc_core.sources.depth_images import decode_depth, decode_disparity
 from scanssc_core.sources.images import ENCODINGS, decode_compressed_image, decode_image, is_depth
 from scanssc_ros.msg import VoxelGrid
 
+_POINT_FIELD_TYPES = {"<f4": PointField.FLOAT32, "|u1": PointField.UINT8}
 _HAS_CV_BRIDGE = find_spec("cv_bridge") is not None
 
 
@@ -75,9 +76,32 @@ def depth_from_message(message: Image | DisparityImage) -> NDArray:
 
 def uint8_array(values: NDArray) -> array.array:
     """The form in which a uint8[] field takes a NumPy array fast: one copy, no test of each element."""
-    filled = array.array("B")
-    filled.frombytes(np.ascontiguousarray(values, np.uint8).reshape(-1).data)
+    return _array("B", np.ascontiguousarray(values, np.uint8))
+
+
+def int8_array(values: NDArray) -> array.array:
+    """The same for an int8[] field."""
+    return _array("b", np.ascontiguousarray(values, np.int8))
+
+
+def _array(typecode: str, values: NDArray) -> array.array:
+    filled = array.array(typecode)
+    filled.frombytes(values.reshape(-1).data.cast("B"))
     return filled
+
+
+def cloud_message(points: NDArray, header: Header) -> PointCloud2:
+    """Point cloud of a (N,) structured array of float32 and uint8 fields; void fields are padding."""
+    cloud = PointCloud2(header=header, height=1, width=len(points), is_bigendian=False, is_dense=True)
+    cloud.fields = [
+        PointField(name=name, offset=offset, datatype=_POINT_FIELD_TYPES[dtype.str], count=1)
+        for name, (dtype, offset, *_) in (points.dtype.fields or {}).items()
+        if dtype.kind != "V"
+    ]
+    cloud.point_step = points.dtype.itemsize
+    cloud.row_step = cloud.point_step * len(points)
+    cloud.data = uint8_array(points.view(np.uint8))
+    return cloud
 
 
 def depth_to_image(depth_m: NDArray, header: Header) -> Image:

@@ -22,6 +22,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.parameter import Parameter
 from rclpy.signals import SignalHandlerOptions
 
+from scanssc_core.planning import RobotBody
 from scanssc_core.runtime.backends import GEOMETRIC_BACKENDS, make_occupancy_backend, make_stereo_backend
 from scanssc_core.runtime.device import resolve_device
 from scanssc_core.runtime.pipeline import OccupancyPipeline
@@ -39,7 +40,9 @@ from scanssc_ros.diagnostics import (
 )
 from scanssc_ros.input.extrinsics import Extrinsics
 from scanssc_ros.input.inputs import CallbackError, StereoInputs, StereoMessages
+from scanssc_ros.output.class_costs import read_classes
 from scanssc_ros.output.outputs import OccupancyOutputs
+from scanssc_ros.output.planning import PlanningOutputs
 from scanssc_ros.parameter_files import unbound_files
 from scanssc_ros.parameters import DYNAMIC_PARAMETERS, TOPIC, NodeParameters, unknown_parameters
 from scanssc_ros.shared_memory import free_bytes, own_bytes, remove_orphans
@@ -105,6 +108,7 @@ class ScanSSCNode(LifecycleNode):
         self._device: torch.device | None = None  # known while configured
         self._pipeline: OccupancyPipeline | None = None
         self._extrinsics: Extrinsics | None = None
+        self._planning: PlanningOutputs | None = None
         self._outputs: OccupancyOutputs | None = None
         self._inputs: StereoInputs | None = None  # known while active
         self._processor: PairProcessor | None = None
@@ -167,6 +171,7 @@ class ScanSSCNode(LifecycleNode):
                 parameters.dummy_latency_s,
             )
             self._extrinsics = build(lambda: Extrinsics(self, parameters))
+            classes = build(lambda: read_classes(parameters.class_costs, occupancy.label_set)) if occupancy else None
             if not problems and occupancy is not None:
                 self._pipeline = OccupancyPipeline(
                     stereo, occupancy, parameters.keep_unseen, shares_cores=parameters.num_threads == 0
@@ -187,7 +192,10 @@ class ScanSSCNode(LifecycleNode):
             self._free()
             self._idle = DiagnosticStatus.ERROR, f"cannot configure: {'; '.join(problems)}"
             return TransitionCallbackReturn.FAILURE
-        self._outputs = OccupancyOutputs(self)
+        assert occupancy and classes  # or there is a problem
+        body = RobotBody(parameters.step_height_m, parameters.robot_height_m + parameters.height_margin_m)
+        self._planning = PlanningOutputs(self, occupancy.label_set, classes, body, parameters.person_margin_m)
+        self._outputs = OccupancyOutputs(self, self._planning)
         self.get_logger().info(f"configured on {self._device}")
         return super().on_configure(state)
 
@@ -271,6 +279,9 @@ class ScanSSCNode(LifecycleNode):
         if self._outputs is not None:
             self._outputs.close()
             self._outputs = None
+        if self._planning is not None:
+            self._planning.close()
+            self._planning = None
         if self._extrinsics is not None:
             self._extrinsics.close()
             self._extrinsics = None

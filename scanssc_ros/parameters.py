@@ -171,6 +171,28 @@ class NodeParameters:
     depth_max_rate_hz: float = _parameter(
         5.0, "Most depth images per second; 0 = no limit.", minimum=0.0, maximum=1000.0, dynamic=True
     )
+    class_costs: str = _parameter(
+        "", "File with the cost of each class in the costmap; empty = config/class_costs.yaml of the package."
+    )
+    step_height_m: float = _parameter(
+        0.15, "For planners: what ends lower over the ground is no obstacle.", minimum=0.0, maximum=2.0
+    )
+    robot_height_m: float = _parameter(
+        2.0, "For planners: height of the robot over the ground.", minimum=0.05, maximum=6.0
+    )
+    height_margin_m: float = _parameter(
+        0.2, "For planners: room that the robot needs over it.", minimum=0.0, maximum=2.0
+    )
+    person_margin_m: float = _parameter(
+        0.0, "Distance from persons that costs as much as they do in the costmap.", minimum=0.0, maximum=5.0
+    )
+    planning_max_rate_hz: float = _parameter(
+        0.0,
+        "Most messages per second of each output for planners; 0 = one for each processed pair.",
+        minimum=0.0,
+        maximum=1000.0,
+        dynamic=True,
+    )
     max_age_s: float = _parameter(
         2.0,
         "Results older than this, counted from the image, are not published.",
@@ -204,6 +226,11 @@ class NodeParameters:
             found.append(
                 f"stereo_checkpoint: {self.stereo_checkpoint} was given, but stereo_backend is {TOPIC}, which computes "
                 "nothing"
+            )
+        if self.robot_height_m + self.height_margin_m <= self.step_height_m:
+            found.append(
+                f"robot_height_m: {self.robot_height_m} m and height_margin_m leave no height over "
+                f"step_height_m = {self.step_height_m} m for an obstacle"
             )
         return found
 

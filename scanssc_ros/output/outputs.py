@@ -1,23 +1,29 @@
 """The node's publishers: each output has a rate of its own and is skipped while nobody subscribes."""
 
-import time
-
+from numpy.typing import NDArray
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image, PointCloud2
 from std_msgs.msg import Header
 from visualization_msgs.msg import Marker
 
-from scanssc_core.geometry import VoxelGridSpec
+from scanssc_core.geometry import T_frame_grid, VoxelGridSpec, invert_transform
 from scanssc_core.labels import LabelSet
 from scanssc_core.runtime.pipeline import PipelineResult
 from scanssc_ros.conversions import depth_to_image, occupancy_to_message
 from scanssc_ros.msg import VoxelGrid
+from scanssc_ros.output.lazy_publishers import LazyPublishers
+from scanssc_ros.output.planning import PlanningOutputs
 from scanssc_ros.output.visualization import occupancy_cloud, occupancy_marker, surface_voxels
 from scanssc_ros.parameters import NodeParameters
 
 _RELIABLE = QoSProfile(depth=2, reliability=ReliabilityPolicy.RELIABLE)
-_OUTPUTS = {"occupancy": VoxelGrid, "markers": Marker, "points": PointCloud2, "depth": Image}
+_OUTPUTS = {
+    "occupancy": (VoxelGrid, _RELIABLE),
+    "markers": (Marker, _RELIABLE),
+    "points": (PointCloud2, _RELIABLE),
+    "depth": (Image, _RELIABLE),
+}
 
 
 class OccupancyOutputs:
@@ -25,21 +31,20 @@ class OccupancyOutputs:
 
     Args:
         node: owner of the publishers.
+        planning: publishers for planners; whoever made them closes them.
     """
 
-    def __init__(self, node: LifecycleNode) -> None:
-        self._node = node
-        self._publishers = {
-            name: node.create_lifecycle_publisher(message_type, f"~/{name}", _RELIABLE)
-            for name, message_type in _OUTPUTS.items()
-        }
-        self._last_published_s: dict[str, float] = {}
+    def __init__(self, node: LifecycleNode, planning: PlanningOutputs) -> None:
+        self._publishers = LazyPublishers(node, _OUTPUTS)
+        self._planning = planning
 
     def close(self) -> None:
-        """Destroy the publishers."""
-        for publisher in self._publishers.values():
-            self._node.destroy_lifecycle_publisher(publisher)
-        self._publishers.clear()
+        """Destroy the publishers, but for those of planning."""
+        self._publishers.close()
+
+    def wants_confidence(self, parameters: NodeParameters) -> bool:
+        """Whether the confidence of the labels goes out."""
+        return parameters.publish_confidence or self._planning.wants_confidence()
 
     def publish(
         self,
@@ -47,44 +52,40 @@ class OccupancyOutputs:
         grid: VoxelGridSpec,
         label_set: LabelSet,
         left_header: Header,
+        T_cam_grid: NDArray,
         parameters: NodeParameters,
     ) -> list[str]:
         """Publish what is wanted and due of one result.
 
         Args:
+            grid: its place in parameters.grid_frame.
             left_header: of the left image; its stamp goes to every output.
+            T_cam_grid: (4, 4) grid, as the model has it, -> left camera's optical frame.
         Returns:
             names of the outputs that a message was published of.
         """
         grid_header = Header(stamp=left_header.stamp, frame_id=parameters.grid_frame)
         published = []
-        if self._is_due("occupancy", parameters.occupancy_max_rate_hz):
+        if self._publishers.is_due("occupancy", parameters.occupancy_max_rate_hz):
             message = occupancy_to_message(
                 result.occupancy, grid, label_set, grid_header, parameters.publish_confidence
             )
-            published.append(self._publish("occupancy", message))
-        wants_markers = self._is_due("markers", parameters.markers_max_rate_hz)
-        wants_cloud = self._is_due("points", parameters.cloud_max_rate_hz)
+            published.append(self._publishers.publish("occupancy", message))
+        wants_markers = self._publishers.is_due("markers", parameters.markers_max_rate_hz)
+        wants_cloud = self._publishers.is_due("points", parameters.cloud_max_rate_hz)
         if wants_markers or wants_cloud:
             labels = result.occupancy.labels
             indices = surface_voxels(labels)
             if wants_markers:
                 marker = occupancy_marker(labels, indices, grid, label_set, grid_header)
-                published.append(self._publish("markers", marker))
+                published.append(self._publishers.publish("markers", marker))
             if wants_cloud:
                 cloud = occupancy_cloud(labels, indices, grid, label_set, grid_header)
-                published.append(self._publish("points", cloud))
-        if self._is_due("depth", parameters.depth_max_rate_hz):
-            published.append(self._publish("depth", depth_to_image(result.depth_m, left_header)))
+                published.append(self._publishers.publish("points", cloud))
+        if self._publishers.is_due("depth", parameters.depth_max_rate_hz):
+            published.append(self._publishers.publish("depth", depth_to_image(result.depth_m, left_header)))
+        camera_m = (T_frame_grid(parameters.ground_z_m) @ invert_transform(T_cam_grid))[:3, 3]
+        published += self._planning.publish(
+            result.occupancy, grid, grid_header, camera_m, parameters.ground_z_m, parameters.planning_max_rate_hz
+        )
         return published
-
-    def _is_due(self, name: str, max_rate_hz: float) -> bool:
-        if self._publishers[name].get_subscription_count() == 0:
-            return False
-        since_s = time.monotonic() - self._last_published_s.get(name, float("-inf"))
-        return max_rate_hz == 0 or since_s >= 1.0 / max_rate_hz
-
-    def _publish(self, name: str, message: VoxelGrid | PointCloud2 | Image | bytes) -> str:
-        self._last_published_s[name] = time.monotonic()
-        self._publishers[name].publish(message)
-        return name

@@ -3,16 +3,16 @@
 import numpy as np
 from numpy.typing import NDArray
 from rclpy.serialization import serialize_message
-from sensor_msgs.msg import PointCloud2, PointField
+from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Header
 from visualization_msgs.msg import Marker
 
 from scanssc_core.geometry import VoxelGridSpec
 from scanssc_core.labels import FREE, UNKNOWN, LabelSet
-from scanssc_ros.conversions import uint8_array
+from scanssc_ros.conversions import cloud_message
 
 _CDR_HEADER_BYTES = 4
-_POINT_DTYPE = np.dtype([("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("rgb", "<u4"), ("class_id", "<u1"), ("pad", "V3")])
+_POINT_DTYPE = np.dtype([("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("rgb", "<f4"), ("class_id", "<u1"), ("pad", "V3")])
 
 
 def surface_voxels(labels: NDArray) -> NDArray:
@@ -110,21 +110,7 @@ def occupancy_cloud(
     red, green, blue = label_set.colors[class_ids].astype(np.uint32).T
     points = np.zeros(len(indices), _POINT_DTYPE)
     points["x"], points["y"], points["z"] = grid.indices_to_points(indices).T
-    points["rgb"] = red << 16 | green << 8 | blue
+    # RViz and PCL read the packed colour from a field that calls itself float.
+    points["rgb"] = (red << 16 | green << 8 | blue).view("<f4")
     points["class_id"] = class_ids
-    cloud = PointCloud2(header=header, height=1, width=len(indices), is_bigendian=False, is_dense=True)
-    cloud.fields = [
-        # RViz and PCL read the packed colour from a field that calls itself float.
-        PointField(name=name, offset=offset, datatype=datatype, count=1)
-        for name, offset, datatype in (
-            ("x", 0, PointField.FLOAT32),
-            ("y", 4, PointField.FLOAT32),
-            ("z", 8, PointField.FLOAT32),
-            ("rgb", 12, PointField.FLOAT32),
-            ("class_id", 16, PointField.UINT8),
-        )
-    ]
-    cloud.point_step = _POINT_DTYPE.itemsize
-    cloud.row_step = _POINT_DTYPE.itemsize * len(indices)
-    cloud.data = uint8_array(points.view(np.uint8))
-    return cloud
+    return cloud_message(points, header)

@@ -13,13 +13,12 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 from std_msgs.msg import Float32
 
+from scanssc_core.labels import GROUND_SURFACES
 from scanssc_ros.client.voxel_grid import FREE, UNKNOWN, VoxelGridView
 from scanssc_ros.msg import VoxelGrid
 from scanssc_ros.spinning import spin
 from scanssc_ros.stopping import StopRequest
 
-#: Classes that one can stand on.
-GROUND_CLASSES = ("ground", "road", "parking", "sidewalk", "other-ground", "terrain")
 #: Part of a slice across the corridor that must be known: rays leave single voxels out.
 _MIN_KNOWN = 0.5
 
@@ -68,7 +67,7 @@ def free_distance(view: VoxelGridView, corridor: Corridor) -> FreeDistance:
         )
     )
     labels = view.class_at(np.stack(np.meshgrid(x, y, z, indexing="ij"), axis=-1))  # (X, Y, Z) of the corridor
-    passable = [FREE, UNKNOWN, *(view.class_names.index(name) for name in GROUND_CLASSES if name in view.class_names)]
+    passable = [FREE, UNKNOWN, *(view.class_names.index(name) for name in GROUND_SURFACES if name in view.class_names)]
     is_obstacle = ~np.isin(labels, passable)
     is_known = np.mean(labels != UNKNOWN, axis=(1, 2)) >= _MIN_KNOWN
     ends = np.flatnonzero(is_obstacle.any(axis=(1, 2))), np.flatnonzero(~is_known & (x > corridor.blind_m))

@@ -131,7 +131,9 @@ class PairProcessor:
             self._check_age(pair)
             parameters = self._parameters()
             grid = occupancy.grid.on_ground(parameters.ground_z_m)
-            published = self._outputs.publish(result, grid, occupancy.label_set, pair.left.header, parameters)
+            published = self._outputs.publish(
+                result, grid, occupancy.label_set, pair.left.header, T_cam_grid, parameters
+            )
         end_s = time.monotonic()
         self._statistics.processed(
             {
@@ -147,7 +149,7 @@ class PairProcessor:
     def _run(self, pair: StereoMessages, images: list[NDArray], T_cam_grid: NDArray) -> PipelineResult:
         left_rgb, partner = images
         parameters = self._parameters()
-        with_confidence = parameters.publish_confidence
+        with_confidence = self._outputs.wants_confidence(parameters)
         if pair.calibration.rig is None:
             return self._pipeline.label(left_rgb, partner, pair.calibration.left, T_cam_grid, with_confidence)
         if parameters.max_row_offset_px > 0:

@@ -21,6 +21,7 @@ ALLOWED = {
     "stereo": {"geometry", "inference"},
     "checkpoint": {"geometry", "labels", "files", "network", "stereo"},
     "occupancy": {"geometry", "labels", "network", "inference", "checkpoint"},
+    "planning": {"geometry", "labels"},
     "runtime": {"geometry", "labels", "checkpoint", "stereo", "occupancy"},
     "sources": {"geometry", "labels", "files", "stereo"},
     "datasets": {"geometry", "labels", "files", "network", "stereo", "runtime", "sources"},

@@ -184,7 +184,7 @@ def test_rviz_shows_the_topics_of_the_node_in_its_namespace(launch_file):
     shown = re.findall(r"Value: (/\S+)", Path(rviz.kwargs["arguments"][1]).read_text())
     remappings = dict(rviz.kwargs["remappings"])
     assert shown and {remappings[topic] for topic in shown} == {
-        *(f"scanssc/{name}" for name in ("markers", "points", "depth")),
+        *(f"scanssc/{name}" for name in ("markers", "points", "depth", "costmap", "obstacles", "ground")),
         "left/image_rect",
     }
     assert rviz.kwargs["parameters"] == [{"use_sim_time": True}]

@@ -77,7 +77,7 @@ def test_exception_in_a_transition_leaves_the_node_unconfigured_and_free(make_no
     node = make_node()
     before = num_endpoints(node)
 
-    def fail(node):
+    def fail(*arguments):
         raise RuntimeError("no publisher to be had")
 
     monkeypatch.setattr(node_module, "OccupancyOutputs", fail)

@@ -48,6 +48,11 @@ def test_precision_other_than_float32_needs_a_network():
     assert "precision" in NodeParameters(model="stereo", precision="float16").problems()[0]
 
 
+def test_a_robot_lower_than_its_step_is_refused():
+    (problem,) = NodeParameters(robot_height_m=0.5, height_margin_m=0.0, step_height_m=0.5).problems()
+    assert problem.startswith("robot_height_m: 0.5 m")
+
+
 def test_every_parameter_has_a_description_and_a_row_in_the_table():
     table = markdown_table()
     for entry in dataclasses.fields(NodeParameters):

@@ -231,7 +231,7 @@ class LedNode(NodeProcess):
 
     def __init__(self, log_file: Path, **parameters: object) -> None:
         super().__init__(log_file, autostart=False, **parameters)
-        self._defaults = {entry.name: entry.default for entry in dataclasses.fields(NodeParameters)} | parameters
+        self._defaults = dataclasses.asdict(NodeParameters()) | parameters
         self._changed: dict[str, object] = {}
         self._context = rclpy.Context()
         rclpy.init(context=self._context)
