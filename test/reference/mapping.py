@@ -38,9 +38,11 @@ def change_of(label, confidence, is_seen_through, config):
     return (-config.miss if label == 0 else config.hit) * confidence / 255
 
 
-def fused(state, label, change, config):
-    """(log_odds, class_id, class_weight) of a voxel after one change."""
+def fused(state, label, change, config, movable):
+    """(log_odds, class_id, class_weight) of a voxel after one change; `movable` are the class ids that may move."""
     log_odds, class_id, class_weight = state
+    if change > 0 and label in movable:
+        log_odds = max(log_odds, 0.0)
     log_odds = min(max(log_odds + change, config.lowest), config.highest)
     if change > 0:
         weight = change / config.hit

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from reference.mapping import change_of, forgotten, fused, label_of, voxel_holding
 from scanssc_core.geometry import VoxelGridSpec, make_transform
-from scanssc_core.labels import FREE, SEMANTIC_KITTI, UNKNOWN
-from scanssc_core.mapping.forgetting import HalfLives
+from scanssc_core.labels import FREE, SEMANTIC_KITTI, STEREO_GEOMETRY, UNKNOWN
+from scanssc_core.mapping.forgetting import HalfLives, movable_classes
 from scanssc_core.mapping.semantic_map import (
     ODOMETRY_JUMP,
     TIME_BACK,
@@ -87,7 +87,7 @@ def test_map_equals_the_voxel_by_voxel_reference(seed):
                 certainty = 255 if confidence is None else int(confidence[index])
                 is_free = is_seen_through is not None and is_seen_through[index]
                 change = change_of(labels[index], certainty, is_free, CONFIG)
-                state = fused(state, int(labels[index]), change, CONFIG)
+                state = fused(state, int(labels[index]), change, CONFIG, {CAR, PERSON})
             moved[key] = state
         naive = moved
         log_odds = window.in_world_order(window.layers["log_odds"])
@@ -152,15 +152,26 @@ def test_wall_that_left_the_view_two_seconds_ago_is_still_there():
     assert at(semantic_map) == BUILDING
 
 
-def test_a_car_that_appears_where_it_was_free_is_no_longer_free_after_one_grid_and_there_after_two():
+@pytest.mark.parametrize(("class_id", "num_grids"), [(PERSON, 1), (CAR, 1), (BUILDING, 2)])
+def test_what_may_move_is_there_at_once_where_it_was_free_and_nothing_is_free_after_one_hit(class_id, num_grids):
     semantic_map = SemanticMap(0.5, NAMES, CONFIG)
-    confidence = np.full(GRID.shape, 230, np.uint8)
+    confidence = np.full(GRID.shape, 200, np.uint8)
     for step in range(20):
         semantic_map.update(observation(filled(FREE), step / 10, confidence=confidence))
-    semantic_map.update(observation(filled(CAR), 2.0, confidence=confidence))
-    assert at(semantic_map) != FREE
-    semantic_map.update(observation(filled(CAR), 2.1, confidence=confidence))
-    assert at(semantic_map) == CAR
+    seen = []
+    for step in range(20, 20 + num_grids):
+        semantic_map.update(observation(filled(class_id), step / 10, confidence=confidence))
+        seen.append(at(semantic_map))
+    assert FREE not in seen
+    assert seen[-1] == class_id
+
+
+@pytest.mark.parametrize("names", [NAMES, STEREO_GEOMETRY.names])
+def test_only_what_stands_on_its_own_ground_is_fixed(names):
+    movable = {name for name, may_move in zip(names, movable_classes(names), strict=False) if may_move}
+    assert {"person", "car", "bicyclist"} & set(names) <= movable
+    assert movable & {"empty", "road", "building", "vegetation", "pole"} == set()
+    assert ("obstacle" in movable) == ("obstacle" in names)
 
 
 def test_class_is_that_of_most_grids_and_does_not_flicker():
