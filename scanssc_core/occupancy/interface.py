@@ -29,12 +29,12 @@ class OccupancyBackend(Protocol):
     Attributes:
         grid: place of the voxels.
         label_set: their classes.
-        terms: what a user must be told before the labels are used (the licence of weights), in one line; None: nothing.
+        notes: what a user is told once, before the labels are used: the terms of weights, a choice made; a line each.
     """
 
     grid: VoxelGridSpec
     label_set: LabelSet
-    terms: str | None
+    notes: tuple[str, ...]
 
     def predict(
         self,
