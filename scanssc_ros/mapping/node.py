@@ -1,6 +1,7 @@
 """The lifecycle node `semantic_map`: creates and connects. What it decides lies in the modules it imports."""
 
 from concurrent.futures import Future
+from importlib.util import find_spec
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -64,6 +65,10 @@ class SemanticMapNode(ManagedNode[MapParameters]):
         """Allocate, or refuse and list everything that is wrong."""
         parameters = self.parameters()
         problems = self.problems_of_parameters(parameters)
+        needed = ["tf2_msgs", *(["nav_msgs"] if parameters.pose_source == ODOMETRY else [])]
+        problems += [
+            f"{package} is not installed, but poses come by it" for package in needed if not find_spec(package)
+        ]
         if problems:
             return self.refuse(problems)
         self._transforms = TransformListener(self, self._advance if parameters.pose_source == TF else None)
