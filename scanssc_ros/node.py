@@ -18,7 +18,6 @@ from scanssc_core.runtime.pipeline import OccupancyPipeline
 from scanssc_ros.diagnostics import (
     coverage_status,
     extrinsics_status,
-    input_status,
     pipeline_status,
     row_alignment_status,
     synchronization_status,
@@ -29,6 +28,7 @@ from scanssc_ros.managed_node import ManagedNode, logs_exceptions
 from scanssc_ros.output.outputs import OccupancyOutputs
 from scanssc_ros.parameters import TOPIC, NodeParameters
 from scanssc_ros.statistics import PipelineStatistics
+from scanssc_ros.statuses import input_status
 from scanssc_ros.work.processing import PairProcessor
 from scanssc_ros.work.worker import NewestOnlyWorker
 
