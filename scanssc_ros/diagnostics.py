@@ -4,6 +4,7 @@ import time
 
 from diagnostic_msgs.msg import DiagnosticStatus
 
+from scanssc_core.occupancy.ground_monitor import GroundOffset
 from scanssc_core.stereo.coverage import coverage_problem
 from scanssc_core.stereo.row_alignment import RowOffset
 from scanssc_ros.input.extrinsics import Extrinsics
@@ -41,7 +42,8 @@ def synchronization_status(inputs: StereoInputs, tolerance_s: float, timeout_s: 
 def extrinsics_status(extrinsics: Extrinsics) -> DiagnosticStatus:
     """Where the camera's pose comes from; a warning while there is none or the parameter stands in for TF."""
     pose = "no pair has come yet" if extrinsics.source == "none" else f"pose from {extrinsics.source}"
-    level, message = (WARN, extrinsics.problem) if extrinsics.problem else (OK, pose)
+    problem = "; ".join(filter(None, (extrinsics.problem, extrinsics.baseline_problem)))
+    level, message = (WARN, problem) if problem else (OK, pose)
     return make_status("extrinsics", level, message, {"source": extrinsics.source, "position_m": extrinsics.position_m})
 
 
@@ -78,6 +80,31 @@ def row_alignment_status(offset: RowOffset | None, max_offset_px: float) -> Diag
         )
         return make_status("row alignment", WARN, message, values)
     return make_status("row alignment", OK, f"rows agree: {measured}", values)
+
+
+def ground_status(offset: GroundOffset | None, max_offset_m: float) -> DiagnosticStatus:
+    """Whether the ground is where the camera's pose has it."""
+    if offset is None:
+        return make_status("ground", OK, "not measured yet", {})
+    values: dict[str, object] = {
+        "height_m": f"{offset.height_m:.2f}",
+        "expected_height_m": f"{offset.expected_height_m:.2f}",
+        "pitch_deg": f"{offset.pitch_deg:.1f}",
+        "roll_deg": f"{offset.roll_deg:.1f}",
+        "worst_m": f"{offset.worst_m():.2f}",
+    }
+    rises = "rises" if offset.pitch_deg > 0 else "falls"
+    measured = (
+        f"the camera is {offset.height_m:.2f} m over the measured ground, which {rises} by {abs(offset.pitch_deg):.1f} "
+        f"degrees ahead, and {offset.expected_height_m:.2f} m over the ground of its pose"
+    )
+    if offset.worst_m() > max_offset_m:
+        message = (
+            f"{measured}, {offset.worst_m():.2f} m apart where max_ground_offset_m is {max_offset_m:.2f}: check the "
+            "camera's transform, ground_z_m and the baseline"
+        )
+        return make_status("ground", WARN, message, values)
+    return make_status("ground", OK, measured, values)
 
 
 def pipeline_status(
