@@ -1,7 +1,8 @@
-"""Start the scanssc node, with RViz if asked for.
+"""Start the scanssc node, with the map node and RViz if asked for.
 
 ros2 launch scanssc_ros scanssc.launch.py                                           bags of kitti2bag
 ros2 launch scanssc_ros scanssc.launch.py camera:=zed                               a ZED and its driver
+ros2 launch scanssc_ros scanssc.launch.py map:=true                                 /semantic_map/map beside it
 ros2 launch scanssc_ros scanssc.launch.py namespace:=front params_file:=front.yaml  /front/left/image_rect ...
 
 Parameters come from config/scanssc.yaml, from the camera's file in config/cameras, from params_file, and from the
@@ -86,7 +87,9 @@ def _start(context: LaunchContext) -> list:
             remappings.append((f"{side}/camera_info", topics[f"{side}_camera_info"]))
 
     config = Path(get_package_share_directory("scanssc_ros")) / "config"
-    parameters: list = [str(config / "scanssc.yaml"), preset["parameters"]]
+    # The map weighs what it is told by its confidence.
+    for_map = {"publish_confidence": True} if argument("map") == "true" else {}
+    parameters: list = [str(config / "scanssc.yaml"), preset["parameters"] | for_map]
     if argument("params_file"):
         if not Path(argument("params_file")).is_file():
             raise ValueError(f"params_file: no file at {argument('params_file')}")
@@ -107,6 +110,25 @@ def _start(context: LaunchContext) -> list:
             arguments=["--ros-args", "--log-level", argument("log_level")],
         )
     ]
+    if argument("map") == "true":
+        files = [str(config / "semantic_map.yaml"), *([argument("params_file")] if argument("params_file") else [])]
+        sim_time = [{"use_sim_time": switched["use_sim_time"]}] if "use_sim_time" in switched else []
+        nodes.append(
+            Node(
+                package="scanssc_ros",
+                executable="semantic_map",
+                name="semantic_map",
+                namespace=argument("namespace"),
+                output="screen",
+                parameters=[*files, *sim_time],
+                remappings=[
+                    ("grid", "scanssc/occupancy"),
+                    ("depth", "scanssc/depth"),
+                    ("depth/camera_info", topics.get("left_camera_info", "left/camera_info")),
+                ],
+                arguments=["--ros-args", "--log-level", argument("log_level")],
+            )
+        )
     if argument("rviz") == "true":
         nodes.append(
             Node(
@@ -173,6 +195,7 @@ def generate_launch_description() -> LaunchDescription:
             declare_parameter("rectify", "Rectify images in the node, which then takes image_raw", ["true", "false"]),
             declare_parameter("device", "auto, cpu or cuda"),
             declare_parameter("use_sim_time", "Take the time from /clock", ["true", "false"]),
+            declare("map", "Start the map node too (docs/mapping.md).", ["true", "false"], "false"),
             declare("rviz", "Start RViz with config/scanssc.rviz.", ["true", "false"], "false"),
             declare("log_level", "Log level of the node.", default="info"),
             SetEnvironmentVariable(profile_variable, profile),

@@ -211,3 +211,18 @@ def test_shared_memory_profile_is_set_under_the_name_the_distribution_reads(
     assert action.args[0] == variable
     default = action.args[1].kwargs["default_value"]
     assert Path(default).exists()
+
+
+def test_map_node_is_started_beside_when_asked_for_and_hears_the_node(launch_file, tmp_path):
+    mine = tmp_path / "mine.yaml"
+    mine.touch()
+    node, semantic_map = started(launch_file, map="true", namespace="front", params_file=str(mine), use_sim_time="true")
+    assert (semantic_map.kwargs["executable"], semantic_map.kwargs["name"]) == ("semantic_map", "semantic_map")
+    assert semantic_map.kwargs["namespace"] == node.kwargs["namespace"] == "front"
+    assert dict(semantic_map.kwargs["remappings"]) == {
+        "grid": "scanssc/occupancy",
+        "depth": "scanssc/depth",
+        "depth/camera_info": "left/camera_info",
+    }
+    assert any(isinstance(given, dict) and given.get("publish_confidence") for given in node.kwargs["parameters"])
+    assert parameters_of(semantic_map) == (["semantic_map.yaml", "mine.yaml"], [{"use_sim_time": True}])

@@ -49,14 +49,22 @@ def executable(name: str) -> str:
 
 
 class NodeProcess:
-    """The installed node with these parameters; its log is kept and shown when a test fails.
+    """An installed node with these parameters; its log is kept and shown when a test fails.
 
     Args:
         arguments: after --ros-args.
         prefix: command that runs it.
+        program: its executable.
     """
 
-    def __init__(self, log_file: Path, *arguments: str, prefix: Sequence[str] = (), **parameters: object) -> None:
+    def __init__(
+        self,
+        log_file: Path,
+        *arguments: str,
+        prefix: Sequence[str] = (),
+        program: str = "scanssc_node",
+        **parameters: object,
+    ) -> None:
         options = []
         for name, value in parameters.items():
             options += ["-p", f"{name}:={str(value).lower() if isinstance(value, bool) else value}"]
@@ -64,7 +72,7 @@ class NodeProcess:
         self._log_file = log_file
         with log_file.open("w") as log:
             self.process = subprocess.Popen(
-                [*prefix, executable("scanssc_node"), "--ros-args", *options, *arguments],
+                [*prefix, executable(program), "--ros-args", *options, *arguments],
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, "FASTDDS_DEFAULT_PROFILES_FILE": str(profile)},
@@ -116,7 +124,39 @@ class Bystander(Node):
             self.executor_.spin_once(timeout_sec=0.02)
 
 
-class World(Bystander):
+class Observer(Bystander):
+    """Listens to the diagnostics of a node in another process.
+
+    Args:
+        observed: name of that node, in our namespace.
+    """
+
+    def __init__(self, name: str, observed: str, context: rclpy.Context, namespace: str = "") -> None:
+        super().__init__(name, context, namespace)
+        self._prefix = f"{self.get_namespace()}/{observed}: ".lstrip("/")
+        self.statuses: dict[str, DiagnosticStatus] = {}
+        self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            if status.name.startswith(self._prefix):
+                self.statuses[status.name.removeprefix(self._prefix)] = status
+
+    def shown(self) -> object:
+        return "diagnostics: " + str({name: status.message for name, status in self.statuses.items()})
+
+    def value(self, status: str, key: str, default: str = "0") -> str:
+        """A value of the newest diagnostics."""
+        if status not in self.statuses:
+            return default
+        return next((entry.value for entry in self.statuses[status].values if entry.key == key), default)
+
+    def message(self, status: str) -> str:
+        """The message of the newest diagnostics of this name."""
+        return self.statuses[status].message if status in self.statuses else ""
+
+
+class World(Observer):
     """Publishes a stereo pair as a camera driver would, and keeps what the node publishes."""
 
     def __init__(
@@ -126,24 +166,13 @@ class World(Bystander):
         namespace: str = "",
         image_name: str = "image_rect",
     ) -> None:
-        super().__init__("world", context, namespace)
+        super().__init__("world", "scanssc", context, namespace)
         qos = QoSProfile(depth=10, reliability=reliability)
         self.images = [self.create_publisher(Image, f"{side}/{image_name}", qos) for side in SIDES]
         self.infos = [self.create_publisher(CameraInfo, f"{side}/camera_info", qos) for side in SIDES]
         self.grids: list[VoxelGrid] = []
-        self.statuses: dict[str, DiagnosticStatus] = {}
         self.create_subscription(VoxelGrid, "scanssc/occupancy", self.grids.append, 10)
-        self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
         self.stamp_ns = 1_000 * SECOND_NS
-
-    def _on_diagnostics(self, message: DiagnosticArray) -> None:
-        prefix = f"{self.get_namespace()}/scanssc: ".lstrip("/")
-        for status in message.status:
-            if status.name.startswith(prefix):
-                self.statuses[status.name.removeprefix(prefix)] = status
-
-    def shown(self) -> object:
-        return "diagnostics: " + str({name: status.message for name, status in self.statuses.items()})
 
     def wait_for_node(self, node: NodeProcess, publishers: Sequence[Publisher] | None = None) -> None:
         """Wait until both sides know of each other: our publishers and its inputs, its output and our subscription.
@@ -163,16 +192,6 @@ class World(Bystander):
             return has_readers and topics <= heard and self.count_publishers("scanssc/occupancy") > 0
 
         self.spin_until(is_ready)
-
-    def value(self, status: str, key: str, default: str = "0") -> str:
-        """A value of the newest diagnostics."""
-        if status not in self.statuses:
-            return default
-        return next((entry.value for entry in self.statuses[status].values if entry.key == key), default)
-
-    def message(self, status: str) -> str:
-        """The message of the newest diagnostics of this name."""
-        return self.statuses[status].message if status in self.statuses else ""
 
     def publish_infos(self, left: CameraInfo | None = None, right: CameraInfo | None = None) -> None:
         self.infos[0].publish(left or camera_info("left", self.stamp_ns))
@@ -215,10 +234,10 @@ def set_parameter(world: Bystander, name: str, value: object) -> SetParametersRe
     return call(world, SetParameters, "/scanssc/set_parameters", request).results[0]
 
 
-def change_state(world: Bystander, transition_id: int) -> bool:
-    """Lead the node through a transition; says whether it went."""
+def change_state(world: Bystander, transition_id: int, node: str = "scanssc") -> bool:
+    """Lead a node through a transition; says whether it went."""
     request = ChangeState.Request(transition=Transition(id=transition_id))
-    return call(world, ChangeState, "/scanssc/change_state", request).success
+    return call(world, ChangeState, f"/{node}/change_state", request).success
 
 
 def state(world: Bystander) -> int:
