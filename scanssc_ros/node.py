@@ -170,6 +170,8 @@ class ScanSSCNode(LifecycleNode):
                 self._pipeline = OccupancyPipeline(
                     stereo, occupancy, parameters.keep_unseen, shares_cores=parameters.num_threads == 0
                 )
+                if occupancy.calibration is not None:
+                    self.get_logger().info("the confidence is calibrated, as the checkpoint says")
                 if occupancy.terms is not None:
                     self.get_logger().info(occupancy.terms)
                 if parameters.model not in GEOMETRIC_BACKENDS:
