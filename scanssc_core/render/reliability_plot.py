@@ -3,9 +3,12 @@
 import io
 from collections.abc import Mapping
 
+import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+
+_LEAST_SHARE = 1e-3
 
 
 def render_reliability(diagrams: Mapping[str, Mapping[str, tuple[NDArray, NDArray, NDArray]]], title: str) -> bytes:
@@ -13,7 +16,8 @@ def render_reliability(diagrams: Mapping[str, Mapping[str, tuple[NDArray, NDArra
 
     Args:
         diagrams: by the panel's title and the curve's name (15,) voxels, mean confidence and share that is right; the
-            latter two NaN where there is no voxel. The area of a point grows with its share of the curve's voxels.
+            latter two NaN where there is no voxel. The area of a point grows with its share of the curve's voxels; bins
+            of less than a thousandth are not drawn.
         title: one line over the picture.
     """
     figure = Figure(figsize=(10, 9), layout="constrained")
@@ -23,9 +27,10 @@ def render_reliability(diagrams: Mapping[str, Mapping[str, tuple[NDArray, NDArra
     for axes, (name, curves) in zip(panels, diagrams.items(), strict=False):
         axes.plot((0, 1), (0, 1), color="black", linewidth=0.8)
         for index, (curve, (num_voxels, confidence, accuracy)) in enumerate(curves.items()):
-            color = f"C{index}"
+            color, share = f"C{index}", num_voxels / max(num_voxels.sum(), 1)
+            accuracy = np.where(share < _LEAST_SHARE, np.nan, accuracy)
             axes.plot(confidence, accuracy, color=color, linewidth=1, label=curve)
-            axes.scatter(confidence, accuracy, 4 + 150 * num_voxels / max(num_voxels.sum(), 1), color=color, alpha=0.7)
+            axes.scatter(confidence, accuracy, 4 + 150 * share, color=color, alpha=0.7)
         axes.set(title=name, xlabel="confidence", ylabel="share that is right", xlim=(0, 1), ylim=(0, 1))
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8)
