@@ -26,8 +26,8 @@ class Bins(NamedTuple):
     """A reliability diagram: what falls into each of 15 equal bins of confidence.
 
     Attributes:
-        num_voxels, confidence, accuracy: (15,) voxels, their mean confidence and the share that is right; without voxels
-            the latter two are NaN.
+        num_voxels, confidence, accuracy: (15,) voxels, their mean confidence, and the share that is right; the latter
+            two are NaN without voxels.
     """
 
     num_voxels: NDArray

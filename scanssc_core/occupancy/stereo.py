@@ -22,7 +22,7 @@ from scanssc_core.geometry import (
 from scanssc_core.labels import FREE, STEREO_GEOMETRY, UNKNOWN, LabelSet
 from scanssc_core.occupancy.ground import find_ground
 from scanssc_core.occupancy.interface import Occupancy
-from scanssc_core.occupancy.visibility import visible_voxels
+from scanssc_core.occupancy.visibility import seen_through
 
 _GROUND = STEREO_GEOMETRY.id_of("ground")
 _OBSTACLE = STEREO_GEOMETRY.id_of("obstacle")
@@ -76,18 +76,10 @@ class StereoOccupancyBackend:
         config = self._config
         depth_m = np.where((depth_m >= config.min_depth_m) & (depth_m <= config.max_depth_m), depth_m, 0)
         labels = np.full(self.grid.shape, UNKNOWN, np.uint8)
-        labels[self._seen_through(depth_m, camera, T_cam_grid)] = FREE
+        margins = config.free_margin_m, config.free_margin_per_m2
+        labels[seen_through(self.grid, depth_m, camera, T_cam_grid, *margins)] = FREE
         self._add_surfaces(labels, depth_m, camera, T_cam_grid)
         return Occupancy(labels)
-
-    def _seen_through(self, depth_m: NDArray, camera: PinholeCamera, T_cam_grid: NDArray) -> NDArray:
-        """(X, Y, Z) bool: the depth measured at the voxel's pixel lies clearly behind the voxel."""
-        visible = visible_voxels(self.grid, camera, T_cam_grid)
-        measured_m = depth_m.reshape(-1)[visible.pixel_index]
-        margin_m = self._config.free_margin_m + self._config.free_margin_per_m2 * measured_m**2
-        is_free = np.zeros(np.prod(self.grid.shape), bool)
-        is_free[visible.voxel_index] = visible.depth_m < measured_m - margin_m
-        return is_free.reshape(self.grid.shape)
 
     def _add_surfaces(self, labels: NDArray, depth_m: NDArray, camera: PinholeCamera, T_cam_grid: NDArray) -> None:
         """Write the class of every voxel that holds enough points into `labels`."""

@@ -1,4 +1,5 @@
-"""Which voxels the camera looks at, and through which pixel: a table computed once for each calibration."""
+"""Which voxels the camera looks at, and through which pixel, by a table computed once for each calibration; and which
+it saw through."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -33,6 +34,30 @@ def visible_voxels(grid: VoxelGridSpec, camera: PinholeCamera, T_cam_grid: NDArr
         T_cam_grid: (4, 4) grid frame -> camera's optical frame.
     """
     return _project_grid(grid, camera, np.asarray(T_cam_grid, np.float64).tobytes())
+
+
+def seen_through(
+    grid: VoxelGridSpec,
+    depth_m: NDArray,
+    camera: PinholeCamera,
+    T_cam_grid: NDArray,
+    margin_m: float = 0.3,
+    margin_per_m2: float = 0.002,
+) -> NDArray:
+    """(X, Y, Z) bool: the depth measured at the voxel's pixel lies clearly behind the voxel, which therefore is free.
+
+    Args:
+        grid: the voxel grid.
+        depth_m: (H, W) along the optical axis, metres; 0 = no measurement.
+        camera: intrinsics of images of this size.
+        T_cam_grid: (4, 4) grid frame -> camera's optical frame.
+        margin_m, margin_per_m2: how far behind, plus this times depth^2 for the error of the match.
+    """
+    visible = visible_voxels(grid, camera, T_cam_grid)
+    measured_m = depth_m.reshape(-1)[visible.pixel_index]
+    is_free = np.zeros(np.prod(grid.shape), bool)
+    is_free[visible.voxel_index] = visible.depth_m < measured_m - (margin_m + margin_per_m2 * measured_m**2)
+    return is_free.reshape(grid.shape)
 
 
 @lru_cache(maxsize=2)

@@ -1,0 +1,1 @@
+"""Labelled grids of many moments into one map of the surroundings (docs/mapping.md)."""

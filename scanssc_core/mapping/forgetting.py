@@ -1,0 +1,45 @@
+"""How fast the map forgets what it saw, by what it was."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scanssc_core.labels import CLASS_GROUPS, FREE
+
+
+@dataclass(frozen=True)
+class HalfLives:
+    """Seconds in which half of the evidence for a voxel is forgotten, by the group of its class (labels.CLASS_GROUPS).
+
+    Attributes:
+        human_s: persons and riders.
+        vehicle_s: a car that left the view may have driven off.
+        ground_s, structure_s, nature_s, object_s: what stays.
+        other_s: classes of no group, as the obstacles of geometry alone.
+        free_s: free space, which something may have moved into.
+    """
+
+    human_s: float = 0.4
+    vehicle_s: float = 3.0
+    ground_s: float = 60.0
+    structure_s: float = 60.0
+    nature_s: float = 60.0
+    object_s: float = 60.0
+    other_s: float = 5.0
+    free_s: float = 10.0
+
+    def __post_init__(self) -> None:
+        for entry in fields(self):
+            if not getattr(self, entry.name) > 0:
+                raise ValueError(f"{entry.name}: expected a half-life above zero, got {getattr(self, entry.name)} s")
+
+    def of_classes(self, class_names: Sequence[str]) -> NDArray:
+        """(256,) float64 seconds by class id."""
+        half_life_s = np.full(256, self.other_s)
+        for group, names in CLASS_GROUPS.items():
+            members = [class_id for class_id, name in enumerate(class_names) if name in names]
+            half_life_s[members] = getattr(self, f"{group}_s")
+        half_life_s[FREE] = self.free_s
+        return half_life_s
