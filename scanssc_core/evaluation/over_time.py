@@ -5,8 +5,8 @@
 * Temporal mIoU: mean IoU of the labels of a frame with those of the frame before at the same places, over the classes
   that occur; no truth is needed (S. Varghese et al., CVPR workshops 2020).
 * Ghost: a place that something moving has left, that is free in truth, and that is still called occupied. Its seconds
-  count from the first frame in which the place is free and seen, while it is seen. Only places that were called
-  occupied while something was there can become one; surfaces to stand on are none.
+  count from the first frame in which the place is free and seen, while it is seen, to the one that calls it free. Only
+  places that were called occupied while something was there can become one; surfaces to stand on are none.
 
 Beside them IoU and mIoU by the rules of metrics.py; a voxel called UNKNOWN counts as empty there, as in the benchmark.
 """
@@ -197,7 +197,7 @@ class GhostClock:
         if moment.is_occluded is not None:
             is_seen &= ~moment.is_occluded[indices]
         is_ghost = is_seen & self._is_obstacle[labels[indices]]
-        places[is_ghost & (places[:, 5] > 0), 4] += step_s  # the clock starts when it is first seen
+        places[is_seen & (places[:, 5] > 0), 4] += step_s  # from the frame in which it is first seen
         places[is_seen, 5] = 1
         self._close(places[is_seen & ~is_ghost], is_cut=False)
         is_taken = (truth != FREE) & (truth != UNKNOWN)
