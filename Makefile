@@ -17,7 +17,7 @@ SOURCE_LIST := $(COLCON)/.sources
 # Nodes are tested one after the other, as they share the cores; before them all else, the longest first, side by side.
 TESTS_WITH_NODES := test/ros/ test/system/
 TESTS_WITHOUT_NODES := test/packaging/ $(filter-out test/packaging/ $(TESTS_WITH_NODES),$(wildcard test/*/ test/test_*.py))
-SOURCES := package.xml CMakeLists.txt $(shell find scanssc_ros scanssc_core launch config msg tools/tf2_msgs -type f \
+SOURCES := package.xml CMakeLists.txt $(shell find scanssc_ros scanssc_core launch config msg srv tools/tf2_msgs -type f \
 	-not -name '*.pyc')
 
 # What a shell needs to run the installed package.

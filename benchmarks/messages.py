@@ -50,7 +50,7 @@ def main() -> None:
     indices = np.argwhere(labels)
 
     def fill() -> VoxelGrid:
-        return occupancy_to_message(Occupancy(labels), grid, SEMANTIC_KITTI, header, False)
+        return occupancy_to_message(Occupancy(labels), grid, SEMANTIC_KITTI.names, header, False)
 
     def marker() -> bytes:
         return occupancy_marker(labels, indices, grid, SEMANTIC_KITTI, header)

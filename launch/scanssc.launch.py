@@ -1,6 +1,7 @@
-"""Start the scanssc node, with RViz if asked for.
+"""Start the scanssc node, with the map node and RViz if asked for.
 
 ros2 launch scanssc_ros scanssc.launch.py                                           bags of kitti2bag
+ros2 launch scanssc_ros scanssc.launch.py map:=true                                 /semantic_map/map beside it
 ros2 launch scanssc_ros scanssc.launch.py namespace:=front params_file:=front.yaml  /front/left/image_rect ...
 
 Parameters come from config/scanssc.yaml, from config/kitti.yaml with a converter of KITTI, from params_file, and from
@@ -95,6 +96,25 @@ def _start(context: LaunchContext) -> list:
             arguments=["--ros-args", "--log-level", argument("log_level")],
         )
     ]
+    if argument("map") == "true":
+        files = [str(config / "semantic_map.yaml"), *([argument("params_file")] if argument("params_file") else [])]
+        sim_time = [{"use_sim_time": switched["use_sim_time"]}] if "use_sim_time" in switched else []
+        nodes.append(
+            Node(
+                package="scanssc_ros",
+                executable="semantic_map",
+                name="semantic_map",
+                namespace=argument("namespace"),
+                output="screen",
+                parameters=[*files, *sim_time],
+                remappings=[
+                    ("grid", "scanssc/occupancy"),
+                    ("depth", "scanssc/depth"),
+                    ("depth/camera_info", topics["left_camera_info"] or "left/camera_info"),
+                ],
+                arguments=["--ros-args", "--log-level", argument("log_level")],
+            )
+        )
     if argument("rviz") == "true":
         nodes.append(
             Node(
@@ -157,6 +177,7 @@ def generate_launch_description() -> LaunchDescription:
             declare_parameter("rectify", "Rectify images in the node, which then takes image_raw", ["true", "false"]),
             declare_parameter("device", "auto, cpu or cuda"),
             declare_parameter("use_sim_time", "Take the time from /clock", ["true", "false"]),
+            declare("map", "Start the map node too (docs/mapping.md).", ["true", "false"], "false"),
             declare("rviz", "Start RViz with config/scanssc.rviz.", ["true", "false"], "false"),
             declare("log_level", "Log level of the node.", default="info"),
             SetEnvironmentVariable(profile_variable, profile),

@@ -1,6 +1,7 @@
 """Messages to core types and back: free functions, no node."""
 
 import array
+from collections.abc import Sequence
 from importlib.util import find_spec
 
 import numpy as np
@@ -12,7 +13,6 @@ from std_msgs.msg import Header
 from stereo_msgs.msg import DisparityImage
 
 from scanssc_core.geometry import VoxelGridSpec, make_transform
-from scanssc_core.labels import LabelSet
 from scanssc_core.occupancy.interface import Occupancy
 from scanssc_core.sources.depth_images import decode_depth, decode_disparity
 from scanssc_core.sources.images import ENCODINGS, decode_compressed_image, decode_image, is_depth
@@ -90,11 +90,11 @@ def depth_to_image(depth_m: NDArray, header: Header) -> Image:
 
 
 def occupancy_to_message(
-    occupancy: Occupancy, grid: VoxelGridSpec, label_set: LabelSet, header: Header, with_confidence: bool
+    occupancy: Occupancy, grid: VoxelGridSpec, class_names: Sequence[str], header: Header, with_confidence: bool
 ) -> VoxelGrid:
     """VoxelGrid message of a labelled grid whose frame is header.frame_id."""
     size_x, size_y, size_z = grid.shape
-    message = VoxelGrid(header=header, size_x=size_x, size_y=size_y, size_z=size_z, class_names=list(label_set.names))
+    message = VoxelGrid(header=header, size_x=size_x, size_y=size_y, size_z=size_z, class_names=list(class_names))
     message.resolution_m = float(grid.voxel_size_m)
     message.origin = Pose()
     message.origin.position.x, message.origin.position.y, message.origin.position.z = map(float, grid.origin_m)

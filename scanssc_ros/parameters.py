@@ -1,13 +1,6 @@
-"""All parameters of the node in one table; the README's table, the descriptors and the frozen dataclass come from it.
+"""All parameters of the node `scanssc` in one table (parameter_table.py)."""
 
-Values are read when the node is configured. Those marked dynamic may be changed at any time.
-"""
-
-import dataclasses
-import difflib
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +16,7 @@ from scanssc_core.runtime.backends import (
 )
 from scanssc_core.runtime.device import PRECISIONS
 from scanssc_core.sources.pairing import DEFAULT_DEPTH, DEFAULT_TOLERANCE_S
+from scanssc_ros.parameter_table import ParameterTable, parameter
 
 # KITTI odometry sequences 04-12, Tr and P2 of calib.txt: LiDAR frame -> left colour camera, row by row.
 _KITTI_T_CAMERA_GRID = (
@@ -36,128 +30,117 @@ _KITTI_T_CAMERA_GRID = (
 TOPIC = "topic"
 
 
-def _parameter(default: Any, description: str, **options: Any) -> Any:
-    """A field of NodeParameters. Options: minimum, maximum, choices, dynamic."""
-    metadata = {"description": description, **options}
-    if isinstance(default, list):
-        return field(default_factory=lambda: list(default), metadata=metadata)
-    return field(default=default, metadata=metadata)
-
-
 @dataclass(frozen=True)
-class NodeParameters:
-    """The node's parameters, checked together by `problems`."""
+class NodeParameters(ParameterTable):
+    """The parameters of the node `scanssc`."""
 
-    autostart: bool = _parameter(True, "Configure and activate at start; false leaves that to a lifecycle manager.")
-    image_transport: str = _parameter(
+    image_transport: str = parameter(
         "raw", "Type of the image topics: sensor_msgs/Image or CompressedImage.", choices=("raw", "compressed")
     )
-    qos_reliability: str = _parameter(
+    qos_reliability: str = parameter(
         "best_effort",
         "Reliability of the input subscriptions; best_effort takes from reliable publishers too.",
         choices=("best_effort", "reliable"),
     )
-    qos_depth: int = _parameter(10, "Queue depth of the input subscriptions.", minimum=1, maximum=100)
-    sync_backend: str = _parameter(
+    qos_depth: int = parameter(10, "Queue depth of the input subscriptions.", minimum=1, maximum=100)
+    sync_backend: str = parameter(
         "auto",
         "Pairing: message_filters, our own (builtin), or auto = message_filters where it is installed.",
         choices=("auto", "builtin", "message_filters"),
     )
-    sync_tolerance_s: float = _parameter(
+    sync_tolerance_s: float = parameter(
         DEFAULT_TOLERANCE_S, "Largest difference of the stamps of a pair, inclusive.", minimum=0.0, maximum=1.0
     )
-    sync_queue_size: int = _parameter(
+    sync_queue_size: int = parameter(
         DEFAULT_DEPTH, "Images of one side that wait for a partner.", minimum=1, maximum=100
     )
-    stereo_backend: str = _parameter(
+    stereo_backend: str = parameter(
         "sgm",
         "Source of depth: sgm; msnet2d, msnet3d = MobileStereoNet; topic = another node's, without a right image.",
         choices=(*STEREO_BACKENDS, TOPIC),
     )
-    stereo_checkpoint: str = _parameter("", "Weights of MobileStereoNet: a published checkpoint, or a converted one.")
-    depth_input: str = _parameter(
+    stereo_checkpoint: str = parameter("", "Weights of MobileStereoNet: a published checkpoint, or a converted one.")
+    depth_input: str = parameter(
         "disparity",
         "For stereo_backend:=topic: stereo_msgs/DisparityImage, or a depth sensor_msgs/Image of the left camera.",
         choices=("disparity", "depth"),
     )
-    rectify: bool = _parameter(
+    rectify: bool = parameter(
         False, "Rectify images by K, D, R and P; leave false if they come rectified, whatever CameraInfo has in D."
     )
-    max_row_offset_px: float = _parameter(
+    max_row_offset_px: float = parameter(
         1.5,
         "Warn of a knocked camera when left and right rows disagree by more, anywhere in the image; 0 = no check.",
         minimum=0.0,
         maximum=100.0,
         dynamic=True,
     )
-    model: str = _parameter(
+    model: str = parameter(
         LITE,
         "Source of occupancy: lite = small ScanSSC, weights in the package; stereo = depth put into the grid; "
         "semantic_kitti, kitti360 = ScanSSC by checkpoint; dummy = for tests.",
         choices=OCCUPANCY_BACKENDS,
     )
-    checkpoint: str = _parameter(
+    checkpoint: str = parameter(
         "", "Weights for model semantic_kitti or kitti360: a published checkpoint, or a file of scanssc."
     )
-    device: str = _parameter(
+    device: str = parameter(
         "auto", "Where the model runs; auto = CUDA if there is one.", choices=("auto", "cpu", "cuda")
     )
-    precision: str = _parameter(
+    precision: str = parameter(
         "auto",
         "Number format of the forward pass; auto: bfloat16 where the device computes in it, else float32.",
         choices=PRECISIONS,
     )
-    num_threads: int = _parameter(
+    num_threads: int = parameter(
         0, "CPU threads of torch and OpenCV; 0 = as many as cores that no other program uses.", minimum=0, maximum=256
     )
-    keep_unseen: bool = _parameter(
+    keep_unseen: bool = parameter(
         False, "Keep what the model completed outside the left camera's view; else those voxels are UNKNOWN."
     )
-    dummy_latency_s: float = _parameter(0.0, "Time the dummy model takes.", minimum=0.0, maximum=60.0)
-    grid_frame: str = _parameter("velodyne", "Frame of the grid: x forward, y left, z up, origin at the LiDAR.")
-    camera_frame: str = _parameter("", "Optical frame of the left camera; empty = frame_id of its images.")
-    extrinsics_source: str = _parameter(
+    dummy_latency_s: float = parameter(0.0, "Time the dummy model takes.", minimum=0.0, maximum=60.0)
+    grid_frame: str = parameter("velodyne", "Frame of the grid: x forward, y left, z up, origin at the LiDAR.")
+    camera_frame: str = parameter("", "Optical frame of the left camera; empty = frame_id of its images.")
+    extrinsics_source: str = parameter(
         "tf",
         "Pose of the camera: tf, waited for; parameter = t_camera_grid; auto = t_camera_grid until tf comes, with a "
         "warning.",
         choices=("tf", "parameter", "auto"),
     )
-    tf_timeout_s: float = _parameter(
+    tf_timeout_s: float = parameter(
         1.0,
         "How long auto waits for tf, from the first pair, before it takes the parameter.",
         minimum=0.0,
         maximum=60.0,
     )
-    t_camera_grid: list[float] = _parameter(  # noqa: RUF009 (a field with a default factory)
+    t_camera_grid: list[float] = parameter(  # noqa: RUF009 (a field with a default factory)
         _KITTI_T_CAMERA_GRID,
         "Grid frame -> left camera's optical frame: the upper 3x4 of the matrix, row by row, metres. Default: KITTI's.",
+        shown="KITTI's",
     )
-    publish_confidence: bool = _parameter(False, "Fill the confidence field, where the model has one.", dynamic=True)
-    occupancy_max_rate_hz: float = _parameter(
+    publish_confidence: bool = parameter(False, "Fill the confidence field, where the model has one.", dynamic=True)
+    occupancy_max_rate_hz: float = parameter(
         0.0,
         "Most VoxelGrid messages per second; 0 = one for each processed pair.",
         minimum=0.0,
         maximum=1000.0,
         dynamic=True,
     )
-    markers_max_rate_hz: float = _parameter(
+    markers_max_rate_hz: float = parameter(
         5.0, "Most marker messages per second; 0 = no limit.", minimum=0.0, maximum=1000.0, dynamic=True
     )
-    cloud_max_rate_hz: float = _parameter(
+    cloud_max_rate_hz: float = parameter(
         5.0, "Most point clouds per second; 0 = no limit.", minimum=0.0, maximum=1000.0, dynamic=True
     )
-    depth_max_rate_hz: float = _parameter(
+    depth_max_rate_hz: float = parameter(
         5.0, "Most depth images per second; 0 = no limit.", minimum=0.0, maximum=1000.0, dynamic=True
     )
-    max_age_s: float = _parameter(
+    max_age_s: float = parameter(
         2.0,
         "Results older than this, counted from the image, are not published.",
         minimum=0.01,
         maximum=3600.0,
         dynamic=True,
-    )
-    input_timeout_s: float = _parameter(
-        3.0, "An input without a message for this long is warned about.", minimum=0.1, maximum=3600.0, dynamic=True
     )
 
     def __post_init__(self) -> None:
@@ -171,7 +154,7 @@ class NodeParameters:
 
     def problems(self) -> list[str]:
         """Everything wrong with these values, each line naming its parameter; empty when all is well."""
-        found = self.problems_of_values(entry.name for entry in dataclasses.fields(self))
+        found = super().problems()
         has_network = self.model not in GEOMETRIC_BACKENDS or self.stereo_backend in STEREO_NETWORKS
         if self.precision not in ("auto", "float32") and not has_network:
             found.append(
@@ -185,17 +168,11 @@ class NodeParameters:
             )
         return found
 
-    def problems_of_values(self, names: Iterable[str]) -> list[str]:
-        """What is wrong with these parameters whatever the others are."""
-        return [problem for name in names if (problem := self._problem_of_value(name))]
-
-    def _problem_of_value(self, name: str) -> str:
-        value, options = getattr(self, name), self.__dataclass_fields__[name].metadata
-        if "choices" in options and value not in options["choices"]:
-            return f"{name}: expected one of {', '.join(options['choices'])}, got {value!r}"
-        if "minimum" in options and not options["minimum"] <= value <= options["maximum"]:
-            return f"{name}: expected {options['minimum']} to {options['maximum']}, got {value}"
-        if name == "grid_frame" and not value:
+    def problem_of_value(self, name: str) -> str:
+        """See ParameterTable."""
+        if problem := super().problem_of_value(name):
+            return problem
+        if name == "grid_frame" and not self.grid_frame:
             return "grid_frame: expected a frame name, got an empty one"
         return self._problem_of_extrinsics() if name == "t_camera_grid" else ""
 
@@ -207,43 +184,3 @@ class NodeParameters:
         except ValueError as error:
             return f"t_camera_grid: {error}"
         return ""
-
-
-DYNAMIC_PARAMETERS = frozenset(
-    entry.name for entry in dataclasses.fields(NodeParameters) if entry.metadata.get("dynamic")
-)
-
-
-def unknown_parameters(names: Iterable[str]) -> list[str]:
-    """A problem for each of these names, which are no parameters of the node, with the one that may be meant."""
-    known = [entry.name for entry in dataclasses.fields(NodeParameters)]
-    problems = []
-    for name in names:
-        meant = difflib.get_close_matches(name, known, 1)
-        hint = f"is {meant[0]} meant?" if meant else "the README has the table of parameters"
-        problems.append(f"{name}: the node has no parameter of this name; {hint}")
-    return problems
-
-
-def markdown_table() -> str:
-    """The table of the README: name, default, range, description."""
-    lines = ["| parameter | default | values | what it does |", "| --- | --- | --- | --- |"]
-    defaults = NodeParameters()
-    for entry in dataclasses.fields(NodeParameters):
-        options = entry.metadata
-        default = getattr(defaults, entry.name)
-        shown = (
-            "KITTI's"
-            if isinstance(default, list)
-            else f"`{str(default).lower() if isinstance(default, bool) else default}`"
-        )
-        if default == "":
-            shown = '`""`'
-        values = ""
-        if "choices" in options:
-            values = ", ".join(f"`{choice}`" for choice in options["choices"])
-        elif "minimum" in options:
-            values = f"{options['minimum']} to {options['maximum']}"
-        suffix = " *(dynamic)*" if options.get("dynamic") else ""
-        lines.append(f"| `{entry.name}` | {shown} | {values} | {options['description']}{suffix} |")
-    return "\n".join(lines)

@@ -24,6 +24,12 @@ class FrameGraph:
         """Tell where a frame is; replaces what was told of the same child."""
         self._parents[bare_frame(child)] = bare_frame(parent), T_parent_child
 
+    def copy(self) -> "FrameGraph":
+        """The same frames, to add others to."""
+        made = FrameGraph()
+        made._parents = self._parents.copy()
+        return made
+
     @property
     def frames(self) -> list[str]:
         """Names of all frames, sorted."""

@@ -98,12 +98,14 @@ class BoxContent:
     """What a box holds.
 
     Attributes:
-        num_voxels: voxels by class name, `unknown` among them; parts of the box outside the window are unknown.
+        num_voxels: voxels by class name, `empty` among them.
+        num_unknown: voxels of which nothing is known; those outside the window are among them.
         nearest_m: (3,) centre of the occupied voxel nearest to the vehicle, in the odometry frame; None: none.
         nearest_class: its class name; empty: none.
     """
 
     num_voxels: dict[str, int]
+    num_unknown: int
     nearest_m: NDArray | None
     nearest_class: str
 
@@ -338,7 +340,7 @@ class SemanticMap:
                 nearest_class = self.class_names[labels[tuple(occupied[index])]]
         counts[UNKNOWN] += int(np.prod(np.maximum(high - low, 0))) - counts.sum()
         num_voxels = {name: int(counts[class_id]) for class_id, name in enumerate(self.class_names)}
-        return BoxContent({**num_voxels, "unknown": int(counts[UNKNOWN])}, nearest_m, nearest_class)
+        return BoxContent(num_voxels, int(counts[UNKNOWN]), nearest_m, nearest_class)
 
     def _box(self, low_m: ArrayLike, high_m: ArrayLike) -> tuple[NDArray, NDArray]:
         """World indices of the lowest voxel whose centre lies in the box, and of the first beyond it."""

@@ -2,56 +2,15 @@
 
 import time
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
 
 from numpy.typing import NDArray
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile
 
 from scanssc_core.geometry import check_camera_pose, invert_transform
-from scanssc_core.geometry.frame_graph import FrameGraph, bare_frame
+from scanssc_core.geometry.frame_graph import bare_frame
 from scanssc_ros.conversions import transform_to_matrix
+from scanssc_ros.input.transforms import TransformListener
 from scanssc_ros.parameters import NodeParameters
-
-if TYPE_CHECKING:
-    from tf2_msgs.msg import TFMessage
-
-_MAX_NAMED_FRAMES = 12
-
-
-class _TfStaticListener:
-    """/tf_static without tf2_ros."""
-
-    def __init__(self, node: Node) -> None:
-        from tf2_msgs.msg import TFMessage
-
-        self._node = node
-        self._transforms = FrameGraph()
-        self._refused: dict[str, str] = {}  # by child frame
-        qos = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-        self._subscription = node.create_subscription(TFMessage, "/tf_static", self._on_transforms, qos)
-
-    def _on_transforms(self, message: "TFMessage") -> None:
-        for stamped in message.transforms:
-            parent, child = stamped.header.frame_id, stamped.child_frame_id
-            try:
-                self._transforms.add(parent, child, transform_to_matrix(stamped.transform))
-                self._refused.pop(child, None)
-            except ValueError as error:
-                self._refused[child] = f"/tf_static: {parent!r} -> {child!r} is not used: {error}"
-                self._node.get_logger().warning(self._refused[child])
-
-    def lookup(self, target: str, source: str) -> NDArray:
-        T_target_source = self._transforms.lookup(target, source)
-        if T_target_source is None:
-            frames = self._transforms.frames
-            there = ", ".join(frames[:_MAX_NAMED_FRAMES]) + (", ..." if len(frames) > _MAX_NAMED_FRAMES else "")
-            missing = f"no transform from {source!r} to {target!r} on /tf_static, which has {there or 'no frames yet'}"
-            raise LookupError("; ".join([missing, *self._refused.copy().values()]))
-        return T_target_source
-
-    def close(self) -> None:
-        self._node.destroy_subscription(self._subscription)
 
 
 class _Tf2Listener:
@@ -91,7 +50,7 @@ class Extrinsics:
     def __init__(self, node: Node, parameters: NodeParameters) -> None:
         self._node = node
         self._parameters = parameters
-        self._listener: _TfStaticListener | _Tf2Listener | None = None
+        self._listener: TransformListener | _Tf2Listener | None = None
         self._first_asked_s: float | None = None
         self._told: tuple[str, str] | None = None
         self.source, self.problem, self.position_m = "none", "", ""
@@ -100,7 +59,7 @@ class Extrinsics:
         elif find_spec("tf2_ros") is not None:
             self._listener = _Tf2Listener(node)
         elif find_spec("tf2_msgs") is not None:
-            self._listener = _TfStaticListener(node)
+            self._listener = TransformListener(node)
         else:
             raise ValueError(
                 f"extrinsics_source: {parameters.extrinsics_source} was asked for, but neither tf2_ros nor tf2_msgs is "

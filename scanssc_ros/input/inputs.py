@@ -8,18 +8,17 @@ from typing import TypeAlias
 
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
-from rclpy.qos import QoSCompatibility, QoSProfile, ReliabilityPolicy, qos_check_compatible
-from rclpy.subscription import Subscription
-from rclpy.topic_endpoint_info import TopicEndpointInfo
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from stereo_msgs.msg import DisparityImage
 
 from scanssc_ros.conversions import stamp_to_ns
 from scanssc_ros.input.calibration import Calibration, CalibrationError, has_distortion
 from scanssc_ros.input.calibrator import Calibrator
+from scanssc_ros.input.subscriptions import Subscriptions
 from scanssc_ros.input.synchronization import make_synchronizer
 from scanssc_ros.parameters import TOPIC, NodeParameters
-from scanssc_ros.statistics import InputStatistics, PipelineStatistics
+from scanssc_ros.statistics import PipelineStatistics
 
 SIDES = ("left", "right")
 
@@ -31,10 +30,6 @@ _DEPTH_TYPES = {"disparity": DisparityImage, "depth": Image}
 _CAMERA_INFO_WAIT_S = 0.5
 _DISTORTION_NOTE = "D is not zero, but rectify is false: the images are taken to be rectified already"
 _STATIC_NOTE = "no CameraInfo comes with the images: the newest one holds"
-
-
-class CallbackError(Exception):
-    """A callback failed; the message names its topic."""
 
 
 @dataclass(frozen=True)
@@ -125,8 +120,8 @@ class StereoInputs:
         )
         self.matched_s = time.monotonic()
         self._received_at_match = (0, 0)
-        self._subscriptions: dict[str, tuple[str, Subscription]] = {}  # by input: the topic before remapping
-        self.statistics: dict[str, InputStatistics] = {}
+        self._subscriptions = Subscriptions(node, "set image_transport or depth_input")
+        self.statistics = self._subscriptions.statistics
         # Steady: it measures how long CameraInfo is on its way, whatever the clock of the stamps does.
         self._patience = node.create_timer(
             _CAMERA_INFO_WAIT_S, self._stop_waiting, clock=Clock(clock_type=ClockType.STEADY_TIME)
@@ -138,9 +133,10 @@ class StereoInputs:
         self.paired = paired_topics(parameters)
         for index, entry in enumerate(self.paired):
             callback = self._image_callback(index, entry.name)
-            self._subscribe(entry.name, entry.message_type, entry.topic, qos, callback)
+            self._subscriptions.add(entry.name, entry.message_type, entry.topic, qos, callback)
         for side in self._sides:
-            self._subscribe(f"{side} camera_info", CameraInfo, f"{side}/camera_info", qos, self._info_callback(side))
+            topic = f"{side}/camera_info"
+            self._subscriptions.add(f"{side} camera_info", CameraInfo, topic, qos, self._info_callback(side))
 
     @property
     def num_unmatched(self) -> int:
@@ -153,9 +149,7 @@ class StereoInputs:
     def close(self) -> None:
         """Drop the subscriptions, and what waits."""
         self._node.destroy_timer(self._patience)
-        for _, subscription in self._subscriptions.values():
-            self._node.destroy_subscription(subscription)
-        self._subscriptions.clear()
+        self._subscriptions.close()
         self._drop_uncalibrated("deactivated", "")
 
     def reset(self) -> None:
@@ -164,25 +158,8 @@ class StereoInputs:
         self._forget_stamps()
 
     def refresh_publishers(self) -> None:
-        """Ask the graph who publishes each topic now, and whether that can be heard."""
-        for name, (topic, subscription) in self._subscriptions.items():
-            entry = self.statistics[name]
-            publishers = self._node.get_publishers_info_by_topic(topic)
-            entry.num_publishers = len(publishers)
-            problems = (_publisher_problem(publisher, subscription) for publisher in publishers)
-            entry.publisher_problem = next(filter(None, problems), "")
-
-    def _subscribe(self, name: str, message_type: type, topic: str, qos: QoSProfile, callback: Callable) -> None:
-        def named_callback(message: object) -> None:
-            try:
-                callback(message)
-            except Exception as error:
-                raise CallbackError(f"{entry.topic}: {type(error).__name__}: {error}") from error
-
-        subscription = self._node.create_subscription(message_type, topic, named_callback, qos)
-        entry = InputStatistics(subscription.topic_name)
-        self.statistics[name] = entry
-        self._subscriptions[name] = topic, subscription
+        """See Subscriptions."""
+        self._subscriptions.refresh_publishers()
 
     def _image_callback(self, index: int, name: str) -> Callable[[Picture | DisparityImage], None]:
         def on_image(message: Picture | DisparityImage) -> None:
@@ -276,15 +253,3 @@ class StereoInputs:
         for _ in range(len(self._uncalibrated)):
             self._uncalibrated.popleft()
             self._pairs.drop_waiting(cause, reason)
-
-
-def _publisher_problem(publisher: TopicEndpointInfo, subscription: Subscription) -> str:
-    """Why this publisher cannot be heard; empty if it can."""
-    expected = f"{subscription.msg_type.__module__.partition('.')[0]}/msg/{subscription.msg_type.__name__}"
-    if publisher.topic_type != expected:
-        return f"a publisher sends {publisher.topic_type}, expected {expected}: set image_transport or depth_input"
-    compatibility, reason = qos_check_compatible(publisher.qos_profile, subscription.qos_profile)
-    if compatibility == QoSCompatibility.ERROR:
-        reason = reason.removeprefix("ERROR: ").rstrip("; ")
-        return f"a publisher offers an incompatible QoS ({reason}): set qos_reliability:=best_effort"
-    return ""

@@ -60,7 +60,7 @@ class OccupancyOutputs:
         published = []
         if self._is_due("occupancy", parameters.occupancy_max_rate_hz):
             message = occupancy_to_message(
-                result.occupancy, grid, label_set, grid_header, parameters.publish_confidence
+                result.occupancy, grid, label_set.names, grid_header, parameters.publish_confidence
             )
             published.append(self._publish("occupancy", message))
         wants_markers = self._is_due("markers", parameters.markers_max_rate_hz)

@@ -10,9 +10,10 @@ def main() -> int:
     """Run the node until Ctrl-C, SIGTERM or the end of the context; status 1 if autostart cannot configure it."""
     stop = StopRequest()
     prepare_environment()
-    from scanssc_ros.node import run
+    from scanssc_ros.managed_node import run
+    from scanssc_ros.node import ScanSSCNode
 
-    return run(stop)
+    return run(stop, ScanSSCNode)
 
 
 if __name__ == "__main__":

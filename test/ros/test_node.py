@@ -52,7 +52,7 @@ def set_parameter(node, name, value):
 
 
 def pipeline(node):
-    return next(status for status in node._statuses() if status.name == "pipeline")
+    return next(status for status in node.all_statuses() if status.name == "pipeline")
 
 
 def num_endpoints(node):
@@ -174,7 +174,7 @@ def test_a_callback_that_fails_is_counted_and_named_and_the_node_lives_on(make_n
 
     node.create_timer(0.01, fail)
     spin(node, requested, node.on_callback_error)
-    status = next(status for status in node._statuses() if status.name == "callbacks")
+    status = next(status for status in node.all_statuses() if status.name == "callbacks")
     assert status.level == DiagnosticStatus.ERROR
     assert "ArithmeticError: the sum does not add up" in status.message
     assert {entry.key: entry.value for entry in status.values}["failed"] == "3"
@@ -198,7 +198,7 @@ def test_an_input_whose_callback_fails_is_named_by_its_topic(make_node, context,
         requested.set_result(None)
 
     spin(node, requested, on_exception)
-    status = next(status for status in node._statuses() if status.name == "callbacks")
+    status = next(status for status in node.all_statuses() if status.name == "callbacks")
     assert status.message == "a callback failed: /left/camera_info: OverflowError: too large"
     node.destroy_timer(camera_timer)
     camera.destroy_node()

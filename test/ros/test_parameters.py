@@ -5,7 +5,8 @@ import pytest
 
 from scanssc_core.runtime.backends import make_occupancy_backend, make_stereo_backend
 from scanssc_core.synthetic.rigs import T_CAM_VELO
-from scanssc_ros.parameters import DYNAMIC_PARAMETERS, NodeParameters, markdown_table, unknown_parameters
+from scanssc_ros.parameter_table import dynamic_parameters, markdown_table, unknown_parameters
+from scanssc_ros.parameters import NodeParameters
 
 
 def test_defaults_have_no_problem():
@@ -42,18 +43,18 @@ def test_precision_other_than_float32_needs_a_network():
 
 
 def test_every_parameter_has_a_description_and_a_row_in_the_table():
-    table = markdown_table()
+    table = markdown_table(NodeParameters)
     for entry in dataclasses.fields(NodeParameters):
         assert entry.metadata["description"].endswith((".", "KITTI's."))
         assert f"| `{entry.name}` |" in table
-    assert "max_age_s" in DYNAMIC_PARAMETERS
-    assert "model" not in DYNAMIC_PARAMETERS
+    assert "max_age_s" in dynamic_parameters(NodeParameters)
+    assert "model" not in dynamic_parameters(NodeParameters)
 
 
 def test_names_that_are_no_parameters_are_told_with_the_one_that_may_be_meant():
-    first, second = unknown_parameters(["modell", "qos_overrides./left/image_rect.subscription.depth"])
+    first, second = unknown_parameters(NodeParameters, ["modell", "qos_overrides./left/image_rect.subscription.depth"])
     assert first == "modell: the node has no parameter of this name; is model meant?"
-    assert "README" in second
+    assert "documentation" in second
 
 
 def test_pose_that_is_no_optical_frames_is_refused_by_name():

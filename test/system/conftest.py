@@ -20,8 +20,9 @@ def start_node(tmp_path):
     """Starts nodes; all are killed, and their logs printed, at the end."""
     nodes = []
 
-    def start(*arguments, **parameters):
-        defaults = {"model": "dummy", "extrinsics_source": "parameter"}
+    def start(*arguments, program="scanssc_node", **parameters):
+        defaults = {"model": "dummy", "extrinsics_source": "parameter"} if program == "scanssc_node" else {}
+        parameters["program"] = program
         node = NodeProcess(tmp_path / f"node{len(nodes)}.log", *arguments, **{**defaults, **parameters})
         nodes.append(node)
         return node

@@ -47,14 +47,22 @@ def executable(name: str) -> str:
 
 
 class NodeProcess:
-    """The installed node with these parameters; its log is kept and shown when a test fails.
+    """An installed node with these parameters; its log is kept and shown when a test fails.
 
     Args:
         arguments: after --ros-args.
         prefix: command that runs it.
+        program: its executable.
     """
 
-    def __init__(self, log_file: Path, *arguments: str, prefix: Sequence[str] = (), **parameters: object) -> None:
+    def __init__(
+        self,
+        log_file: Path,
+        *arguments: str,
+        prefix: Sequence[str] = (),
+        program: str = "scanssc_node",
+        **parameters: object,
+    ) -> None:
         options = []
         for name, value in parameters.items():
             options += ["-p", f"{name}:={str(value).lower() if isinstance(value, bool) else value}"]
@@ -62,7 +70,7 @@ class NodeProcess:
         self._log_file = log_file
         with log_file.open("w") as log:
             self.process = subprocess.Popen(
-                [*prefix, executable("scanssc_node"), "--ros-args", *options, *arguments],
+                [*prefix, executable(program), "--ros-args", *options, *arguments],
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, "FASTDDS_DEFAULT_PROFILES_FILE": str(profile)},
@@ -87,33 +95,25 @@ class NodeProcess:
         print(self.log)
 
 
-class World(Node):
-    """Publishes a stereo pair as a camera driver would, and keeps what the node publishes."""
+class Observer(Node):
+    """Listens to the diagnostics of a node in another process.
 
-    def __init__(
-        self,
-        context: rclpy.Context,
-        reliability: ReliabilityPolicy = ReliabilityPolicy.RELIABLE,
-        namespace: str = "",
-        image_name: str = "image_rect",
-    ) -> None:
-        super().__init__("world", context=context, namespace=namespace)
+    Args:
+        observed: name of that node, in our namespace.
+    """
+
+    def __init__(self, name: str, observed: str, context: rclpy.Context, namespace: str = "") -> None:
+        super().__init__(name, context=context, namespace=namespace)
+        self._prefix = f"{self.get_namespace()}/{observed}: ".lstrip("/")
         self.executor_ = SingleThreadedExecutor(context=context)
         self.executor_.add_node(self)
-        qos = QoSProfile(depth=10, reliability=reliability)
-        self.images = [self.create_publisher(Image, f"{side}/{image_name}", qos) for side in SIDES]
-        self.infos = [self.create_publisher(CameraInfo, f"{side}/camera_info", qos) for side in SIDES]
-        self.grids: list[VoxelGrid] = []
         self.statuses: dict[str, DiagnosticStatus] = {}
-        self.create_subscription(VoxelGrid, "scanssc/occupancy", self.grids.append, 10)
         self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
-        self.stamp_ns = 1_000 * SECOND_NS
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
-        prefix = f"{self.get_namespace()}/scanssc: ".lstrip("/")
         for status in message.status:
-            if status.name.startswith(prefix):
-                self.statuses[status.name.removeprefix(prefix)] = status
+            if status.name.startswith(self._prefix):
+                self.statuses[status.name.removeprefix(self._prefix)] = status
 
     def spin_until(self, condition: Callable[[], bool], timeout_s: float = DEADLINE_S) -> None:
         """Spin until the condition holds; fails with the newest diagnostics when it does not in time."""
@@ -127,6 +127,35 @@ class World(Node):
         end_s = time.monotonic() + seconds
         while time.monotonic() < end_s:
             self.executor_.spin_once(timeout_sec=0.02)
+
+    def value(self, status: str, key: str, default: str = "0") -> str:
+        """A value of the newest diagnostics."""
+        if status not in self.statuses:
+            return default
+        return next((entry.value for entry in self.statuses[status].values if entry.key == key), default)
+
+    def message(self, status: str) -> str:
+        """The message of the newest diagnostics of this name."""
+        return self.statuses[status].message if status in self.statuses else ""
+
+
+class World(Observer):
+    """Publishes a stereo pair as a camera driver would, and keeps what the node publishes."""
+
+    def __init__(
+        self,
+        context: rclpy.Context,
+        reliability: ReliabilityPolicy = ReliabilityPolicy.RELIABLE,
+        namespace: str = "",
+        image_name: str = "image_rect",
+    ) -> None:
+        super().__init__("world", "scanssc", context, namespace)
+        qos = QoSProfile(depth=10, reliability=reliability)
+        self.images = [self.create_publisher(Image, f"{side}/{image_name}", qos) for side in SIDES]
+        self.infos = [self.create_publisher(CameraInfo, f"{side}/camera_info", qos) for side in SIDES]
+        self.grids: list[VoxelGrid] = []
+        self.create_subscription(VoxelGrid, "scanssc/occupancy", self.grids.append, 10)
+        self.stamp_ns = 1_000 * SECOND_NS
 
     def wait_for_node(self, node: NodeProcess, publishers: Sequence[Publisher] | None = None) -> None:
         """Wait until both sides know of each other: our publishers and its inputs, its output and our subscription.
@@ -146,16 +175,6 @@ class World(Node):
             return has_readers and topics <= heard and self.count_publishers("scanssc/occupancy") > 0
 
         self.spin_until(is_ready)
-
-    def value(self, status: str, key: str, default: str = "0") -> str:
-        """A value of the newest diagnostics."""
-        if status not in self.statuses:
-            return default
-        return next((entry.value for entry in self.statuses[status].values if entry.key == key), default)
-
-    def message(self, status: str) -> str:
-        """The message of the newest diagnostics of this name."""
-        return self.statuses[status].message if status in self.statuses else ""
 
     def publish_infos(self, left: CameraInfo | None = None, right: CameraInfo | None = None) -> None:
         self.infos[0].publish(left or camera_info("left", self.stamp_ns))
@@ -182,7 +201,7 @@ class World(Node):
         return next(grid for grid in self.grids if grid_stamp_ns(grid) == stamp_ns)
 
 
-def call(world: World, service_type: type, name: str, request: object) -> Any:
+def call(world: Observer, service_type: type, name: str, request: object) -> Any:
     """The answer of a service."""
     client = world.create_client(service_type, name)
     world.spin_until(client.service_is_ready)

@@ -261,13 +261,14 @@ def test_box_is_counted_by_class_and_cleared():
     semantic_map.update(observation(labels))
     low_m, high_m = [1.6, 0.1, 0.1], [3.6, 0.4, 0.4]  # 4 voxels along x, one along y and z
     content = semantic_map.query_box(low_m, high_m)
-    expected = {"car": 1, "building": 1, "empty": 1, "unknown": 1}  # the last one lies outside the window
+    expected = {"car": 1, "building": 1, "empty": 1}
+    assert content.num_unknown == 1  # outside the window
     assert {name: count for name, count in content.num_voxels.items() if count} == expected
     np.testing.assert_allclose(content.nearest_m, [2.25, 0.0, 0.25], atol=0.26)
     assert content.nearest_class == "car"
     assert semantic_map.clear_box(low_m, high_m) == 3
     cleared = semantic_map.query_box(low_m, high_m)
-    assert cleared.num_voxels["unknown"] == 4
+    assert cleared.num_unknown == 4
     assert cleared.nearest_m is None
     with pytest.raises(ValueError, match="lowest to its highest"):
         semantic_map.query_box(high_m, low_m)

@@ -23,7 +23,7 @@ def make_message(with_confidence=False):
     confidence = np.arange(LABELS.size, dtype=np.uint8).reshape(LABELS.shape)
     header = Header(frame_id="velodyne")
     header.stamp.sec = 7
-    message = occupancy_to_message(Occupancy(LABELS, confidence), GRID, SEMANTIC_KITTI, header, with_confidence)
+    message = occupancy_to_message(Occupancy(LABELS, confidence), GRID, SEMANTIC_KITTI.names, header, with_confidence)
     return deserialize_message(serialize_message(message), VoxelGrid)
 
 

@@ -14,7 +14,7 @@ GRID = VoxelGridSpec.semantic_kitti()
 
 
 def message_of(labels):
-    return occupancy_to_message(Occupancy(labels), GRID, SEMANTIC_KITTI, Header(frame_id="velodyne"), False)
+    return occupancy_to_message(Occupancy(labels), GRID, SEMANTIC_KITTI.names, Header(frame_id="velodyne"), False)
 
 
 def distance_in(labels):

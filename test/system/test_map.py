@@ -1,0 +1,277 @@
+"""The installed map node, in a process of its own, with a vehicle that publishes grids and poses."""
+
+import signal
+
+import numpy as np
+import pytest
+from diagnostic_msgs.msg import DiagnosticStatus
+from geometry_msgs.msg import Point
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from sensor_msgs.msg import CameraInfo, Image
+from std_srvs.srv import Trigger
+from tf2_msgs.msg import TFMessage
+
+from scanssc_core.geometry import VoxelGridSpec
+from scanssc_core.labels import FREE, SEMANTIC_KITTI, STEREO_GEOMETRY, UNKNOWN
+from scanssc_core.mapping.semantic_map import MapConfig, SemanticMap
+from scanssc_ros.client.voxel_grid import VoxelGridView
+from scanssc_ros.conversions import depth_to_image
+from scanssc_ros.srv import ClearBox, MapFile, QueryBox
+from system.harness import call
+from system.map_world import BUILDING, CAR, GRID, PERSON, ROAD, WINDOW_M, MapWorld, filled, pose
+from system.transforms import transform
+
+pytestmark = pytest.mark.system
+
+T_CAM_BASE = np.array([[0.0, -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0], [0, 0, 0, 1]])  # at the vehicle, looking ahead
+RATE = {"map_max_rate_hz": 0.0, "window_m": WINDOW_M}
+
+
+@pytest.fixture
+def world(context):
+    made = MapWorld(context)
+    yield made
+    made.executor_.shutdown()
+    made.destroy_node()
+
+
+@pytest.fixture
+def start_map(start_node, world):
+    """Starts the map node, with the world listening."""
+
+    def start(*arguments, **parameters):
+        node = start_node(*arguments, program="semantic_map", **{**RATE, **parameters})
+        world.listen()
+        world.wait_for_node(node)
+        return node
+
+    return start
+
+
+def wall(others=UNKNOWN):
+    labels = filled(others)
+    labels[20:22, 10:30, 3:7] = BUILDING
+    return labels
+
+
+def box(service, low, high):
+    return service.Request(low=Point(x=low[0], y=low[1], z=low[2]), high=Point(x=high[0], y=high[1], z=high[2]))
+
+
+def test_map_equals_what_the_core_makes_of_the_same_grids(world, start_map):
+    start_map()
+    rng = np.random.default_rng(0)
+    for step in range(8):
+        labels = rng.choice([FREE, UNKNOWN, ROAD, CAR], GRID.shape).astype(np.uint8)
+        stamp_ns = world.show(labels, pose(0.3 * step, 0.1 * step, 0.05 * step))
+    found = world.wait_for_map(stamp_ns)
+    x_m, y_m, z_m = WINDOW_M
+    reference = SemanticMap(GRID.voxel_size_m, SEMANTIC_KITTI.names, MapConfig(window_m=(x_m, y_m, z_m)))
+    for observation in world.observations:
+        reference.update(observation)
+    occupancy, place = reference.read()
+    np.testing.assert_array_equal(found.labels, occupancy.labels)
+    np.testing.assert_array_equal(found.confidence, occupancy.confidence)
+    assert (found.frame_id, found.resolution_m, found.class_names) == ("odom", 0.5, SEMANTIC_KITTI.names)
+    np.testing.assert_allclose(found.indices_to_points([0, 0, 0]), np.array(place.origin_m) + 0.25)
+
+
+def test_wall_that_left_the_view_two_seconds_ago_is_still_there(world, start_map):
+    start_map()
+    for _ in range(5):
+        world.show(wall())
+    for _ in range(21):
+        stamp_ns = world.show(filled(FREE), pose(yaw_rad=np.pi))
+    found = world.wait_for_map(stamp_ns)
+    assert found.class_name(found.class_at([10.25, 0.25, 0.25])) == "building"
+
+
+def test_pedestrian_who_crossed_does_not_stay(world, start_map):
+    start_map()
+    for step in range(20):
+        labels = filled(FREE)
+        labels[10:12, 2 * step : 2 * step + 2, 3:7] = PERSON
+        stamp_ns = world.show(labels)
+        if step in (0, 15):
+            assert (world.wait_for_map(stamp_ns).labels == PERSON).any()
+    for _ in range(15):
+        stamp_ns = world.show(filled(FREE))
+    assert not (world.wait_for_map(stamp_ns).labels == PERSON).any()
+
+
+def test_unknown_never_becomes_free(world, start_map):
+    start_map()
+    for step in range(10):
+        stamp_ns = world.show(
+            wall() if step < 4 else filled(UNKNOWN), pose(0.2 * step, yaw_rad=0.1 * step), after_s=0.5
+        )
+        found = world.wait_for_map(stamp_ns)
+        assert not (found.labels == FREE).any()
+        assert (found.confidence[found.labels == UNKNOWN] == 0).all()
+
+
+def test_map_that_is_saved_is_the_same_after_a_kill_and_a_load(world, start_map, tmp_path):
+    node = start_map()
+    for step in range(4):
+        stamp_ns = world.show(wall(FREE), pose(0.3 * step))
+    before = world.wait_for_map(stamp_ns)
+    saved = call(world, MapFile, "/semantic_map/save_map", MapFile.Request(file=str(tmp_path / "street.npz")))
+    assert saved.success, saved.message
+    node.kill()
+    world.maps.clear()
+    start_map()
+    loaded = call(world, MapFile, "/semantic_map/load_map", MapFile.Request(file=str(tmp_path / "street.npz")))
+    assert loaded.success, loaded.message
+    world.spin_until(lambda: bool(world.maps))
+    after = VoxelGridView(world.maps[-1])
+    np.testing.assert_array_equal(after.labels, before.labels)
+    np.testing.assert_array_equal(after.confidence, before.confidence)
+    np.testing.assert_allclose(after.indices_to_points([0, 0, 0]), before.indices_to_points([0, 0, 0]))
+
+
+def test_file_that_is_no_map_is_refused_by_name_and_the_map_stays(world, start_map, tmp_path):
+    start_map()
+    world.wait_for_map(world.show(wall()))
+    damaged = tmp_path / "damaged.npz"
+    damaged.write_bytes(b"PK\3\4 of something else")
+    for file, reason in (
+        (str(damaged), "damaged.npz is no map"),
+        ("relative.npz", "absolute path"),
+        ("/m.txt", ".npz"),
+    ):
+        refused = call(world, MapFile, "/semantic_map/load_map", MapFile.Request(file=file))
+        assert not refused.success
+        assert reason in refused.message
+    assert (
+        call(world, QueryBox, "/semantic_map/query_box", box(QueryBox, (9, -1, 0), (12, 1, 1))).nearest_class
+        == "building"
+    )
+
+
+JUMPS = {
+    "time_back": {"after_s": -50.0},
+    "time_gap": {"after_s": 60.0},
+    "odometry_jump": {"T_odom_base": pose(x=15.0)},
+    "other_frame": {"frame": "mast"},
+    "other_classes": {"names": STEREO_GEOMETRY.names},
+    "other_resolution": {"grid": VoxelGridSpec(GRID.shape, 0.25, GRID.origin_m)},
+}
+
+
+@pytest.mark.parametrize("cause", JUMPS)
+def test_jump_begins_the_map_anew_by_its_name(world, start_map, cause):
+    node = start_map()
+    for _ in range(3):
+        stamp_ns = world.show(wall())
+    assert (world.wait_for_map(stamp_ns).labels == BUILDING).any()
+    world.maps.clear()
+    stamp_ns = world.show(filled(UNKNOWN), **JUMPS[cause])
+    assert (world.wait_for_map(stamp_ns).labels == UNKNOWN).all()
+    world.spin_until(lambda: world.value("map", f"resets.{cause}") == "1")
+    assert world.value("map", "newest_reset").startswith(cause)
+    assert f"the map begins anew: {cause}" in node.log
+    stamp_ns = world.show(filled(UNKNOWN), **{**JUMPS[cause], "after_s": 0.1})
+    world.spin_until(lambda: world.value("map", "fused") == "5")
+    assert world.value("map", f"resets.{cause}") == "1"
+
+
+def test_grid_without_a_pose_is_dropped_by_name_and_books_balance(world, start_map):
+    start_map(pose_timeout_s=0.2)
+    world.show(wall(), told=False)
+    world.spin_until(lambda: world.value("map", "dropped.no_pose") == "1")
+    assert "no transform from 'base' to 'odom'" in world.value("map", "reason.no_pose")
+    assert world.statuses["pose"].level == DiagnosticStatus.WARN
+    world.wait_for_map(world.show(wall()))
+    bad = filled(FREE)
+    bad[0, 0, 0] = 77
+    world.show(bad)
+    world.spin_until(lambda: world.value("map", "dropped.bad_grid") == "1")
+    assert "class ids below 20 or 255, got 77" in world.value("map", "reason.bad_grid")
+    world.spin_until(lambda: world.value("map", "received") == "3")
+    assert (world.value("map", "fused"), world.value("map", "waiting")) == ("1", "0")
+
+
+def test_grid_waits_for_a_pose_that_comes_late(world, start_map):
+    start_map(pose_timeout_s=20.0)
+    stamp_ns = world.show(wall(), told=False)
+    world.spin_for(0.3)
+    assert world.maps == []
+    world.say_pose(pose(), stamp_ns - 10**8)
+    world.say_pose(pose(), stamp_ns + 10**8)
+    assert (world.wait_for_map(stamp_ns).labels == BUILDING).any()
+
+
+def test_pose_by_odometry_where_there_is_no_tf(world, start_node):
+    Odometry = pytest.importorskip("nav_msgs.msg").Odometry
+    node = start_node(program="semantic_map", pose_source="odometry", **RATE)
+    publisher = world.create_publisher(Odometry, "odometry", 10)
+    world.listen()
+    world.spin_until(lambda: publisher.get_subscription_count() and world.grids.get_subscription_count())
+    world.spin_until(lambda: int(world.value("grid", "publishers")) and int(world.value("odometry", "publishers")))
+    assert node.is_alive()
+    for offset_ns, x in ((0, 3.0), (2 * 10**8, 5.0)):
+        odometry = Odometry(header=world.header(world.stamp_ns + offset_ns, "odom"), child_frame_id="base")
+        odometry.pose.pose.position.x, odometry.pose.pose.orientation.w = x, 1.0
+        publisher.publish(odometry)
+    found = world.wait_for_map(world.show(wall(), told=False))
+    points, _ = found.occupied_points("building")
+    np.testing.assert_allclose(points[:, 0].min(), 4.0 + 10.25, atol=1e-6)
+
+
+def test_ray_of_the_depth_image_frees_what_the_grid_does_not_know(world, start_map):
+    start_map(use_depth=True, pose_timeout_s=20.0)
+    depths, infos = (
+        world.create_publisher(Image, "depth", 10),
+        world.create_publisher(CameraInfo, "depth/camera_info", 10),
+    )
+    qos = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    static = world.create_publisher(TFMessage, "/tf_static", qos)
+    world.spin_until(lambda: all(each.get_subscription_count() for each in (depths, infos, static)))
+    static.publish(TFMessage(transforms=[transform(T_CAM_BASE, "base", "camera")]))
+    info = CameraInfo(width=64, height=32, p=[40.0, 0.0, 31.5, 0.0, 0.0, 40.0, 15.5, 0.0, 0.0, 0.0, 1.0, 0.0])
+    infos.publish(info)
+    world.spin_for(0.5)
+    stamp_ns = world.show(wall())
+    world.spin_for(0.3)
+    assert world.maps == []  # it waits for its depth image
+    depths.publish(depth_to_image(np.full((32, 64), 12.0, np.float32), world.header(stamp_ns, "camera")))
+    found = world.wait_for_map(stamp_ns)
+    before, behind = found.class_at([[5.25, 0.25, 0.25], [14.25, 0.25, 0.25]])
+    assert (before, behind) == (FREE, UNKNOWN)
+    assert (found.labels == BUILDING).any()
+
+
+def test_box_is_asked_and_cleared_and_the_whole_map_too(world, start_map):
+    start_map()
+    early = call(world, QueryBox, "/semantic_map/query_box", box(QueryBox, (9, -1, 0), (12, 1, 1)))
+    assert (early.success, early.message) == (False, "there is no map: no grid has been fused yet")
+    world.wait_for_map(world.show(wall(FREE)))
+    found = call(world, QueryBox, "/semantic_map/query_box", box(QueryBox, (9, -1, 0), (12, 1, 1)))
+    counts = {name: n for name, n in zip(found.class_names, found.num_voxels, strict=True) if n}
+    assert found.success
+    assert counts == {"empty": 4 * 4 * 2, "building": 2 * 4 * 2}
+    assert found.nearest_class == "building"
+    assert found.nearest.x == 10.25
+    cleared = call(world, ClearBox, "/semantic_map/clear_box", box(ClearBox, (9, -1, 0), (12, 1, 1)))
+    assert (cleared.success, cleared.num_voxels) == (True, 48)
+    assert call(world, QueryBox, "/semantic_map/query_box", box(QueryBox, (9, -1, 0), (12, 1, 1))).num_unknown == 48
+    assert not call(world, ClearBox, "/semantic_map/clear_box", box(ClearBox, (12, -1, 0), (9, 1, 1))).success
+    assert call(world, Trigger, "/semantic_map/clear", Trigger.Request()).success
+    world.spin_until(lambda: bool((VoxelGridView(world.maps[-1]).labels == UNKNOWN).all()))
+
+
+def test_map_is_made_only_for_a_subscriber(world, start_node):
+    node = start_node(program="semantic_map", **RATE)
+    world.wait_for_node(node)
+    for _ in range(3):
+        world.show(wall())
+    world.spin_until(lambda: world.value("map", "fused") == "3")
+    assert world.value("map", "published") == "0"
+    assert node.stop(signal.SIGINT) == 0
+
+
+def test_bad_parameters_are_refused_all_at_once(start_node):
+    node = start_node(program="semantic_map", window_m="[1.0, 2.0]", pose_source="gps", half_life_person_s=1.0)
+    assert node.process.wait(60) == 1
+    assert "3 problem(s)" in node.log
+    assert "is half_life_human_s meant?" in node.log
