@@ -1,6 +1,6 @@
 """How fast the map forgets what it saw, by what it was."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -21,7 +21,7 @@ class HalfLives:
         free_s: free space, which something may have moved into.
     """
 
-    human_s: float = 0.4
+    human_s: float = 0.2
     vehicle_s: float = 3.0
     ground_s: float = 60.0
     structure_s: float = 60.0
@@ -37,9 +37,14 @@ class HalfLives:
 
     def of_classes(self, class_names: Sequence[str]) -> NDArray:
         """(256,) float64 seconds by class id."""
-        half_life_s = np.full(256, self.other_s)
-        for group, names in CLASS_GROUPS.items():
-            members = [class_id for class_id, name in enumerate(class_names) if name in names]
-            half_life_s[members] = getattr(self, f"{group}_s")
+        half_life_s = by_class(class_names, lambda group: getattr(self, f"{group}_s"), self.other_s)
         half_life_s[FREE] = self.free_s
         return half_life_s
+
+
+def by_class(class_names: Sequence[str], of_group: Callable[[str], float], other: float) -> NDArray:
+    """(256,) float64 by class id: the value of the group that a class belongs to, or that of classes of no group."""
+    values = np.full(256, other)
+    for group, names in CLASS_GROUPS.items():
+        values[[class_id for class_id, name in enumerate(class_names) if name in names]] = of_group(group)
+    return values

@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from scanssc_core.geometry import VoxelGridSpec, invert_transform, transform_points
 from scanssc_core.labels import FREE, UNKNOWN
 from scanssc_core.mapping.forgetting import HalfLives
+from scanssc_core.mapping.hits import Hits
 from scanssc_core.mapping.resampling import NearestVoxels, padded
 from scanssc_core.mapping.rolling_window import RollingWindow
 from scanssc_core.occupancy.interface import Occupancy
@@ -36,7 +37,8 @@ class MapConfig:
 
     Attributes:
         window_m: size along the world's x, y, z, metres.
-        hit, miss: log-odds of one grid that calls a voxel occupied, or free, with full confidence.
+        hits: log-odds of one grid that calls a voxel occupied with full confidence, by the group of its class.
+        miss: log-odds of one grid that calls a voxel free with full confidence.
         ray_miss: log-odds of a ray of the depth image that went through a voxel.
         lowest, highest: limits of the log-odds.
         threshold: a voxel is occupied above this, free below its negative, else UNKNOWN.
@@ -47,12 +49,12 @@ class MapConfig:
     """
 
     window_m: tuple[float, float, float] = (102.4, 102.4, 6.4)
-    hit: float = 1.2
-    miss: float = 0.6
-    ray_miss: float = 1.2
+    hits: Hits = field(default_factory=Hits)
+    miss: float = 1.2
+    ray_miss: float = 2.0
     lowest: float = -1.2
-    highest: float = 3.0
-    threshold: float = 0.3
+    highest: float = 2.2
+    threshold: float = 0.02
     highest_class_weight: float = 5.0
     half_lives: HalfLives = field(default_factory=HalfLives)
     max_speed_m_s: float = 40.0
@@ -146,6 +148,7 @@ class SemanticMap:
         )
         self.stamp_ns: int | None = None
         self.vehicle_m: NDArray = np.zeros(3)
+        self._hits = self.config.hits.of_classes(class_names).astype(np.float32)
         self._half_life_s = self.config.half_lives.of_classes(class_names)
         self._is_foreign = np.ones(256, np.uint8)
         self._is_foreign[[*range(len(self.class_names)), UNKNOWN]] = 0
@@ -236,11 +239,12 @@ class SemanticMap:
                 np.clip(log_odds + block_change, config.lowest, config.highest, out=log_odds)
                 hits = np.flatnonzero(block_change > 0)
                 classes, weights = class_id.reshape(-1), class_weight.reshape(-1)
+                hit_labels = labels[source.reshape(-1)[hits]]
                 classes[hits], weights[hits] = _vote(
                     classes[hits],
                     weights[hits].astype(np.float32),
-                    labels[source.reshape(-1)[hits]],
-                    block_change.reshape(-1)[hits] / config.hit,
+                    hit_labels,
+                    block_change.reshape(-1)[hits] / self._hits[hit_labels],
                     config.highest_class_weight,
                 )
                 class_weight[:] = weights.reshape(class_weight.shape)
@@ -249,7 +253,7 @@ class SemanticMap:
     def _evidence(self, observation: Observation) -> NDArray:
         """(X, Y, Z) float32 log-odds that each voxel of the grid adds."""
         labels, confidence = observation.occupancy.labels, observation.occupancy.confidence
-        of_label = np.full(256, self.config.hit, np.float32)
+        of_label = self._hits.copy()
         of_label[FREE], of_label[UNKNOWN] = -self.config.miss, 0.0
         change = _look_up(of_label, labels)
         if confidence is not None:

@@ -29,21 +29,21 @@ def voxel_holding(point_odom, T_odom_grid, grid):
     return index if all(0 <= i < size for i, size in zip(index, grid.shape, strict=True)) else None
 
 
-def change_of(label, confidence, is_seen_through, config):
-    """Log-odds that a voxel of a grid adds."""
+def change_of(label, confidence, is_seen_through, config, hits):
+    """Log-odds that a voxel of a grid adds; hits: log-odds by class id."""
     if is_seen_through and label in (0, UNKNOWN):
         return -config.ray_miss
     if label == UNKNOWN:
         return 0.0
-    return (-config.miss if label == 0 else config.hit) * confidence / 255
+    return (-config.miss if label == 0 else hits[label]) * confidence / 255
 
 
-def fused(state, label, change, config):
-    """(log_odds, class_id, class_weight) of a voxel after one change."""
+def fused(state, label, change, config, hits):
+    """(log_odds, class_id, class_weight) of a voxel after one change; hits: log-odds by class id."""
     log_odds, class_id, class_weight = state
     log_odds = min(max(log_odds + change, config.lowest), config.highest)
     if change > 0:
-        weight = change / config.hit
+        weight = change / hits[label]
         if class_id == 0:
             class_weight = 0.0
         if class_id == label:

@@ -11,6 +11,7 @@ from reference.mapping import change_of, forgotten, fused, label_of, voxel_holdi
 from scanssc_core.geometry import VoxelGridSpec, make_transform
 from scanssc_core.labels import FREE, SEMANTIC_KITTI, UNKNOWN
 from scanssc_core.mapping.forgetting import HalfLives
+from scanssc_core.mapping.hits import Hits
 from scanssc_core.mapping.semantic_map import (
     ODOMETRY_JUMP,
     TIME_BACK,
@@ -57,7 +58,7 @@ def at(semantic_map, index=(4, 3, 2)):
 def test_map_equals_the_voxel_by_voxel_reference(seed):
     rng = np.random.default_rng(seed)
     semantic_map, naive = SemanticMap(0.5, NAMES, CONFIG), {}
-    half_life_s = CONFIG.half_lives.of_classes(NAMES)
+    half_life_s, hits = CONFIG.half_lives.of_classes(NAMES), CONFIG.hits.of_classes(NAMES)
     x, y, yaw_rad, time_s = 0.0, 0.0, rng.uniform(-3, 3), 0.0
     for _ in range(4):
         labels = rng.choice([FREE, UNKNOWN, CAR, PERSON, ROAD], GRID.shape).astype(np.uint8)
@@ -86,8 +87,8 @@ def test_map_equals_the_voxel_by_voxel_reference(seed):
             if index is not None:
                 certainty = 255 if confidence is None else int(confidence[index])
                 is_free = is_seen_through is not None and is_seen_through[index]
-                change = change_of(labels[index], certainty, is_free, CONFIG)
-                state = fused(state, int(labels[index]), change, CONFIG)
+                change = change_of(labels[index], certainty, is_free, CONFIG, hits)
+                state = fused(state, int(labels[index]), change, CONFIG, hits)
             moved[key] = state
         naive = moved
         log_odds = window.in_world_order(window.layers["log_odds"])
@@ -279,3 +280,21 @@ def test_half_life_is_that_of_the_group_of_a_class():
     assert half_life_s[:4].tolist() == [3.0, 1.0, 7.0, HalfLives().ground_s]
     with pytest.raises(ValueError, match="vehicle_s"):
         HalfLives(vehicle_s=0.0)
+
+
+def test_a_person_shows_at_once_where_it_was_free_for_long_and_a_car_soon():
+    confidence = np.full(GRID.shape, 100, np.uint8)
+    for class_id, num_frames in ((PERSON, 1), (CAR, 2)):
+        semantic_map = SemanticMap(0.5, NAMES, CONFIG)
+        for step in range(50):
+            semantic_map.update(observation(filled(FREE), step / 10))
+        for step in range(50, 50 + num_frames):
+            semantic_map.update(observation(single(class_id), step / 10, confidence=confidence))
+        assert at(semantic_map) == class_id
+
+
+def test_hits_are_those_of_the_group_of_a_class():
+    hits = Hits(human=1.0, other=7.0).of_classes(("empty", "person", "yeti", "road"))
+    assert hits[1:4].tolist() == [1.0, 7.0, Hits().ground]
+    with pytest.raises(ValueError, match=r"vehicle: expected log-odds above zero, got 0\.0"):
+        Hits(vehicle=0.0)

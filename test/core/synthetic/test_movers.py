@@ -45,13 +45,11 @@ def test_labels_have_what_moves_where_it_is_at_that_frame_and_nowhere_else(drive
         assert np.abs(centers[:, 1] - left_m).max() < 0.3 + 0.2
         assert np.abs(centers[:, 0] - (10.0 - index / 10)).max() < 0.3 + 0.2
         np.testing.assert_array_equal(truth.is_moving, truth.labels == PERSON)
-        old = GRID.points_to_indices(np.array([10.0 - index / 10, -2.0, -0.8]))[0]
-        assert (truth.labels[tuple(old)] == PERSON) == (index == 0)
 
 
 def test_pictures_show_what_moves(drive):
     for index in (0, 10):
-        rows, columns = np.nonzero(drive.views(index)[0].class_ids == PERSON)
+        columns = np.nonzero(drive.views(index)[0].class_ids == PERSON)[1]
         x, y = 10.0 - index / 10 - 0.3, -2.0 + 2.0 * index / 10
         assert columns.mean() == pytest.approx(79.5 - 180 * y / (x - 0.27), abs=5)
 
@@ -68,11 +66,10 @@ def test_a_sweep_with_movers_is_that_of_a_scene_in_which_they_stand(drive):
     whole = survey_sweep(drive.scene_at(0), drive.pose(0))
     np.testing.assert_allclose(overlaid.range_m, whole.range_m)
     np.testing.assert_array_equal(overlaid.is_hit, whole.is_hit)
-    for mine, theirs in ((overlaid.points_world.T, whole.points_world.T), (overlaid.class_ids, whole.class_ids)):
-        assert len(mine) == len(theirs)
-    assert (overlaid.class_ids == PERSON).sum() == overlaid.is_moving.sum() == (whole.class_ids == PERSON).sum()
-    by_place = [points[np.lexsort(points)] for points in (overlaid.points_world, whole.points_world)]
-    assert sorted(map(tuple, overlaid.points_world.T)) == sorted(map(tuple, whole.points_world.T)), by_place[0].shape
+    hits = [np.vstack([one.points_world, one.class_ids]) for one in (overlaid, whole)]
+    first, second = (hit[:, np.lexsort(hit)] for hit in hits)  # what moves comes last in the first
+    np.testing.assert_allclose(first, second)
+    np.testing.assert_array_equal(overlaid.is_moving, overlaid.class_ids == PERSON)
 
 
 def corners(mover, time_s):
@@ -97,13 +94,12 @@ def test_nobody_runs_into_another_or_into_who_drives(seed):
 def test_nothing_stands_in_the_way_of_what_moves():
     street = make_street(3, 80.0, "town", Drive(8.0 * DURATION_S, 8.0))
     low = [s for s in street.scene.solids if s.center[2] - s.size[2] / 2 < 1.0]
-    for mover in street.movers:
-        for time_s in np.arange(0, DURATION_S, 0.2):
-            x, y = street.path.place(*mover.place(time_s))
-            points = np.array([x, y, 0])[:, None]
-            for solid in low:
-                along, across, _ = np.abs(solid.local_points(points))[:, 0]
-                assert along > solid.size[0] / 2 or across > solid.size[1] / 2
+    times_s = np.arange(0, DURATION_S, 0.2)
+    places = [street.path.place(*mover.place(time_s)) for mover in street.movers for time_s in times_s]
+    points = np.column_stack([places, np.zeros(len(places))]).T
+    for solid in low:
+        along, across, _ = np.abs(solid.local_points(points))
+        assert ((along > solid.size[0] / 2) | (across > solid.size[1] / 2)).all()
 
 
 def test_one_seed_moves_the_same_things():
