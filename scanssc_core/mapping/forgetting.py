@@ -1,4 +1,4 @@
-"""How fast the map forgets what it saw, by what it was."""
+"""How fast the map forgets what it saw and which classes may move, by groups of classes."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
@@ -7,6 +7,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scanssc_core.labels import CLASS_GROUPS, FREE
+
+#: Groups whose members stay where they are; all other classes may move.
+_FIXED_GROUPS = ("ground", "structure", "nature", "object")
+
+
+def movable_classes(class_names: Sequence[str]) -> NDArray:
+    """(256,) bool by class id: what may come into space that was free. Unknown kinds may, and free space does not."""
+    fixed = {name for group in _FIXED_GROUPS for name in CLASS_GROUPS[group]}
+    is_movable = np.zeros(256, bool)
+    is_movable[: len(class_names)] = [name not in fixed for name in class_names]
+    is_movable[FREE] = False
+    return is_movable
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from scanssc_core.mapping.forgetting import by_class
 class Hits:
     """Log-odds that one grid adds which calls a voxel occupied with full confidence, by the group of its class.
 
-    What moves or is thin is seen for a moment, or in some frames only, and weighs more: a voxel that was free for long
-    has to show a person at once. Chosen on synthetic streets (docs/mapping.md).
+    What moves or is thin is seen for a moment, or in some frames only, and weighs more. Chosen on a synthetic drive
+    (docs/evaluation.md).
 
     Attributes:
         human, vehicle, ground, structure, nature, object: see labels.CLASS_GROUPS.

@@ -4,7 +4,8 @@ Each voxel of a rolling window keeps the log-odds of being occupied, a class, an
 
 * A voxel that a grid calls occupied is a hit, one that it calls free a miss, both weighted with the grid's confidence;
   where a ray of the depth image went through, the miss is a full one. UNKNOWN is no evidence. Log-odds are clamped, so
-  that a few grids suffice to change what many have said.
+  that a few grids suffice to change what many have said. A hit of a class that may move is not held back by misses of
+  before: who walks into free space is there at once.
 * The class is that of a weighted majority vote in constant memory (Boyer and Moore's): a hit of the same class adds to
   its weight, one of another takes away, and whoever takes it below zero is the new class.
 * Evidence is halved within a time that depends on the class (forgetting.py) and so falls back to UNKNOWN.
@@ -19,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from scanssc_core.geometry import VoxelGridSpec, invert_transform, transform_points
 from scanssc_core.labels import FREE, UNKNOWN
-from scanssc_core.mapping.forgetting import HalfLives
+from scanssc_core.mapping.forgetting import HalfLives, movable_classes
 from scanssc_core.mapping.hits import Hits
 from scanssc_core.mapping.resampling import NearestVoxels, padded
 from scanssc_core.mapping.rolling_window import RollingWindow
@@ -50,7 +51,7 @@ class MapConfig:
 
     window_m: tuple[float, float, float] = (102.4, 102.4, 6.4)
     hits: Hits = field(default_factory=Hits)
-    miss: float = 1.2
+    miss: float = 1.0
     ray_miss: float = 2.0
     lowest: float = -1.2
     highest: float = 2.2
@@ -150,6 +151,7 @@ class SemanticMap:
         self.vehicle_m: NDArray = np.zeros(3)
         self._hits = self.config.hits.of_classes(class_names).astype(np.float32)
         self._half_life_s = self.config.half_lives.of_classes(class_names)
+        self._is_movable = movable_classes(class_names)
         self._is_foreign = np.ones(256, np.uint8)
         self._is_foreign[[*range(len(self.class_names)), UNKNOWN]] = 0
 
@@ -235,16 +237,19 @@ class SemanticMap:
                 block = planes, in_y, in_z
                 log_odds, class_id, class_weight = (layer[block] for layer in self.window.layers.values())
                 source = nearest.padded_indices(block)
-                block_change = change[source]
-                np.clip(log_odds + block_change, config.lowest, config.highest, out=log_odds)
-                hits = np.flatnonzero(block_change > 0)
+                added = change[source]
+                updated = log_odds + added
+                hits = np.flatnonzero(added > 0)
+                hit_label, hit = labels[source.reshape(-1)[hits]], added.reshape(-1)[hits]
+                arrived = self._is_movable[hit_label]
+                updated.reshape(-1)[hits[arrived]] = np.maximum(updated.reshape(-1)[hits[arrived]], hit[arrived])
+                np.clip(updated, config.lowest, config.highest, out=log_odds)
                 classes, weights = class_id.reshape(-1), class_weight.reshape(-1)
-                hit_labels = labels[source.reshape(-1)[hits]]
                 classes[hits], weights[hits] = _vote(
                     classes[hits],
                     weights[hits].astype(np.float32),
-                    hit_labels,
-                    block_change.reshape(-1)[hits] / self._hits[hit_labels],
+                    hit_label,
+                    hit / self._hits[hit_label],
                     config.highest_class_weight,
                 )
                 class_weight[:] = weights.reshape(class_weight.shape)

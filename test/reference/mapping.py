@@ -38,9 +38,14 @@ def change_of(label, confidence, is_seen_through, config, hits):
     return (-config.miss if label == 0 else hits[label]) * confidence / 255
 
 
-def fused(state, label, change, config, hits):
-    """(log_odds, class_id, class_weight) of a voxel after one change; hits: log-odds by class id."""
+def fused(state, label, change, config, hits, movable):
+    """(log_odds, class_id, class_weight) of a voxel after one change.
+
+    `hits` are log-odds by class id, `movable` the class ids that may move.
+    """
     log_odds, class_id, class_weight = state
+    if change > 0 and label in movable:
+        log_odds = max(log_odds, 0.0)
     log_odds = min(max(log_odds + change, config.lowest), config.highest)
     if change > 0:
         weight = change / hits[label]

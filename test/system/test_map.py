@@ -55,7 +55,8 @@ def wall(others=UNKNOWN):
 
 
 def box(service, low, high):
-    return service.Request(low=Point(x=low[0], y=low[1], z=low[2]), high=Point(x=high[0], y=high[1], z=high[2]))
+    low, high = (Point(**dict(zip("xyz", map(float, corner), strict=True))) for corner in (low, high))
+    return service.Request(low=low, high=high)
 
 
 def test_map_equals_what_the_core_makes_of_the_same_grids(world, start_map):
@@ -90,10 +91,10 @@ def test_pedestrian_who_crossed_does_not_stay(world, start_map):
     start_map()
     for step in range(20):
         labels = filled(FREE)
-        labels[10:12, 2 * step : 2 * step + 2, 3:7] = PERSON
+        labels[10:12, step : step + 2, 3:7] = PERSON
         stamp_ns = world.show(labels)
-        if step in (0, 15):
-            assert (world.wait_for_map(stamp_ns).labels == PERSON).any()
+        is_person = world.wait_for_map(stamp_ns).labels == PERSON
+        assert is_person.sum() >= 2 * 2 * 4
     for _ in range(15):
         stamp_ns = world.show(filled(FREE))
     assert not (world.wait_for_map(stamp_ns).labels == PERSON).any()
@@ -118,7 +119,9 @@ def test_map_that_is_saved_is_the_same_after_a_kill_and_a_load(world, start_map,
     saved = call(world, MapFile, "/semantic_map/save_map", MapFile.Request(file=str(tmp_path / "street.npz")))
     assert saved.success, saved.message
     node.kill()
+    world.spin_until(lambda: world.count_publishers("semantic_map/map") == 0)
     world.maps.clear()
+    world.statuses.clear()
     start_map()
     loaded = call(world, MapFile, "/semantic_map/load_map", MapFile.Request(file=str(tmp_path / "street.npz")))
     assert loaded.success, loaded.message
@@ -271,7 +274,7 @@ def test_map_is_made_only_for_a_subscriber(world, start_node):
 
 
 def test_bad_parameters_are_refused_all_at_once(start_node):
-    node = start_node(program="semantic_map", window_m="[1.0, 2.0]", pose_source="gps", half_life_person_s=1.0)
+    node = start_node(program="semantic_map", window_m="[1.0, 2.0]", pose_source="gps", half_life_humans=1.0)
     assert node.process.wait(60) == 1
     assert "3 problem(s)" in node.log
     assert "is half_life_human_s meant?" in node.log

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from reference.mapping import change_of, forgotten, fused, label_of, voxel_holding
 from scanssc_core.geometry import VoxelGridSpec, make_transform
-from scanssc_core.labels import FREE, SEMANTIC_KITTI, UNKNOWN
-from scanssc_core.mapping.forgetting import HalfLives
+from scanssc_core.labels import FREE, SEMANTIC_KITTI, STEREO_GEOMETRY, UNKNOWN
+from scanssc_core.mapping.forgetting import HalfLives, movable_classes
 from scanssc_core.mapping.hits import Hits
 from scanssc_core.mapping.semantic_map import (
     ODOMETRY_JUMP,
@@ -88,7 +88,7 @@ def test_map_equals_the_voxel_by_voxel_reference(seed):
                 certainty = 255 if confidence is None else int(confidence[index])
                 is_free = is_seen_through is not None and is_seen_through[index]
                 change = change_of(labels[index], certainty, is_free, CONFIG, hits)
-                state = fused(state, int(labels[index]), change, CONFIG, hits)
+                state = fused(state, int(labels[index]), change, CONFIG, hits, {CAR, PERSON})
             moved[key] = state
         naive = moved
         log_odds = window.in_world_order(window.layers["log_odds"])
@@ -153,15 +153,23 @@ def test_wall_that_left_the_view_two_seconds_ago_is_still_there():
     assert at(semantic_map) == BUILDING
 
 
-def test_a_car_that_appears_where_it_was_free_is_no_longer_free_after_one_grid_and_there_after_two():
+@pytest.mark.parametrize(("class_id", "num_grids"), [(PERSON, 1), (CAR, 1), (BUILDING, 4)])
+def test_what_may_move_is_there_at_once_where_it_was_free_and_what_stays_within_four_grids(class_id, num_grids):
     semantic_map = SemanticMap(0.5, NAMES, CONFIG)
-    confidence = np.full(GRID.shape, 230, np.uint8)
+    confidence = np.full(GRID.shape, 200, np.uint8)
     for step in range(20):
         semantic_map.update(observation(filled(FREE), step / 10, confidence=confidence))
-    semantic_map.update(observation(filled(CAR), 2.0, confidence=confidence))
-    assert at(semantic_map) != FREE
-    semantic_map.update(observation(filled(CAR), 2.1, confidence=confidence))
-    assert at(semantic_map) == CAR
+    for step in range(20, 20 + num_grids):
+        semantic_map.update(observation(filled(class_id), step / 10, confidence=confidence))
+    assert at(semantic_map) == class_id
+
+
+@pytest.mark.parametrize("names", [NAMES, STEREO_GEOMETRY.names])
+def test_only_what_stands_on_its_own_ground_is_fixed(names):
+    movable = {name for name, may_move in zip(names, movable_classes(names), strict=False) if may_move}
+    assert {"person", "car", "bicyclist"} & set(names) <= movable
+    assert movable & {"empty", "road", "building", "vegetation", "pole"} == set()
+    assert ("obstacle" in movable) == ("obstacle" in names)
 
 
 def test_class_is_that_of_most_grids_and_does_not_flicker():
@@ -280,17 +288,6 @@ def test_half_life_is_that_of_the_group_of_a_class():
     assert half_life_s[:4].tolist() == [3.0, 1.0, 7.0, HalfLives().ground_s]
     with pytest.raises(ValueError, match="vehicle_s"):
         HalfLives(vehicle_s=0.0)
-
-
-def test_a_person_shows_at_once_where_it_was_free_for_long_and_a_car_soon():
-    confidence = np.full(GRID.shape, 100, np.uint8)
-    for class_id, num_frames in ((PERSON, 1), (CAR, 2)):
-        semantic_map = SemanticMap(0.5, NAMES, CONFIG)
-        for step in range(50):
-            semantic_map.update(observation(filled(FREE), step / 10))
-        for step in range(50, 50 + num_frames):
-            semantic_map.update(observation(single(class_id), step / 10, confidence=confidence))
-        assert at(semantic_map) == class_id
 
 
 def test_hits_are_those_of_the_group_of_a_class():
