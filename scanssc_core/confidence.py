@@ -8,6 +8,7 @@ bands of distance.
 """
 
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,9 @@ _CONFIDENCES = np.clip(np.arange(256) / 255, 0.25 / 255, 1 - 0.25 / 255)
 #: (256,) logit of each confidence in steps of 1/255.
 CONFIDENCE_LOGITS = np.log(_CONFIDENCES / (1 - _CONFIDENCES))
 LABEL_KINDS = ("free", "occupied")
+#: (256,) row of a band's table by label: unknown, free, occupied.
+_ROW_OF_LABEL: NDArray = np.full(256, 2, np.uint16)
+_ROW_OF_LABEL[[UNKNOWN, FREE]] = 0, 1
 
 
 @dataclass(frozen=True)
@@ -70,17 +74,22 @@ class Calibration:
         Returns:
             (X, Y, Z) uint8; 0 where the label is UNKNOWN.
         """
-        band_index = distance_bands(grid, self.borders_m)
-        calibrated = np.empty_like(confidence)
-        for band, (free, occupied) in enumerate(zip(self.free, self.occupied, strict=True)):
-            columns = band_index == band
-            of_band, said = labels[columns], confidence[columns]
-            values = np.where(of_band == FREE, free.table()[said], occupied.table()[said])
-            calibrated[columns] = np.where(of_band == UNKNOWN, 0, values)
-        return calibrated
+        row = distance_bands(grid, self.borders_m)[..., None] * np.uint16(3)
+        index = (row + _ROW_OF_LABEL[labels]) * np.uint16(256) + confidence
+        return self._table.take(index)
+
+    @cached_property
+    def _table(self) -> NDArray:
+        """(B * 3 * 256,) uint8 calibrated confidence by band, label (unknown, free, occupied) and confidence."""
+        unknown = np.zeros(256, np.uint8)
+        bands = zip(self.free, self.occupied, strict=True)
+        return np.concatenate(
+            [table for free, occupied in bands for table in (unknown, free.table(), occupied.table())]
+        )
 
 
+@lru_cache(maxsize=2)
 def distance_bands(grid: VoxelGridSpec, borders_m: tuple[float, ...]) -> NDArray:
-    """(X, Y) index of the band of distance that each column of a grid lies in."""
+    """(X, Y) uint16 index of the band of distance that each column of a grid lies in."""
     x, y = np.meshgrid(grid.axis_centers(0), grid.axis_centers(1), indexing="ij")
-    return np.digitize(np.hypot(x, y), borders_m)
+    return np.digitize(np.hypot(x, y), borders_m).astype(np.uint16)

@@ -39,7 +39,7 @@ def eval_sequence(
     """Score single frames and the map of them: IoU, mIoU, flicker, temporal mIoU, and how long ghosts stay."""
     occupancy = make_occupancy_backend(model, checkpoint, resolve_device(device))
     show_terms(occupancy.terms)
-    if occupancy.label_set not in (SEMANTIC_KITTI, STEREO_GEOMETRY):
+    if occupancy.label_set is not SEMANTIC_KITTI and occupancy.label_set is not STEREO_GEOMETRY:
         raise ValueError(f"model: {model} has other classes than SemanticKITTI, whose labels are scored")
     pipeline = OccupancyPipeline(make_stereo_backend(stereo_backend), occupancy)
     evaluation = SequenceEvaluation(pipeline)

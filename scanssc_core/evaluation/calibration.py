@@ -79,7 +79,8 @@ class ConfidenceCounts:
             if values.shape != self.grid.shape:
                 raise ValueError(f"{name}: expected {self.grid.shape} voxels, got {values.shape}")
         is_known = (labels != UNKNOWN) & (truth != UNKNOWN)
-        band = np.broadcast_to(distance_bands(self.grid, self.borders_m)[..., None], labels.shape)[is_known]
+        bands = distance_bands(self.grid, self.borders_m).astype(np.int64)
+        band = np.broadcast_to(bands[..., None], labels.shape)[is_known]
         of_kind = (labels[is_known] != FREE).astype(np.int64)
         cells = (of_kind * self.counts.shape[1] + band) * 256 + confidence[is_known]
         cells = cells * 2 + (labels[is_known] == truth[is_known])
