@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.progress import track
@@ -15,13 +15,15 @@ from scanssc_core.confidence import LABEL_KINDS
 from scanssc_core.datasets.dataset import read_labels
 from scanssc_core.datasets.depth_maps import read_depth_map
 from scanssc_core.datasets.layout import SPLITS, FrameFiles, Layout
-from scanssc_core.evaluation.calibration import Bins, ConfidenceCounts, calibration_table
 from scanssc_core.files import write_file
 from scanssc_core.labels import LABEL_SETS
 from scanssc_core.render.reliability_plot import render_reliability
 from scanssc_core.runtime.backends import AUTO, make_occupancy_backend
 from scanssc_core.runtime.device import resolve_device
 from scanssc_core.runtime.pipeline import OccupancyPipeline
+
+if TYPE_CHECKING:
+    from scanssc_core.evaluation.calibration import Bins, ConfidenceCounts
 
 
 def calibrate(
@@ -46,6 +48,9 @@ def calibrate(
 
     Free and occupied voxels and bands of distance have their own; every program that loads the file applies them.
     """
+    # import torchmetrics, of the extra train
+    from scanssc_core.evaluation.calibration import ConfidenceCounts, calibration_table
+
     backend = make_occupancy_backend(AUTO, source, resolve_device(device))
     show_terms(backend.terms)
     backend.calibration = None  # what is fitted is the network's own confidence
@@ -97,7 +102,7 @@ def _count(counts: ConfidenceCounts, pipeline: OccupancyPipeline, frames: Iterab
         counts.add(result.occupancy.labels, confidence, read_labels(files, layout.dataset))
 
 
-def _diagrams(before: ConfidenceCounts, after: ConfidenceCounts) -> dict[str, dict[str, Bins]]:
+def _diagrams(before: "ConfidenceCounts", after: "ConfidenceCounts") -> dict[str, dict[str, "Bins"]]:
     borders = ("0", *(f"{border:g}" for border in before.borders_m))
     names = [f"from {border} m" for border in borders]
     return {

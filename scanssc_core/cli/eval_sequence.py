@@ -2,14 +2,13 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import typer
 from rich.progress import Progress
 
 from scanssc_core.cli.terms import show_terms
-from scanssc_core.evaluation.sequence import FRAME, MAP, SequenceEvaluation, drifted
 from scanssc_core.files import write_file
 from scanssc_core.labels import SEMANTIC_KITTI, STEREO_GEOMETRY, UNKNOWN
 from scanssc_core.render.gallery import GalleryRow, render_gallery
@@ -17,6 +16,9 @@ from scanssc_core.runtime.backends import AUTO, STEREO_BACKENDS, make_occupancy_
 from scanssc_core.runtime.device import resolve_device
 from scanssc_core.runtime.pipeline import OccupancyPipeline
 from scanssc_core.sources.kitti import open_sequence, read_lidar_poses
+
+if TYPE_CHECKING:
+    from scanssc_core.evaluation.sequence import SequenceEvaluation
 
 
 def eval_sequence(
@@ -37,6 +39,8 @@ def eval_sequence(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
     """Score single frames and the map of them: IoU, mIoU, flicker, temporal mIoU, and how long ghosts stay."""
+    from scanssc_core.evaluation.sequence import SequenceEvaluation, drifted  # import torchmetrics, of the extra train
+
     occupancy = make_occupancy_backend(model, checkpoint, resolve_device(device))
     show_terms(occupancy.terms)
     if occupancy.label_set is not SEMANTIC_KITTI and occupancy.label_set is not STEREO_GEOMETRY:
@@ -74,21 +78,23 @@ def eval_sequence(
     lines = "".join(f"{name}: {value}\n" for name, value in settings.items())
     write_file(out / "sequence.json", json.dumps(content, indent=1).encode())
     write_file(out / "sequence.md", "\n".join([lines, *(table.markdown() for table in tables)]).encode())
-    _draw_last(evaluation, out / "last.png")
+    write_file(out / "last.png", _draw_last(evaluation))
     typer.echo("\n".join([lines, *(table.text() for table in tables)]))
     typer.echo(f"tables and a picture of the last frame in {out}")
 
 
-def _draw_last(evaluation: SequenceEvaluation, path: Path) -> None:
+def _draw_last(evaluation: "SequenceEvaluation") -> bytes:
+    """What each method says of the last frame beside its labels, if it has labels of the same classes."""
     assert evaluation.last is not None  # a sequence has a frame
     frame, moment = evaluation.last
-    assert frame.left_file is not None
-    label_set, grid = evaluation.pipeline.occupancy.label_set, evaluation.pipeline.occupancy.grid
-    truth = np.full(grid.shape, UNKNOWN, np.uint8)
-    if moment.truth is not None and label_set is SEMANTIC_KITTI:
+    assert frame.left_file is not None  # of a file
+    occupancy = evaluation.pipeline.occupancy
+    truth = np.full(occupancy.grid.shape, UNKNOWN, np.uint8)
+    if moment.truth is not None and occupancy.label_set is SEMANTIC_KITTI:
         truth = moment.truth
     rows = [
-        GalleryRow(f"{frame.left_file.stem}, {method}", frame.left_rgb, moment.labels[method], truth)
-        for method in (FRAME, MAP)
+        GalleryRow(f"{frame.left_file.stem}, {method}", frame.left_rgb, labels, truth)
+        for method, labels in moment.labels.items()
+        if labels is not moment.truth
     ]
-    write_file(path, render_gallery(rows, grid, label_set))
+    return render_gallery(rows, occupancy.grid, occupancy.label_set)
