@@ -92,7 +92,9 @@ def _labelled(layout: Layout, wanted: list[str] | None) -> list[tuple[Layout, Fr
     return [(layout, frame) for frame in layout.frames(names) if frame.has_labels]
 
 
-def _count(counts: "ConfidenceCounts", pipeline: OccupancyPipeline, frames: Iterable[tuple[Layout, FrameFiles]]) -> None:
+def _count(
+    counts: "ConfidenceCounts", pipeline: OccupancyPipeline, frames: Iterable[tuple[Layout, FrameFiles]]
+) -> None:
     for layout, files in frames:
         images = layout.images(files.sequence)
         depth_m = read_depth_map(files, layout.default_depth_folder, images)

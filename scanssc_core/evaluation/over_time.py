@@ -1,7 +1,7 @@
 """Scores of labels over time: do they hold still where the world does, and go when what was there has gone?
 
-* Flicker: share of the voxels that stand still and are in view in two frames in a row whose label is another in the
-  second. The places are those of the second frame's voxels; motion between them is taken out by the poses.
+* Flicker: share of the voxels that stand still, are in view in two frames in a row and known in both, whose label is
+  another in the second. The places are those of the second frame's voxels; the poses take out the motion between them.
 * Temporal mIoU: mean IoU of the labels of a frame with those of the frame before at the same places, over the classes
   that occur; no truth is needed (S. Varghese et al., CVPR workshops 2020).
 * Ghost: a place that something moving has left, that is free in truth, and that is still called occupied. Its seconds
@@ -114,10 +114,9 @@ class OverTime:
             self._ghosts[method].add(moment, labels)
 
     def _compare(self, counts: _Counts, moment: Moment, labels: NDArray, before: NDArray) -> None:
-        is_compared = moment.in_view & moment.was_in_view
+        is_compared = moment.in_view & moment.was_in_view & (labels != UNKNOWN) & (before != UNKNOWN)
         now, then = labels[is_compared], before[is_compared]
-        is_known = (now != UNKNOWN) & (then != UNKNOWN)
-        counts.temporal += _confusion(now[is_known], then[is_known], counts.num_classes)
+        counts.temporal += _confusion(now, then, counts.num_classes)
         for moves in (moment.is_moving, moment.was_moving):
             if moves is not None:
                 is_compared &= ~moves

@@ -13,12 +13,13 @@ from scanssc_core.geometry import VoxelGridSpec, invert_transform
 from scanssc_core.labels import UNKNOWN
 from scanssc_core.mapping.resampling import NearestVoxels, padded
 from scanssc_core.mapping.semantic_map import MapConfig, Observation, SemanticMap
+from scanssc_core.occupancy.interface import Occupancy
 from scanssc_core.occupancy.visibility import seen_through, visible_voxels
 from scanssc_core.runtime.pipeline import OccupancyPipeline
 from scanssc_core.sources.kitti import KittiSequence
 from scanssc_core.sources.sequence import StereoFrame
 
-FRAME, MAP, TRUTH = "frame", "map", "labels"
+FRAME, MAP, TRUTH, MAP_OF_TRUTH = "frame", "map", "labels", "map of labels"
 #: Of the odometry's error: how much of its share of the way is a turn, radians a metre.
 _TURN_RAD_PER_M = 0.01
 
@@ -30,15 +31,15 @@ class SequenceEvaluation:
         pipeline: labels a frame; what it does not see must be UNKNOWN.
         map_config: of the map, which starts anew with each sequence.
     Attributes:
-        over_time: counts of the methods FRAME, MAP, and TRUTH where two labelled frames follow each other: how much
-            labels change that are right, as voxels are cut anew in each frame.
+        over_time: counts of the methods FRAME and MAP, and of two bounds where labels have the classes of the model:
+            TRUTH, as the voxels of each frame are cut anew, and MAP_OF_TRUTH, a map of frames without a mistake.
         last: the newest frame and its moment.
     """
 
     def __init__(self, pipeline: OccupancyPipeline, map_config: MapConfig | None = None) -> None:
         self.pipeline, self.map_config = pipeline, map_config
         occupancy = pipeline.occupancy
-        self.over_time = OverTime((FRAME, MAP, TRUTH), occupancy.label_set, occupancy.grid)
+        self.over_time = OverTime((FRAME, MAP, TRUTH, MAP_OF_TRUTH), occupancy.label_set, occupancy.grid)
         self.last: tuple[StereoFrame, Moment] | None = None
 
     def run(
@@ -59,7 +60,9 @@ class SequenceEvaluation:
             ValueError: naming the file, if an image or a voxel file cannot be read.
         """
         occupancy, grid = self.pipeline.occupancy, self.pipeline.occupancy.grid
-        semantic_map = SemanticMap(grid.voxel_size_m, occupancy.label_set.names, self.map_config)
+        semantic_map, map_of_truth = (
+            SemanticMap(grid.voxel_size_m, occupancy.label_set.names, self.map_config) for _ in range(2)
+        )
         self.over_time.begin()
         before: tuple[Moment, NDArray] | None = None
         for index in range(min(num_frames or len(sequence), len(sequence))):
@@ -82,6 +85,7 @@ class SequenceEvaluation:
                 labels_before[MAP] = semantic_map.sample(grid, T_odom_grid).labels
                 if truth is not None and TRUTH in moment.labels:
                     labels_before[TRUTH] = by_truth.labels(moment.labels[TRUTH])
+                    labels_before[MAP_OF_TRUTH] = map_of_truth.sample(grid, T_odom_grid).labels
                 if moment.is_moving is not None:
                     was_moving = by_truth.mask(moment.is_moving)
             through = seen_through(grid, result.depth_m, frame.rig.left, frame.T_cam_velo)
@@ -89,6 +93,9 @@ class SequenceEvaluation:
             labels = {FRAME: result.occupancy.labels, MAP: semantic_map.sample(grid, T_odom_grid).labels}
             if truth is not None and self.over_time.has_classes:
                 labels[TRUTH] = truth
+                seen = Occupancy(np.where(in_view, truth, np.uint8(UNKNOWN)))
+                map_of_truth.update(Observation(grid, seen, T_odom_grid, frame.stamp_ns))
+                labels[MAP_OF_TRUTH] = map_of_truth.sample(grid, T_odom_grid).labels
             moment = Moment(
                 frame.stamp_ns,
                 T_world_grid,

@@ -50,9 +50,9 @@ def calibration_errors(confidence, is_right, num_bins=15, least_share=1e-3):
 
 
 def flicker(now, then, is_compared):
-    """Share of the voxels whose label is another, and of those occupied in either."""
-    pairs = [(now[i], then[i]) for i in np.ndindex(now.shape) if is_compared[i]]
-    occupied = [(a, b) for a, b in pairs if a not in (0, 255) or b not in (0, 255)]
+    """Share of the voxels known in both whose label is another, and of those occupied in either."""
+    pairs = [(now[i], then[i]) for i in np.ndindex(now.shape) if is_compared[i] and 255 not in (now[i], then[i])]
+    occupied = [(a, b) for a, b in pairs if a or b]
     return sum(a != b for a, b in pairs) / len(pairs), sum(a != b for a, b in occupied) / len(occupied)
 
 
