@@ -1,16 +1,18 @@
 """Start the scanssc node, with the map node and RViz if asked for.
 
 ros2 launch scanssc_ros scanssc.launch.py                                           bags of kitti2bag
+ros2 launch scanssc_ros scanssc.launch.py camera:=zed                               a ZED and its driver
 ros2 launch scanssc_ros scanssc.launch.py map:=true                                 /semantic_map/map beside it
 ros2 launch scanssc_ros scanssc.launch.py namespace:=front params_file:=front.yaml  /front/left/image_rect ...
 
-Parameters come from config/scanssc.yaml, from config/kitti.yaml with a converter of KITTI, from params_file, and from
-the arguments that are given: the later goes before the earlier.
+Parameters come from config/scanssc.yaml, from the camera's file in config/cameras, from params_file, and from the
+arguments that are given: the later goes before the earlier.
 """
 
 import os
 from pathlib import Path
 
+import yaml
 from ament_index_python.packages import get_package_share_directory
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch.substitutions import EnvironmentVariable, LaunchConfiguration
@@ -23,13 +25,8 @@ SIDES = ("left", "right")
 IMAGE_NAMES = ("image_rect", "image_raw")
 # Of stereo_backend:=topic.
 DEPTH_TOPICS = ("disparity", "depth")
+TOPICS = (*(f"{side}_{kind}" for side in SIDES for kind in ("image", "camera_info")), *DEPTH_TOPICS)
 OUTPUTS = ("occupancy", "markers", "points", "depth")
-# Names that the converters of KITTI to bags give: image topics and camera_info topics, with {side} for left and right.
-CONVERTERS = {
-    "kitti2bag": ("/kitti/camera_color_{side}/image_raw", "/kitti/camera_color_{side}/camera_info"),
-    "kitti2bag_odometry": ("/kitti/camera_color_{side}/image_rect", "/kitti/camera_color_{side}/camera_info"),
-    "kitti_to_ros2bag": ("/kitti/camera/color/{side}/image_raw", "/kitti/camera/color/{side}/camera_info"),
-}
 # Arguments that set the parameter of their name.
 TEXT_PARAMETERS = (
     "image_transport",
@@ -45,37 +42,54 @@ SWITCHES = ("rectify", "use_sim_time")
 FASTRTPS_DISTRIBUTIONS = ("humble", "iron", "jazzy")
 
 
+def _cameras() -> Path:
+    return Path(get_package_share_directory("scanssc_ros")) / "config" / "cameras"
+
+
+def _preset(camera: str, camera_name: str) -> dict:
+    """Topics and parameters of a camera, for one of this name."""
+    preset = yaml.safe_load((_cameras() / f"{camera}.yaml").read_text())
+    name = camera_name or preset.get("camera_name")
+    if name == "":
+        raise ValueError(f"camera_name: expected the name of the {camera}, which its topics begin with")
+    if camera_name and "camera_name" not in preset:
+        raise ValueError(f"camera_name: {camera_name} was given, but the topics of camera:={camera} have no such name")
+
+    def named(value: object) -> object:
+        return value.format(camera_name=name) if isinstance(value, str) else value
+
+    return {part: {key: named(value) for key, value in preset[part].items()} for part in ("topics", "parameters")}
+
+
 def _start(context: LaunchContext) -> list:
     """The node, and RViz, with all arguments known."""
 
     def argument(name: str) -> str:
         return LaunchConfiguration(name).perform(context)
 
-    topics = {f"{side}_{kind}": argument(f"{side}_{kind}") for side in SIDES for kind in ("image", "camera_info")}
+    given_topics = {name: argument(name) for name in TOPICS if argument(name)}
+    if LaunchConfiguration("topics", default="").perform(context):
+        raise ValueError("topics: this argument is now camera, and kitti2bag is now kitti")
     pushed_namespace = LaunchConfiguration("ros_namespace", default="").perform(context)  # of PushRosNamespace
-    is_own_rig = any((argument("namespace"), pushed_namespace, *topics.values()))
-    converter = argument("topics") or ("" if is_own_rig else "kitti2bag")
-    if converter:
-        image, camera_info = CONVERTERS[converter]
-        for side in SIDES:
-            topics[f"{side}_image"] = topics[f"{side}_image"] or image.format(side=side)
-            topics[f"{side}_camera_info"] = topics[f"{side}_camera_info"] or camera_info.format(side=side)
+    is_own_rig = any((argument("namespace"), pushed_namespace, given_topics))
+    preset = _preset(argument("camera") or ("generic" if is_own_rig else "kitti"), argument("camera_name"))
+    topics = preset["topics"] | given_topics
 
-    remappings = [(name, argument(name)) for name in DEPTH_TOPICS if argument(name)]
+    remappings = [(name, topics[name]) for name in DEPTH_TOPICS if name in topics]
     for side in SIDES:
-        if topics[f"{side}_image"]:
+        if f"{side}_image" in topics:
             remappings += [
                 (f"{side}/{name}{suffix}", topics[f"{side}_image"] + suffix)
                 for name in IMAGE_NAMES
                 for suffix in ("", "/compressed")
             ]
-        if topics[f"{side}_camera_info"]:
+        if f"{side}_camera_info" in topics:
             remappings.append((f"{side}/camera_info", topics[f"{side}_camera_info"]))
 
     config = Path(get_package_share_directory("scanssc_ros")) / "config"
-    parameters: list = [str(config / "scanssc.yaml")]
-    if converter:
-        parameters.append(str(config / "kitti.yaml"))
+    # The map weighs what it is told by its confidence.
+    for_map = {"publish_confidence": True} if argument("map") == "true" else {}
+    parameters: list = [str(config / "scanssc.yaml"), preset["parameters"] | for_map]
     if argument("params_file"):
         if not Path(argument("params_file")).is_file():
             raise ValueError(f"params_file: no file at {argument('params_file')}")
@@ -110,7 +124,7 @@ def _start(context: LaunchContext) -> list:
                 remappings=[
                     ("grid", "scanssc/occupancy"),
                     ("depth", "scanssc/depth"),
-                    ("depth/camera_info", topics["left_camera_info"] or "left/camera_info"),
+                    ("depth/camera_info", topics.get("left_camera_info", "left/camera_info")),
                 ],
                 arguments=["--ros-args", "--log-level", argument("log_level")],
             )
@@ -126,7 +140,7 @@ def _start(context: LaunchContext) -> list:
                 # The file has the names of a node without a namespace; these lie in that of RViz.
                 remappings=[
                     *((f"/scanssc/{name}", f"scanssc/{name}") for name in OUTPUTS),
-                    ("/left/image_rect", topics["left_image"] or "left/image_rect"),
+                    ("/left/image_rect", topics.get("left_image", "left/image_rect")),
                 ],
             )
         )
@@ -151,21 +165,25 @@ def generate_launch_description() -> LaunchDescription:
             declare("params_file", "Parameters of the node that are to differ from config/scanssc.yaml."),
             declare("namespace", "Namespace of the node, its inputs and its outputs."),
             declare(
-                "topics",
-                "Topics, and way to a camera pose, of this converter of KITTI; empty = kitti2bag, but the node's own "
-                "names where a namespace or a topic is given.",
-                ["", *CONVERTERS],
+                "camera",
+                "Topics and parameters of this camera and its driver (docs/cameras.md); empty = kitti, but generic "
+                "where a namespace or a topic is given.",
+                ["", *sorted(file.stem for file in _cameras().glob("*.yaml"))],
             ),
+            declare("camera_name", "Name of the camera, which its driver puts before its topics; empty = its default."),
             *(
                 declare(
                     f"{side}_{kind}",
-                    f"Topic of the {side} {kind}; empty = by `topics`, else {side}/{name} in the namespace.",
+                    f"Topic of the {side} {kind}; empty = that of `camera`.",
                 )
                 for side in SIDES
                 for kind, name in (("image", "image_rect"), ("camera_info", "camera_info"))
             ),
             *(
-                declare(name, f"Topic of the {name} of the left camera, for stereo_backend:=topic; empty = {name}.")
+                declare(
+                    name,
+                    f"Topic of the {name} of the left camera, for stereo_backend:=topic; empty = that of `camera`.",
+                )
                 for name in DEPTH_TOPICS
             ),
             declare_parameter("image_transport", "Type of the image topics", ["raw", "compressed"]),

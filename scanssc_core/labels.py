@@ -10,6 +10,7 @@ Missing is not free, everywhere:
 SemanticKITTI's evaluation classes (J. Behley et al., ICCV 2019) and those of SSCBench-KITTI-360 (Y. Li et al., 2023).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -159,6 +160,18 @@ STEREO_GEOMETRY = LabelSet(
     names=("empty", "ground", "obstacle", "overhead"),
     colors=np.array([(0, 0, 0), (128, 100, 130), (245, 140, 60), (70, 150, 90)], np.uint8),
 )
+
+_COLORS = {
+    name: color
+    for label_set in (SEMANTIC_KITTI, KITTI_360, STEREO_GEOMETRY)
+    for name, color in zip(label_set.names, label_set.colors.tolist(), strict=True)
+}
+
+
+def colors_of(class_names: Sequence[str]) -> NDArray:
+    """(N, 3) uint8 RGB of classes of any set; grey where a name is not known."""
+    return np.array([_COLORS.get(name, (160, 160, 160)) for name in class_names], np.uint8)
+
 
 #: Groups of classes by the names of their members in any label set (ScanSSC Tab. E.1; a set may lack some).
 CLASS_GROUPS = {

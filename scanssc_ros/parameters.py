@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from scanssc_core.geometry import check_camera_pose
+from scanssc_core.geometry import LIDAR_HEIGHT_M, check_camera_pose
+from scanssc_core.geometry.camera import BASELINE_RANGE_M
 from scanssc_core.geometry.frame_graph import bare_frame
 from scanssc_core.runtime.backends import (
     GEOMETRIC_BACKENDS,
@@ -89,7 +90,7 @@ class NodeParameters(ParameterTable):
     )
     precision: str = parameter(
         "auto",
-        "Number format of the forward pass; auto: bfloat16 where the device computes in it, else float32.",
+        "Number format; auto: bfloat16 where the device has it and, on a CPU, is faster in a trial, else float32.",
         choices=PRECISIONS,
     )
     num_threads: int = parameter(
@@ -99,7 +100,20 @@ class NodeParameters(ParameterTable):
         False, "Keep what the model completed outside the left camera's view; else those voxels are UNKNOWN."
     )
     dummy_latency_s: float = parameter(0.0, "Time the dummy model takes.", minimum=0.0, maximum=60.0)
-    grid_frame: str = parameter("velodyne", "Frame of the grid: x forward, y left, z up, origin at the LiDAR.")
+    baseline_m: float = parameter(
+        0.0,
+        "Distance of the cameras, whatever CameraInfo says of it; 0 = as CameraInfo says (-P[0, 3] / fx of the right).",
+        minimum=0.0,
+        maximum=BASELINE_RANGE_M[1],
+    )
+    grid_frame: str = parameter("velodyne", "Frame of the grid: x forward, y left, z up.")
+    ground_z_m: float = parameter(
+        -LIDAR_HEIGHT_M,
+        "Height of the ground in grid_frame, where the model expects it: 0 for a base_link on the ground, -1.73 for "
+        "KITTI's LiDAR.",
+        minimum=-5.0,
+        maximum=5.0,
+    )
     camera_frame: str = parameter("", "Optical frame of the left camera; empty = frame_id of its images.")
     extrinsics_source: str = parameter(
         "tf",
@@ -172,6 +186,9 @@ class NodeParameters(ParameterTable):
         """See ParameterTable."""
         if problem := super().problem_of_value(name):
             return problem
+        if name == "baseline_m" and 0 < self.baseline_m < BASELINE_RANGE_M[0]:
+            least_m = BASELINE_RANGE_M[0]
+            return f"baseline_m: expected 0 (as CameraInfo says) or {least_m} m at least, got {self.baseline_m}"
         if name == "grid_frame" and not self.grid_frame:
             return "grid_frame: expected a frame name, got an empty one"
         return self._problem_of_extrinsics() if name == "t_camera_grid" else ""

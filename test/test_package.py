@@ -7,9 +7,11 @@ import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
+import pytest
 import yaml
 
 import scanssc_core
+from scanssc_ros.mapping.parameters import MapParameters
 from scanssc_ros.parameter_table import markdown_table
 from scanssc_ros.parameters import NodeParameters
 
@@ -46,13 +48,23 @@ def test_every_package_that_the_node_needs_is_declared_for_rosdep_or_named_for_p
     assert [name for name in needed if ROSDEP_KEYS.get(name, name) not in depends and name not in by_pip.split()] == []
 
 
-def test_default_parameter_file_holds_every_parameter_with_its_default():
-    values = yaml.safe_load((ROOT / "config" / "scanssc.yaml").read_text())["/**/scanssc"]["ros__parameters"]
-    assert values == dataclasses.asdict(NodeParameters())
+#: The table of parameters of each node, the file of its defaults, and where its table is printed.
+NODES = {
+    "scanssc": (NodeParameters, "README.md"),
+    "semantic_map": (MapParameters, "docs/mapping.md"),
+}
 
 
-def test_readme_has_the_current_table_of_parameters():
-    assert markdown_table(NodeParameters) in (ROOT / "README.md").read_text()
+@pytest.mark.parametrize("name", NODES)
+def test_default_parameter_file_holds_every_parameter_with_its_default(name):
+    values = yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text())[f"/**/{name}"]["ros__parameters"]
+    assert values == dataclasses.asdict(NODES[name][0]())
+
+
+@pytest.mark.parametrize("name", NODES)
+def test_documentation_has_the_current_table_of_parameters(name):
+    table, document = NODES[name]
+    assert markdown_table(table) in (ROOT / document).read_text()
 
 
 def test_every_locked_version_is_exact():

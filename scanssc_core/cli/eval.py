@@ -10,14 +10,14 @@ from rich.progress import Progress, track
 
 from scanssc_core.checkpoint.load import load_model
 from scanssc_core.checkpoint.shipped import LITE_WEIGHTS, terms_of
-from scanssc_core.cli.terms import show_terms
+from scanssc_core.cli.notes import show_notes
 from scanssc_core.datasets.dataset import open_dataset, read_labels
 from scanssc_core.datasets.layout import SPLITS, Layout
 from scanssc_core.evaluation.baselines import constant_prior
 from scanssc_core.inference.optimize import optimized_for_inference
 from scanssc_core.labels import LABEL_SETS
 from scanssc_core.runtime.cores import CoreSharing
-from scanssc_core.runtime.device import PRECISIONS, resolve_device, resolve_precision
+from scanssc_core.runtime.device import FORMATS, format_named, resolve_device
 
 
 def evaluate(
@@ -39,16 +39,16 @@ def evaluate(
     frames: Annotated[int, typer.Option(min=0, help="Only the first frames; 0 = all.")] = 0,
     workers: Annotated[int, typer.Option(min=0, help="Processes that load frames.")] = 1,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    precision: Annotated[str, typer.Option(help=f"{', '.join(PRECISIONS)}.")] = "float32",
+    precision: Annotated[str, typer.Option(help=f"{', '.join(FORMATS)}.")] = "float32",
 ) -> None:
     """Score a model, the depth put into the grid, and the constant prior of the training frames."""
     from scanssc_core.evaluation.report import write_report  # import torchmetrics, of the extra train
     from scanssc_core.evaluation.run import Evaluation
 
     torch_device = resolve_device(device)
-    dtype = resolve_precision(precision, torch_device)
+    dtype = format_named(precision)
     checkpoint = checkpoint or LITE_WEIGHTS
-    show_terms(terms_of(checkpoint))
+    show_notes(terms_of(checkpoint))
     model = optimized_for_inference(load_model(checkpoint), torch_device, dtype).to(torch_device)
     config = model.config
     if save_predictions and config.dataset != "semantic_kitti":

@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 from rich.progress import track
 
+from scanssc_core.cli.notes import show_notes
 from scanssc_core.cli.sources import read_truth
-from scanssc_core.cli.terms import show_terms
 from scanssc_core.files import write_file
 from scanssc_core.labels import SEMANTIC_KITTI, UNKNOWN
 from scanssc_core.render.gallery import GalleryRow, render_gallery
@@ -27,7 +27,7 @@ def gallery(
 ) -> None:
     """Draw left image, prediction and labels of frames that the model should not have been trained on."""
     occupancy = make_occupancy_backend(AUTO, checkpoint, resolve_device(device))
-    show_terms(occupancy.terms)
+    show_notes(occupancy.notes)
     if occupancy.label_set is not SEMANTIC_KITTI:
         raise ValueError(f"{checkpoint}: the gallery shows SemanticKITTI's labels, this model has others")
     pipeline = OccupancyPipeline(make_stereo_backend("sgm"), occupancy, keep_unseen=True)

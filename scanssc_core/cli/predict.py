@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from scanssc_core.cli.config_flags import with_flags
+from scanssc_core.cli.notes import show_notes
 from scanssc_core.cli.sources import BAG_FLAGS, open_stereo, read_truth, refuse_bag_flags
-from scanssc_core.cli.terms import show_terms
 from scanssc_core.datasets.depth_maps import find_depth_file, read_depth_file
 from scanssc_core.datasets.semantic_kitti import write_voxel_labels
 from scanssc_core.files import claim_folder, write_file
@@ -66,8 +66,8 @@ def _predict(
     if truth is not None and len(sequence) > 1:
         raise ValueError(f"--truth is of one frame, but there are {len(sequence)}")
     occupancy_backend = make_occupancy_backend(model, checkpoint, resolve_device(device), precision)
-    show_terms(occupancy_backend.terms)
     stereo = make_stereo_backend(stereo_backend, stereo_checkpoint, resolve_device(device), precision)
+    show_notes((*stereo.notes, *occupancy_backend.notes))
     pipeline = OccupancyPipeline(stereo, occupancy_backend, keep_unseen)
     label_set, grid = occupancy_backend.label_set, occupancy_backend.grid
     decisive = {
@@ -76,6 +76,7 @@ def _predict(
         "calibration": calib,
         "model": model,
         "checkpoint": checkpoint,
+        "precision": precision,
         "depth": depth or stereo_backend,
         "stereo checkpoint": stereo_checkpoint,
         "unseen voxels": "kept" if keep_unseen else "UNKNOWN",

@@ -1,4 +1,4 @@
-"""`scanssc view`: look at a bag or a sequence without RViz."""
+"""`scanssc view`: look at a bag, a sequence or a saved map without RViz."""
 
 from itertools import islice
 from pathlib import Path
@@ -6,19 +6,23 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
+from numpy.typing import NDArray
 from rich.progress import track
 
 from scanssc_core.cli.config_flags import with_flags
+from scanssc_core.cli.notes import show_notes
 from scanssc_core.cli.sources import BAG_FLAGS, open_stereo
-from scanssc_core.cli.terms import show_terms
-from scanssc_core.labels import FREE, UNKNOWN
+from scanssc_core.geometry import VoxelGridSpec
+from scanssc_core.labels import FREE, UNKNOWN, colors_of
+from scanssc_core.mapping.files import load_map
 from scanssc_core.runtime.backends import make_occupancy_backend, make_stereo_backend
 from scanssc_core.runtime.pipeline import OccupancyPipeline
 
 
 def _view(
     source: Annotated[
-        Path, typer.Argument(help="rosbag2 (folder, .mcap, .db3) or KITTI sequence folder; or a .rrd file.")
+        Path,
+        typer.Argument(help="rosbag2 (folder, .mcap, .db3), KITTI sequence folder, map (.npz), recording (.rrd)."),
     ],
     save: Annotated[
         Path | None, typer.Option(help="Write the recording here (.rrd) instead of opening the viewer.")
@@ -28,7 +32,7 @@ def _view(
     stereo_backend: Annotated[str, typer.Option(help="Depth backend.")] = "sgm",
     **bag_flags: Any,
 ) -> None:
-    """Run the pipeline on a bag and show images, depth and voxels in the Rerun viewer (extra `view`)."""
+    """Run the pipeline on a bag and show images, depth and voxels in the Rerun viewer (extra `view`); or show a map."""
     import rerun as rr  # of the extra view
 
     if source.suffix == ".rrd":
@@ -36,36 +40,48 @@ def _view(
         rr.log_file_from_path(source)
         return
 
+    if source.suffix == ".npz":
+        semantic_map, _ = load_map(source)
+        _start(rr, save)
+        occupancy, place = semantic_map.read()
+        rr.log("voxels", _boxes(rr, occupancy.labels, place, colors_of(semantic_map.class_names)))
+        return
+
     sequence = open_stereo(source, bag_flags)
     pipeline = OccupancyPipeline(make_stereo_backend(stereo_backend), make_occupancy_backend(model))
-    show_terms(pipeline.occupancy.terms)
+    show_notes(pipeline.occupancy.notes)
     grid, label_set = pipeline.occupancy.grid, pipeline.occupancy.label_set
-    rr.init("scanssc", spawn=save is None)
-    if save is not None:
-        rr.save(save)
+    _start(rr, save)
     num_frames = min(frames or len(sequence), len(sequence))
     taken = islice(sequence, frames or None)
     num_shown = 0
     for index, frame in enumerate(track(taken, total=num_frames, description="processing frames")):
         result = pipeline.run(frame.left_rgb, frame.right_rgb, frame.rig, frame.T_cam_velo)
-        labels = result.occupancy.labels
-        indices = np.argwhere((labels != FREE) & (labels != UNKNOWN))
         rr.set_time("frame", sequence=index)
         rr.log("left", rr.Image(frame.left_rgb).compress(jpeg_quality=85))
         rr.log("depth", rr.DepthImage(result.depth_m, meter=1.0))
-        half_sizes = np.full((len(indices), 3), grid.voxel_size_m / 2, np.float32)
-        rr.log(
-            "voxels",
-            rr.Boxes3D(
-                centers=grid.indices_to_points(indices),
-                half_sizes=half_sizes,
-                colors=label_set.colors[labels[tuple(indices.T)]],
-                fill_mode="solid",
-            ),
-        )
+        rr.log("voxels", _boxes(rr, result.occupancy.labels, grid, label_set.colors))
         num_shown += 1
     if save is not None:
         typer.echo(f"{num_shown} frames in {save}")
+
+
+def _start(rr: Any, save: Path | None) -> None:
+    """A new recording, in the viewer or in a file."""
+    rr.init("scanssc", spawn=save is None)
+    if save is not None:
+        rr.save(save)
+
+
+def _boxes(rr: Any, labels: NDArray, grid: VoxelGridSpec, colors: NDArray) -> Any:
+    """The occupied voxels as solid cubes in the colours of their classes."""
+    indices = np.argwhere((labels != FREE) & (labels != UNKNOWN))
+    return rr.Boxes3D(
+        centers=grid.indices_to_points(indices),
+        half_sizes=np.full((len(indices), 3), grid.voxel_size_m / 2, np.float32),
+        colors=colors[labels[tuple(indices.T)]],
+        fill_mode="solid",
+    )
 
 
 view = with_flags(_view, BAG_FLAGS)

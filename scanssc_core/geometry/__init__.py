@@ -19,7 +19,7 @@ from scanssc_core.geometry.transforms import (
     quaternion_to_matrix,
     transform_points,
 )
-from scanssc_core.geometry.voxel_grid import AXES, LIDAR_HEIGHT_M, VoxelGridSpec
+from scanssc_core.geometry.voxel_grid import AXES, LIDAR_HEIGHT_M, T_frame_grid, VoxelGridSpec
 
 __all__ = [
     "AXES",
@@ -27,6 +27,7 @@ __all__ = [
     "PinholeCamera",
     "StereoRig",
     "T_camera_reference",
+    "T_frame_grid",
     "VoxelGridSpec",
     "check_camera_pose",
     "invert_transform",

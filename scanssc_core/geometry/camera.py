@@ -80,11 +80,16 @@ class StereoRig:
             )
 
     @classmethod
-    def from_projection_matrices(cls, P_left: ArrayLike, P_right: ArrayLike, width: int, height: int) -> "StereoRig":
+    def from_projection_matrices(
+        cls, P_left: ArrayLike, P_right: ArrayLike, width: int, height: int, baseline_m: float | None = None
+    ) -> "StereoRig":
         """Build the rig from the two 3x4 projection matrices of a rectified pair.
 
         Holds for ROS (left fourth column zero, right -fx * baseline) and for KITTI (both relative to camera 0):
         baseline = (P_left[0, 3] - P_right[0, 3]) / fx.
+
+        Args:
+            baseline_m: taken instead, whatever the fourth columns say.
 
         Raises:
             ValueError: if a matrix is not finite or zero, the pair is not rectified, or the baseline lies
@@ -99,7 +104,8 @@ class StereoRig:
                 f"left fx, fy, cy = {left.fx:.3f}, {left.fy:.3f}, {left.cy:.3f} and "
                 f"right {right.fx:.3f}, {right.fy:.3f}, {right.cy:.3f}"
             )
-        baseline_m = float(left_matrix[0, 3] - right_matrix[0, 3]) / left.fx
+        if baseline_m is None:
+            baseline_m = float(left_matrix[0, 3] - right_matrix[0, 3]) / left.fx
         return cls(left, baseline_m, right.cx)
 
     def disparity_to_depth(self, disparity_px: NDArray) -> NDArray:

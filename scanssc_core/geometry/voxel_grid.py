@@ -1,12 +1,21 @@
 """The voxel grid: where it lies in its frame, and how metres become indices."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 #: Height over the ground of KITTI's LiDAR, the origin of the grid frame, metres.
 LIDAR_HEIGHT_M = 1.73
+
+
+def T_frame_grid(ground_z_m: float) -> NDArray:
+    """(4, 4) grid frame -> a frame of the same axes whose ground lies at this height, where that of the grid frame lies
+    LIDAR_HEIGHT_M below its origin."""
+    T = np.eye(4)
+    T[2, 3] = ground_z_m + LIDAR_HEIGHT_M
+    return T
+
 
 #: The paper's names of the grid's axes x, y, z, in this order.
 AXES = ("depth", "width", "height")
@@ -36,6 +45,11 @@ class VoxelGridSpec:
     def semantic_kitti(cls) -> "VoxelGridSpec":
         """51.2 x 51.2 x 6.4 m ahead of the LiDAR in 0.2 m voxels (SemanticKITTI, SSCBench-KITTI-360)."""
         return cls(shape=(256, 256, 32), voxel_size_m=0.2, origin_m=(0.0, -25.6, -2.0))
+
+    def on_ground(self, ground_z_m: float) -> "VoxelGridSpec":
+        """The same voxels in a frame whose ground lies at this height (T_frame_grid)."""
+        x, y, z = self.origin_m
+        return replace(self, origin_m=(x, y, z + ground_z_m + LIDAR_HEIGHT_M))
 
     @property
     def extent_m(self) -> tuple[tuple[float, float], ...]:

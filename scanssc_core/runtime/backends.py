@@ -15,9 +15,12 @@ from scanssc_core.labels import FREE, LABEL_SETS, SEMANTIC_KITTI, LabelSet
 from scanssc_core.occupancy.interface import Occupancy, OccupancyBackend
 from scanssc_core.occupancy.scanssc import ScanSSCBackend
 from scanssc_core.occupancy.stereo import StereoOccupancyBackend
-from scanssc_core.runtime.device import resolve_precision
+from scanssc_core.runtime.device import formats_of_precision
+from scanssc_core.runtime.pipeline import OccupancyPipeline
+from scanssc_core.runtime.trial import fastest
 from scanssc_core.stereo.interface import StereoBackend
 from scanssc_core.stereo.mobilestereonet.backend import MobileStereoNetBackend
+from scanssc_core.stereo.mobilestereonet.network import MobileStereoNet
 from scanssc_core.stereo.sgm import SgmBackend
 
 STEREO_NETWORKS = ("msnet2d", "msnet3d")
@@ -26,6 +29,7 @@ GEOMETRIC_BACKENDS = ("stereo", "dummy")  # no network in them: no weights, one 
 NETWORKS = ("semantic_kitti", "kitti360")  # ScanSSC, by the data set of its checkpoint
 LITE = "lite"  # the small ScanSSC whose weights come with the package
 OCCUPANCY_BACKENDS = (LITE, *GEOMETRIC_BACKENDS, *NETWORKS)
+_SMALL_CAMERA = PinholeCamera(353.5, 353.5, 301.0, 91.5, width=613, height=185)  # a trial in a quarter of KITTI's time
 AUTO = "auto"  # the network that the checkpoint holds; without one, lite
 
 
@@ -65,7 +69,8 @@ def make_stereo_backend(
 
     Args:
         checkpoint: weights; networks need them.
-        device, precision: of networks (see runtime/device.py); default: CPU, float32.
+        device, precision: of networks (see runtime/device.py); default: CPU, float32. Of the formats that `auto`
+            leaves, each runs a frame, and the faster one is taken; the backend's notes say so.
 
     Raises:
         ValueError: for an unknown name (lists those there are), for a network without its weights, and for sgm with
@@ -91,7 +96,7 @@ def make_stereo_backend(
                 f"stereo_backend: {name} was asked for, but stereo_checkpoint {checkpoint} holds weights of "
                 f"msnet{network.config.dims}d"
             )
-        return MobileStereoNetBackend(network, device, resolve_precision(precision, device))
+        return _faster_stereo(network, device, precision)
     raise ValueError(f"stereo_backend: expected one of {', '.join(STEREO_BACKENDS)}, got {name!r}")
 
 
@@ -106,7 +111,8 @@ def make_occupancy_backend(
 
     Args:
         checkpoint: weights; networks need them, but for lite, which has its own.
-        device, precision: of networks (see runtime/device.py); default: CPU, float32.
+        device, precision: of networks (see runtime/device.py); default: CPU, float32. Of the formats that `auto`
+            leaves, each runs a frame, and the faster one is taken; the backend's notes say so.
         dummy_latency_s: time that the dummy takes.
 
     Raises:
@@ -123,7 +129,7 @@ def make_occupancy_backend(
             f"{' or '.join(NETWORKS)}, the data set that the checkpoint is of"
         )
     if name == LITE:
-        return ScanSSCBackend(LITE_WEIGHTS, device, resolve_precision(precision, device))
+        return _faster_network(LITE_WEIGHTS, device, precision)
     if name == "stereo":
         return StereoOccupancyBackend()
     if name == "dummy":
@@ -131,8 +137,30 @@ def make_occupancy_backend(
     if name in (AUTO, *NETWORKS):
         if checkpoint is None:
             raise ValueError(f"model: {name} needs weights: set checkpoint to a published file or a converted one")
-        backend = ScanSSCBackend(checkpoint, device, resolve_precision(precision, device))
+        backend = _faster_network(checkpoint, device, precision)
         if name != AUTO and backend.label_set is not LABEL_SETS[name]:
             raise ValueError(f"model: {name} was asked for, but {checkpoint} holds weights of another data set")
         return backend
     raise ValueError(f"model: expected one of {', '.join(OCCUPANCY_BACKENDS)}, got {name!r}")
+
+
+def _faster_network(checkpoint: Path, device: torch.device, precision: str) -> ScanSSCBackend:
+    backend, note = fastest(
+        lambda dtype: ScanSSCBackend(checkpoint, device, dtype),
+        lambda backend: OccupancyPipeline(None, backend, shares_cores=False).warm_up(),
+        formats_of_precision(precision, device),
+    )
+    backend.notes += () if note is None else (note,)
+    return backend
+
+
+def _faster_stereo(network: MobileStereoNet, device: torch.device, precision: str) -> MobileStereoNetBackend:
+    rig = StereoRig(_SMALL_CAMERA, 0.54, _SMALL_CAMERA.cx)
+    grey = np.full((_SMALL_CAMERA.height, _SMALL_CAMERA.width, 3), 128, np.uint8)
+    backend, note = fastest(
+        lambda dtype: MobileStereoNetBackend(network, device, dtype),
+        lambda backend: backend.compute(grey, grey, rig),
+        formats_of_precision(precision, device),
+    )
+    backend.notes += () if note is None else (note,)
+    return backend

@@ -2,7 +2,8 @@
 
 import torch
 
-PRECISIONS = ("auto", "float32", "float16", "bfloat16")
+FORMATS = ("float32", "float16", "bfloat16")
+PRECISIONS = ("auto", *FORMATS)
 
 
 def resolve_device(name: str) -> torch.device:
@@ -25,21 +26,33 @@ def resolve_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def resolve_precision(name: str, device: torch.device) -> torch.dtype:
-    """Turn `auto` or the name of a number format into the format of the forward pass.
+def format_named(name: str) -> torch.dtype:
+    """Turn the name of a number format into the format.
+
+    Raises:
+        ValueError: for any other name.
+    """
+    if name not in FORMATS:
+        raise ValueError(f"precision: expected one of {', '.join(FORMATS)}, got {name!r}")
+    dtype: torch.dtype = getattr(torch, name)
+    return dtype
+
+
+def formats_of_precision(name: str, device: torch.device) -> tuple[torch.dtype, ...]:
+    """Turn `auto` or the name of a number format into the formats that the forward pass may be in.
 
     Args:
-        name: `auto` takes bfloat16 where the device computes in it, else float32; see docs/performance.md for what it
-            gains and changes.
+        name: `auto` leaves bfloat16 where the device computes in it; on a CPU float32 too, as only a trial tells which
+            is faster there (trial.py). docs/performance.md has what bfloat16 gains and changes.
     Raises:
         ValueError: for any other name.
     """
     if name not in PRECISIONS:
         raise ValueError(f"precision: expected one of {', '.join(PRECISIONS)}, got {name!r}")
     if name != "auto":
-        return torch.float32 if name == "float32" else getattr(torch, name)
+        return (format_named(name),)
     if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
+        return (torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32,)
     capabilities = torch.cpu.get_capabilities()
     has_bfloat16 = capabilities.get("avx512_bf16") or capabilities.get("amx_bf16")
-    return torch.bfloat16 if has_bfloat16 else torch.float32
+    return (torch.float32, torch.bfloat16) if has_bfloat16 else (torch.float32,)

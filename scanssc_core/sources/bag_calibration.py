@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rosbags.highlevel import AnyReader
 
-from scanssc_core.geometry import StereoRig, check_camera_pose, make_transform
+from scanssc_core.geometry import LIDAR_HEIGHT_M, StereoRig, T_frame_grid, check_camera_pose, make_transform
 from scanssc_core.geometry.frame_graph import FrameGraph
 from scanssc_core.sources.bag import deserialize, read_messages
 from scanssc_core.sources.camera_info import CameraCalibration, make_rig
@@ -34,7 +34,10 @@ class BagOptions(NamedTopics):
         left_info, right_info: CameraInfo topic of this side. Default: beside its image or in a namespace above.
         tolerance: Largest difference of the stamps of a pair in seconds, inclusive. Default: that of the node, 0.02.
         rectify: The images are as the cameras took them: rectify them by CameraInfo.
-        grid_frame: Frame of the grid in /tf_static: x forward, y left, z up, at the LiDAR. Default: velodyne.
+        baseline: Distance of the cameras in metres, taken instead of that of CameraInfo, where drivers leave it out or
+            give it another sign or unit.
+        grid_frame: Frame of the grid in /tf_static: x forward, y left, z up. Default: velodyne, KITTI's LiDAR.
+        ground_z: Height of the ground in that frame, metres: 0 for a base on the ground. Default: -1.73, KITTI's.
         camera_frame: Optical frame of the left camera in /tf_static. Default: that of its images.
         t_camera_grid: Pose instead of /tf_static: grid frame -> left camera's optical frame, twelve numbers: the upper
             3x4 of the matrix, row by row, metres.
@@ -42,13 +45,17 @@ class BagOptions(NamedTopics):
 
     tolerance: float = DEFAULT_TOLERANCE_S
     rectify: bool = False
+    baseline: float | None = None
     grid_frame: str = "velodyne"
+    ground_z: float = -LIDAR_HEIGHT_M
     camera_frame: str = ""
     t_camera_grid: Pose | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.tolerance < float("inf"):
             raise ValueError(f"tolerance: expected seconds, 0 or more, got {self.tolerance}")
+        if not abs(self.ground_z) < float("inf"):
+            raise ValueError(f"ground_z: expected metres, got {self.ground_z}")
 
 
 class BagCalibration:
@@ -115,7 +122,8 @@ class BagCalibration:
         """
         if self._rig is None:
             try:
-                self._rig = make_rig(*(self._cameras[topic] for topic in self._topics))
+                left, right = (self._cameras[topic] for topic in self._topics)
+                self._rig = make_rig(left, right, self._options.baseline)
             except ValueError as error:
                 raise ValueError(f"{self._path}: {' and '.join(self._topics)}: {error}") from error
         return self._rig
@@ -131,7 +139,7 @@ class BagCalibration:
         return self._rectifiers[topic](image) if topic in self._rectifiers else image
 
     def T_cam_grid(self, image_frame: str) -> NDArray:
-        """(4, 4) grid frame -> left camera.
+        """(4, 4) grid -> left camera, the grid standing over the ground as KITTI's LiDAR does.
 
         Args:
             image_frame: frame_id of the left image.
@@ -159,7 +167,7 @@ class BagCalibration:
             check_camera_pose(T_cam_grid)
         except ValueError as error:
             raise ValueError(f"{self._path}: {source}: {error}") from error
-        return T_cam_grid
+        return T_cam_grid @ T_frame_grid(self._options.ground_z)
 
     def _read_transforms(self, reader: AnyReader) -> None:
         connections = [c for c in reader.connections if c.topic.lstrip("/") == "tf_static"]

@@ -144,9 +144,11 @@ def _check_intrinsics(P: NDArray, width: int, height: int) -> None:
             )
 
 
-def make_rig(left: CameraCalibration, right: CameraCalibration) -> StereoRig:
+def make_rig(left: CameraCalibration, right: CameraCalibration, baseline_m: float | None = None) -> StereoRig:
     """The rectified pair of two cameras.
 
+    Args:
+        baseline_m: taken instead of that of P: drivers leave it out, give it the other sign, or in millimetres.
     Raises:
         ValueError: if the sizes differ, the pair is not rectified, or the baseline is not plausible.
     """
@@ -155,4 +157,4 @@ def make_rig(left: CameraCalibration, right: CameraCalibration) -> StereoRig:
             f"expected images of one size, got left {left.width}x{left.height} ({left.description}), "
             f"right {right.width}x{right.height} ({right.description})"
         )
-    return StereoRig.from_projection_matrices(left.P, right.P, left.width, left.height)
+    return StereoRig.from_projection_matrices(left.P, right.P, left.width, left.height, baseline_m)

@@ -23,7 +23,13 @@ class StereoDepth:
 
 
 class StereoBackend(ABC):
-    """A rectified pair and its calibration in, metric depth of the left image out."""
+    """A rectified pair and its calibration in, metric depth of the left image out.
+
+    Attributes:
+        notes: what a user is told once, before the depth is used; a line each.
+    """
+
+    notes: tuple[str, ...] = ()
 
     @abstractmethod
     def compute(self, left_rgb: NDArray, right_rgb: NDArray, rig: StereoRig) -> StereoDepth:

@@ -44,9 +44,15 @@ class CalibrationError(ValueError):
         super().__init__(f"{' and '.join(self.sides)} camera_info: {reason}")
 
 
-def make_calibration(infos: Mapping[str, CameraInfo], is_to_rectify: bool) -> Calibration:
+def make_calibration(
+    infos: Mapping[str, CameraInfo], is_to_rectify: bool, baseline_m: float | None = None
+) -> Calibration:
     """Build it of the CameraInfo of the left camera alone, or of left and right, by side.
 
+    Args:
+        infos: by side.
+        is_to_rectify: build rectifiers too.
+        baseline_m: of the pair, whatever CameraInfo says.
     Raises:
         CalibrationError: if a camera is not calibrated, the two are not a rectified pair, or images cannot be
             rectified.
@@ -61,7 +67,7 @@ def make_calibration(infos: Mapping[str, CameraInfo], is_to_rectify: bool) -> Ca
         except ValueError as error:
             raise CalibrationError((side,), error) from error
     try:
-        rig = make_rig(cameras["left"], cameras["right"]) if "right" in cameras else None
+        rig = make_rig(cameras["left"], cameras["right"], baseline_m) if "right" in cameras else None
     except ValueError as error:
         raise CalibrationError(infos, error) from error
     return Calibration(intrinsics["left"], rig, tuple(rectifiers), cameras["left"].description)

@@ -17,14 +17,15 @@ class Calibrator:
         sides: of the cameras in use: left, or left and right.
         is_to_rectify: build rectifiers too.
         depth: CameraInfo messages of a camera that are kept.
+        baseline_m: of the pair, whatever CameraInfo says.
 
     Attributes:
         histories: of each camera, by side.
         newest: what the newest messages say, or what is wrong with them; None before all cameras have sent one.
     """
 
-    def __init__(self, sides: Sequence[str], is_to_rectify: bool, depth: int) -> None:
-        self._is_to_rectify = is_to_rectify
+    def __init__(self, sides: Sequence[str], is_to_rectify: bool, depth: int, baseline_m: float | None = None) -> None:
+        self._is_to_rectify, self._baseline_m = is_to_rectify, baseline_m
         self._known: list[tuple[Mapping[str, CameraInfo], Calibration | CalibrationError]] = []
         self.histories = {side: CameraInfoHistory(depth) for side in sides}
         self.newest: Calibration | CalibrationError | None = None
@@ -69,7 +70,7 @@ class Calibrator:
             if all(is_same_calibration(known[side], info) for side, info in infos.items()):
                 return outcome
         try:
-            outcome = make_calibration(infos, self._is_to_rectify)
+            outcome = make_calibration(infos, self._is_to_rectify, self._baseline_m)
         except CalibrationError as error:
             outcome = error
         except Exception as error:  # numbers so absurd that arithmetic, OpenCV or the memory gives up

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from numpy.typing import NDArray
 from rclpy.node import Node
 
-from scanssc_core.geometry import check_camera_pose, invert_transform
+from scanssc_core.geometry import T_frame_grid, check_camera_pose, invert_transform
 from scanssc_core.geometry.frame_graph import bare_frame
 from scanssc_ros.conversions import transform_to_matrix
 from scanssc_ros.input.transforms import TransformListener
@@ -67,7 +67,7 @@ class Extrinsics:
             )
 
     def lookup(self, image_frame: str) -> NDArray:
-        """(4, 4) grid frame -> left camera.
+        """(4, 4) grid -> left camera; the grid stands in grid_frame by ground_z_m.
 
         Args:
             image_frame: frame_id of the left image; the parameter camera_frame goes before it.
@@ -80,7 +80,7 @@ class Extrinsics:
             self.source, self.problem, self.position_m = "none", str(error), ""
             raise
         self._take(T_cam_grid, source, problem)
-        return T_cam_grid
+        return T_cam_grid @ T_frame_grid(self._parameters.ground_z_m)
 
     def close(self) -> None:
         """Stop listening to TF."""

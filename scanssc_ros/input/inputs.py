@@ -113,7 +113,9 @@ class StereoInputs:
         self._is_to_rectify = parameters.rectify
         self._sides = SIDES[:1] if parameters.stereo_backend == TOPIC else SIDES  # cameras whose calibration is needed
         self._max_waiting = parameters.sync_queue_size
-        self._calibrator = Calibrator(self._sides, parameters.rectify, parameters.sync_queue_size)
+        self._calibrator = Calibrator(
+            self._sides, parameters.rectify, parameters.sync_queue_size, parameters.baseline_m or None
+        )
         self._uncalibrated: deque[_MatchedPair] = deque()
         self.sync = make_synchronizer(
             parameters.sync_backend, self._on_matched, parameters.sync_tolerance_s, parameters.sync_queue_size

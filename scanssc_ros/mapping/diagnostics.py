@@ -39,6 +39,7 @@ def map_status(
     values: dict[str, object] = {
         "received": books.num_matched,
         "waiting": books.num_waiting,
+        "in_work": books.num_in_work,
         "fused": books.num_processed,
         "published": num_published,
     }
@@ -47,8 +48,8 @@ def map_status(
     values.update({f"resets.{cause}": count for cause, count in sorted(fusion.resets.items())})
     if fusion.reset is not None:
         values["newest_reset"] = f"{fusion.reset.cause}: {fusion.reset.reason}"
-    if fusion.semantic_map is not None:
-        window = fusion.semantic_map.window
+    if (semantic_map := fusion.semantic_map) is not None:
+        window = semantic_map.window
         values["window_voxels"] = " x ".join(map(str, window.shape))
         values["window_mib"] = f"{sum(layer.nbytes for layer in window.layers.values()) / 2**20:.1f}"
     for stage, (p50_ms, p95_ms) in fusion.statistics.latency_ms().items():

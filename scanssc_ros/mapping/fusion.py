@@ -1,9 +1,16 @@
-"""Grids into the map: each waits for its pose, and its depth image if asked for, then is fused; all are counted."""
+"""Grids into the map: each waits for its pose, and its depth image if asked for, then is fused; all are counted.
 
+What waits belongs to the thread that runs the callbacks, so that poses come in while a grid is fused in a thread of its
+own. The map is shared: its lock is held while it is changed or read.
+"""
+
+import threading
 import time
+import traceback
 from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +28,8 @@ from scanssc_ros.mapping.parameters import MapParameters
 from scanssc_ros.msg import VoxelGrid
 from scanssc_ros.statistics import PipelineStatistics
 
-#: Grids that wait for their pose; depth images that wait for their grid.
-_MAX_WAITING = 10
+#: Grids that wait for their pose or their turn; depth images that wait for their grid.
+_MAX_WAITING = 5
 
 OTHER_CLASSES, OTHER_RESOLUTION, OTHER_FRAME, CLOCK_JUMP = (
     "other_classes",
@@ -46,11 +53,15 @@ class GridFusion:
     Args:
         parameters: of the node.
         transforms: where poses come from.
-        on_reset: called when the map begins anew.
-        on_fused: called after each fused grid.
+        executor: of one thread, which grids are fused in.
+        on_reset: called when the map begins anew, with the lock held.
+        on_fused: called after each fused grid, with the lock held.
+        on_idle: called, in the thread of the executor, when the next grid may be fused.
+        on_failed: called with the traceback of what broke a grid.
 
     Attributes:
         statistics: where grids are counted: received = fused + dropped by cause + waiting.
+        lock: of the map.
         semantic_map: None until the first grid, or file.
         resets: how often the map began anew, by cause.
         reset: the newest one; None: none yet.
@@ -63,18 +74,27 @@ class GridFusion:
         self,
         parameters: MapParameters,
         transforms: TransformListener,
+        executor: Executor,
         on_reset: Callable[[Reset], None],
         on_fused: Callable[[], None],
+        on_idle: Callable[[], None],
+        on_failed: Callable[[str], None],
     ) -> None:
         self._parameters = parameters
         self._transforms = transforms
+        self._executor = executor
         self._on_reset = on_reset
         self._on_fused = on_fused
+        self._on_idle = on_idle
+        self._on_failed = on_failed
+        self._is_fusing = False
+        self._is_stopped = True
         self._waiting: deque[_WaitingGrid] = deque()
         self._depths: dict[int, Image] = {}  # by stamp
         self._camera: PinholeCamera | None = None
         self._grid_frame = ""
         self.statistics = PipelineStatistics()
+        self.lock = threading.RLock()
         self.semantic_map: SemanticMap | None = None
         self.resets: Counter[str] = Counter()
         self.reset: Reset | None = None
@@ -83,13 +103,27 @@ class GridFusion:
 
     # What comes in
 
+    def start(self) -> None:
+        """Count from zero; the map stays."""
+        with self.lock:
+            self.statistics, self._is_stopped = PipelineStatistics(), False
+
+    def stop(self) -> None:
+        """Drop what waits; nothing is fused once this has returned."""
+        self._drop_waiting("deactivated")
+        with self.lock:
+            self._is_stopped = True
+
     def add(self, message: VoxelGrid) -> None:
         """Take a grid."""
         self.statistics.matched()
         self._waiting.append(_WaitingGrid(message, time.monotonic()))
         if len(self._waiting) > _MAX_WAITING:
             self._waiting.popleft()
-            self.statistics.drop_waiting("no_pose", self.pose_problem)
+            if self.pose_problem:
+                self.statistics.drop_waiting("no_pose", self.pose_problem)
+            else:
+                self.statistics.drop_waiting("superseded", "grids come faster than they are fused")
         self.advance()
 
     def add_depth(self, message: Image) -> None:
@@ -107,8 +141,8 @@ class GridFusion:
             self._camera, self.depth_problem = None, str(error)
 
     def advance(self) -> None:
-        """Fuse, in turn, the grids that have what they wait for, or have waited long enough."""
-        while self._waiting:
+        """Fuse the oldest grid if it has what it waits for and none is in work; drop those that waited too long."""
+        while self._waiting and not self._is_fusing:
             waiting = self._waiting[0]
             has_waited = time.monotonic() - waiting.arrival_s >= self._parameters.pose_timeout_s
             stamp_ns = stamp_to_ns(waiting.message.header.stamp)
@@ -127,54 +161,68 @@ class GridFusion:
             if self._parameters.use_depth and stamp_ns not in self._depths and not has_waited:
                 return
             self._waiting.popleft()
+            self._is_fusing = True
             self.statistics.started()
-            self._fuse(waiting, T_odom_frame)
+            self._executor.submit(self._work, waiting, T_odom_frame, self._depths.pop(stamp_ns, None))
 
-    def drop_waiting(self, cause: str, reason: str = "") -> None:
-        """Drop all that waits."""
+    def clock_jumped(self) -> None:
+        """The node's clock has jumped: begin anew."""
+        self._drop_waiting("clock_jump", "the clock has jumped")
+        with self.lock:
+            self._begin_anew(Reset(CLOCK_JUMP, "the node's clock has jumped"))
+
+    def _drop_waiting(self, cause: str, reason: str = "") -> None:
         for _ in range(len(self._waiting)):
             self.statistics.drop_waiting(cause, reason)
         self._waiting.clear()
         self._depths.clear()
 
-    def clock_jumped(self) -> None:
-        """The node's clock has jumped: begin anew."""
-        self.drop_waiting("clock_jump", "the clock has jumped")
-        self._begin_anew(Reset(CLOCK_JUMP, "the node's clock has jumped"))
-
     # What is made of it
 
-    def _fuse(self, waiting: _WaitingGrid, T_odom_frame: NDArray) -> None:
+    def _work(self, waiting: _WaitingGrid, T_odom_frame: NDArray, depth: Image | None) -> None:
+        """Fuse one grid; never raises."""
+        with self.lock:
+            statistics = self.statistics
+            try:
+                if self._is_stopped:
+                    statistics.drop_in_work("deactivated")
+                else:
+                    self._fuse(waiting, T_odom_frame, depth)
+            except ValueError as error:
+                statistics.drop_in_work("bad_grid", str(error))
+            except Exception as error:  # whatever a grid runs into costs this grid, not the node
+                statistics.drop_in_work("failed", f"{type(error).__name__}: {error}")
+                self._on_failed(traceback.format_exc())
+        self._is_fusing = False
+        self._on_idle()
+
+    def _fuse(self, waiting: _WaitingGrid, T_odom_frame: NDArray, depth: Image | None) -> None:
+        """See SemanticMap.update.
+
+        Raises:
+            ValueError: if the grid contradicts itself.
+        """
         message, start_s = waiting.message, time.monotonic()
-        try:
-            view = VoxelGridView(message)
-            T_frame_corner = pose_to_matrix(message.origin)
-        except ValueError as error:
-            self.statistics.drop_in_work("bad_grid", str(error))
-            return
+        view = VoxelGridView(message)
+        T_frame_corner = pose_to_matrix(message.origin)
         # The grid's own axes at the origin of its frame, which is the vehicle's place.
         T_frame_grid = T_frame_corner.copy()
         T_frame_grid[:3, 3] = 0.0
         x, y, z = (invert_transform(T_frame_grid)[:3, :3] @ T_frame_corner[:3, 3]).tolist()
-        grid = VoxelGridSpec(view.labels.shape, view.resolution_m, (x, y, z))
-        semantic_map = self._map_for(view)
         observation = Observation(
-            grid,
+            VoxelGridSpec(view.labels.shape, view.resolution_m, (x, y, z)),
             Occupancy(view.labels, view.confidence),
             T_odom_frame @ T_frame_grid,
             stamp_to_ns(message.header.stamp),
-            self._seen_through(message, grid, T_frame_grid) if self._parameters.use_depth else None,
         )
-        try:
-            reset = semantic_map.update(observation)
-        except ValueError as error:
-            self.statistics.drop_in_work("bad_grid", str(error))
-            return
+        if self._parameters.use_depth:
+            is_seen_through = self._seen_through(message, observation.grid, T_frame_grid, depth)
+            observation = replace(observation, is_seen_through=is_seen_through)
+        reset = self._map_for(view).update(observation)
         if reset is not None:
             self._note(reset)
         end_s = time.monotonic()
-        stage_s = {"wait": start_s - waiting.arrival_s, "fuse": end_s - start_s}
-        self.statistics.processed(stage_s, ())
+        self.statistics.processed({"wait": start_s - waiting.arrival_s, "fuse": end_s - start_s}, ())
         self._on_fused()
 
     def _map_for(self, view: VoxelGridView) -> SemanticMap:
@@ -193,9 +241,10 @@ class GridFusion:
             self.semantic_map = SemanticMap(view.resolution_m, view.class_names, self._parameters.map_config)
         return self.semantic_map
 
-    def _seen_through(self, message: VoxelGrid, grid: VoxelGridSpec, T_frame_grid: NDArray) -> NDArray | None:
+    def _seen_through(
+        self, message: VoxelGrid, grid: VoxelGridSpec, T_frame_grid: NDArray, depth: Image | None
+    ) -> NDArray | None:
         """(X, Y, Z) bool by the grid's depth image; None without one, and depth_problem says why."""
-        depth = self._depths.pop(stamp_to_ns(message.header.stamp), None)
         try:
             if depth is None:
                 raise LookupError("no depth image of the grid's stamp: is its rate limited, or another clock used?")

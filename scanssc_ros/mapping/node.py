@@ -1,6 +1,7 @@
 """The lifecycle node `semantic_map`: creates and connects. What it decides lies in the modules it imports."""
 
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
+from importlib.util import find_spec
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -23,7 +24,6 @@ from scanssc_ros.mapping.outputs import MapOutputs
 from scanssc_ros.mapping.parameters import ODOMETRY, TF, MapParameters
 from scanssc_ros.mapping.services import MapServices
 from scanssc_ros.msg import VoxelGrid
-from scanssc_ros.statistics import PipelineStatistics
 
 #: Without a namespace, and unless it is remapped.
 NODE_NAME = "semantic_map"
@@ -46,6 +46,9 @@ class SemanticMapNode(ManagedNode[MapParameters]):
         self._inputs: Subscriptions | None = None  # known while active
         self._patience: Timer | None = None
         super().__init__(NODE_NAME, MapParameters, **kwargs)
+        # Poses go on coming in while a grid is fused.
+        self._executor_of_fusion = ThreadPoolExecutor(1, "fusion")
+        self._idle_signal = self.create_guard_condition(self._advance)
 
     @property
     def is_configured(self) -> bool:
@@ -64,10 +67,22 @@ class SemanticMapNode(ManagedNode[MapParameters]):
         """Allocate, or refuse and list everything that is wrong."""
         parameters = self.parameters()
         problems = self.problems_of_parameters(parameters)
+        needed = ["tf2_msgs", *(["nav_msgs"] if parameters.pose_source == ODOMETRY else [])]
+        problems += [
+            f"{package} is not installed, but poses come by it" for package in needed if not find_spec(package)
+        ]
         if problems:
             return self.refuse(problems)
         self._transforms = TransformListener(self, self._advance if parameters.pose_source == TF else None)
-        self._fusion = GridFusion(parameters, self._transforms, self._on_reset, self._on_fused)
+        self._fusion = GridFusion(
+            parameters,
+            self._transforms,
+            self._executor_of_fusion,
+            self._on_reset,
+            self._publish,
+            self._idle_signal.trigger,
+            self._on_failed,
+        )
         self._outputs = MapOutputs(self)
         self._map_services = MapServices(self, parameters, self._fusion, lambda: self._publish(at_once=True))
         return super().on_configure(state)
@@ -77,7 +92,7 @@ class SemanticMapNode(ManagedNode[MapParameters]):
         """Subscribe; counts start at zero, the map stays."""
         assert self._fusion is not None  # configured: the state machine sees to it
         parameters = self.parameters()
-        self._fusion.statistics = PipelineStatistics()
+        self._fusion.start()
         qos = QoSProfile(depth=parameters.qos_depth, reliability=ReliabilityPolicy[parameters.qos_reliability.upper()])
         self._inputs = Subscriptions(self, "remap the topic to one of the type expected")
         self._subscribe("grid", VoxelGrid, "grid", qos, self._fusion.add)
@@ -95,6 +110,12 @@ class SemanticMapNode(ManagedNode[MapParameters]):
         self.get_logger().info(f"active: waiting for {topics}")
         return super().on_activate(state)
 
+    def destroy_node(self) -> None:
+        """See ManagedNode; the grid in work ends before."""
+        self.stop()
+        self._executor_of_fusion.shutdown()
+        super().destroy_node()
+
     def stop(self) -> None:
         """See ManagedNode."""
         if self._patience is not None:
@@ -104,7 +125,7 @@ class SemanticMapNode(ManagedNode[MapParameters]):
             self._inputs.close()
             self._inputs = None
         if self._fusion is not None:
-            self._fusion.drop_waiting("deactivated")
+            self._fusion.stop()
 
     def free(self) -> None:
         """See ManagedNode."""
@@ -152,11 +173,12 @@ class SemanticMapNode(ManagedNode[MapParameters]):
     def _on_reset(self, reset: Reset) -> None:
         self.get_logger().warning(f"the map begins anew: {reset.cause}: {reset.reason}")
 
-    def _on_fused(self) -> None:
-        self._publish()
+    def _on_failed(self, description: str) -> None:
+        if self.throttle.is_due(description):
+            self.get_logger().error(f"a grid failed:\n{description}")
 
     def _publish(self, at_once: bool = False) -> None:
-        """Everything that is made of the map."""
+        """Everything that is made of the map; its lock is held."""
         assert self._fusion is not None and self._outputs is not None
         semantic_map = self._fusion.semantic_map
         if semantic_map is not None and self.is_active:

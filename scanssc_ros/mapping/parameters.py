@@ -41,8 +41,8 @@ class MapParameters(ParameterTable):
         False, "Free voxels by rays of the depth image of the grid's own stamp (`depth`, `depth/camera_info`)."
     )
     qos_reliability: str = parameter(
-        "best_effort",
-        "Reliability of the input subscriptions; best_effort takes from reliable publishers too.",
+        "reliable",
+        "Reliability of the input subscriptions; best_effort hears every publisher, but may lose grids.",
         choices=("best_effort", "reliable"),
     )
     qos_depth: int = parameter(5, "Queue depth of the input subscriptions.", minimum=1, maximum=100)

@@ -55,7 +55,8 @@ class MapServices:
 
         def answer(request: object, response: Response) -> Response:
             try:
-                handle(request, response)
+                with self._fusion.lock:
+                    handle(request, response)
             except (ValueError, OSError) as error:
                 response.success, response.message = False, str(error)  # type: ignore[attr-defined]
             else:

@@ -1,8 +1,9 @@
 """Example planner: how far is the way ahead known to be free? Needs nothing but the VoxelGrid message.
 
-ros2 run scanssc_ros free_distance --ros-args -p corridor_width_m:=2.0
+ros2 run scanssc_ros free_distance --ros-args -p corridor_width_m:=2.0 -p ground_z_m:=-1.73
 """
 
+import dataclasses
 import sys
 from dataclasses import dataclass
 
@@ -28,14 +29,17 @@ class Corridor:
     """A box ahead of the origin of the grid's frame: x forward, y left, z up, metres.
 
     Attributes:
+        bottom_m, top_m: of the box, over the ground.
+        ground_z_m: height of the ground in the grid's frame, as the node has it.
         blind_m: how far the camera may see nothing: up to there UNKNOWN does not stop, an obstacle does.
     """
 
     width_m: float = 2.0
-    bottom_m: float = -1.4
-    top_m: float = 0.3
+    bottom_m: float = 0.33
+    top_m: float = 2.03
     length_m: float = 50.0
     blind_m: float = 4.0
+    ground_z_m: float = -1.73
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ def free_distance(view: VoxelGridView, corridor: Corridor) -> FreeDistance:
         for low, high in (
             (0.0, corridor.length_m),
             (-corridor.width_m / 2, corridor.width_m / 2),
-            (corridor.bottom_m, corridor.top_m),
+            (corridor.ground_z_m + corridor.bottom_m, corridor.ground_z_m + corridor.top_m),
         )
     )
     labels = view.class_at(np.stack(np.meshgrid(x, y, z, indexing="ij"), axis=-1))  # (X, Y, Z) of the corridor
@@ -83,11 +87,10 @@ class FreeDistanceNode(Node):
 
     def __init__(self) -> None:
         super().__init__("free_distance")
-        defaults = Corridor()
         self._corridor = Corridor(
             *(
-                float(self.declare_parameter(f"corridor_{name}", getattr(defaults, name)).value)
-                for name in ("width_m", "bottom_m", "top_m", "length_m", "blind_m")
+                float(self.declare_parameter(name if name == "ground_z_m" else f"corridor_{name}", default).value)
+                for name, default in dataclasses.asdict(Corridor()).items()
             )
         )
         self._distance_publisher = self.create_publisher(Float32, "~/distance", 10)

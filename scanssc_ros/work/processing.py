@@ -121,9 +121,9 @@ class PairProcessor:
         occupancy = self._pipeline.occupancy
         with self._publishing:
             self._check_age(pair)
-            published = self._outputs.publish(
-                result, occupancy.grid, occupancy.label_set, pair.left.header, self._parameters()
-            )
+            parameters = self._parameters()
+            grid = occupancy.grid.on_ground(parameters.ground_z_m)
+            published = self._outputs.publish(result, grid, occupancy.label_set, pair.left.header, parameters)
         end_s = time.monotonic()
         self._statistics.processed(
             {

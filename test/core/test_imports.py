@@ -45,6 +45,7 @@ ALLOWED = {
     "render": {"geometry", "labels", "stereo"},
     "train": {"labels", "files", "network", "checkpoint", "datasets", "losses", "evaluation", "render"},
     "cli": {
+        "geometry",
         "labels",
         "files",
         "confidence",

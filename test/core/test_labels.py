@@ -1,7 +1,15 @@
 import numpy as np
 import pytest
 
-from scanssc_core.labels import FREE, SEMANTIC_KITTI, SEMANTIC_KITTI_RAW_IDS, STEREO_GEOMETRY, UNKNOWN, LabelSet
+from scanssc_core.labels import (
+    FREE,
+    SEMANTIC_KITTI,
+    SEMANTIC_KITTI_RAW_IDS,
+    STEREO_GEOMETRY,
+    UNKNOWN,
+    LabelSet,
+    colors_of,
+)
 
 
 def test_semantic_kitti_has_twenty_classes_in_the_published_order():
@@ -25,3 +33,8 @@ def test_an_unknown_name_lists_the_classes():
 def test_a_label_set_without_a_colour_for_each_class_is_refused():
     with pytest.raises(ValueError, match="colour"):
         LabelSet(("empty", "car"), np.zeros((1, 3), np.uint8))
+
+
+def test_colors_are_those_of_the_name_in_whatever_set_and_grey_else():
+    colors = colors_of(("empty", "person", "other-object", "overhead", "yeti")).tolist()
+    assert colors == [[0, 0, 0], [255, 30, 30], [255, 255, 50], [70, 150, 90], [160, 160, 160]]

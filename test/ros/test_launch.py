@@ -59,7 +59,7 @@ def actions_of(launch_file, kind):
 def started(launch_file, **given):
     """The nodes started with these launch arguments, the others at their defaults."""
     declared = {action.args[0]: action.kwargs for action in actions_of(launch_file, "DeclareLaunchArgument")}
-    assert set(given) <= {*declared, "ros_namespace"}
+    assert set(given) <= {*declared, "ros_namespace", "topics"}
     context = {name: options["default_value"] for name, options in declared.items()} | given
     (opaque,) = actions_of(launch_file, "OpaqueFunction")
     return opaque.kwargs["function"](context)
@@ -74,7 +74,7 @@ def parameters_of(node):
 
 def test_every_argument_has_a_description(launch_file):
     declared = {action.args[0]: action.kwargs for action in actions_of(launch_file, "DeclareLaunchArgument")}
-    assert {"params_file", "namespace", "topics", "image_transport", "model", "use_sim_time", "rviz"} <= set(declared)
+    assert {"params_file", "namespace", "camera", "image_transport", "model", "use_sim_time", "rviz"} <= set(declared)
     assert all(options["description"] for options in declared.values())
 
 
@@ -92,8 +92,7 @@ def test_defaults_start_the_installed_executable_with_kitti_topics(launch_file):
             assert remappings[f"{side}/image_rect{suffix}"] == f"/kitti/camera_color_{side}/image_raw{suffix}"
             assert remappings[f"{side}/image_raw{suffix}"] == f"/kitti/camera_color_{side}/image_raw{suffix}"
         assert remappings[f"{side}/camera_info"] == f"/kitti/camera_color_{side}/camera_info"
-    assert all(Path(file).exists() for file in node.kwargs["parameters"])
-    assert parameters_of(node) == (["scanssc.yaml", "kitti.yaml"], [])
+    assert parameters_of(node) == (["scanssc.yaml"], [{"extrinsics_source": "auto"}])
 
 
 def test_what_the_launch_file_chooses_comes_before_the_users_file_and_what_the_user_gives_after_it(
@@ -101,11 +100,10 @@ def test_what_the_launch_file_chooses_comes_before_the_users_file_and_what_the_u
 ):
     mine = tmp_path / "mine.yaml"
     mine.touch()
-    (node,) = started(launch_file, params_file=str(mine))
-    assert parameters_of(node) == (["scanssc.yaml", "kitti.yaml", "mine.yaml"], [])
     (node,) = started(launch_file, params_file=str(mine), image_transport="raw", use_sim_time="false", device="cpu")
-    assert isinstance(node.kwargs["parameters"][-1], dict)
-    assert parameters_of(node)[1] == [{"image_transport": "raw", "use_sim_time": False, "device": "cpu"}]
+    first, of_camera, of_user, given = node.kwargs["parameters"]
+    assert (Path(first).name, of_camera, of_user) == ("scanssc.yaml", {"extrinsics_source": "auto"}, str(mine))
+    assert given == {"image_transport": "raw", "use_sim_time": False, "device": "cpu"}
 
 
 def test_parameter_file_that_does_not_exist_is_refused_by_name(launch_file, tmp_path):
@@ -125,12 +123,12 @@ def test_a_rig_of_ones_own_gets_neither_names_nor_pose_of_kitti(launch_file, giv
     (node,) = started(launch_file, **given)
     assert node.kwargs["namespace"] == given.get("namespace", "")
     assert not any("kitti" in target for _, target in node.kwargs["remappings"])
-    assert parameters_of(node) == (["scanssc.yaml"], [])
+    assert parameters_of(node) == (["scanssc.yaml"], [{"grid_frame": "base_link", "ground_z_m": 0.0}])
     assert dict(node.kwargs["remappings"]).get("left/image_rect") == given.get("left_image")
 
 
-def test_topics_of_other_converters_and_single_topics_are_remapped(launch_file):
-    (node,) = started(launch_file, topics="kitti_to_ros2bag", right_image="/my/right")
+def test_topics_of_a_camera_and_single_topics_are_remapped(launch_file):
+    (node,) = started(launch_file, camera="kitti_to_ros2bag", right_image="/my/right")
     remappings = dict(node.kwargs["remappings"])
     assert remappings["left/image_rect/compressed"] == "/kitti/camera/color/left/image_raw/compressed"
     assert remappings["right/image_rect/compressed"] == "/my/right/compressed"
@@ -142,7 +140,42 @@ def test_depth_topics_and_rectification_can_be_given(launch_file):
     remappings = dict(node.kwargs["remappings"])
     assert remappings["depth"] == "/zed/depth"
     assert "disparity" not in remappings
-    assert parameters_of(node)[1] == [{"stereo_backend": "topic", "depth_input": "depth", "rectify": True}]
+    assert parameters_of(node)[1][-1] == {"stereo_backend": "topic", "depth_input": "depth", "rectify": True}
+
+
+CAMERAS = sorted(file.stem for file in (ROOT / "config" / "cameras").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("camera", CAMERAS)
+def test_camera_brings_topics_and_parameters_that_the_node_takes(launch_file, camera):
+    name = {"camera_name": "Bumblebee_X/serial_1"} if camera == "bumblebee" else {}
+    (node,) = started(launch_file, camera=camera, **name)
+    parameters = node.kwargs["parameters"][1]
+    assert NodeParameters(**parameters).problems() == []
+    texts = [target for _, target in node.kwargs["remappings"]] + [v for v in parameters.values() if isinstance(v, str)]
+    assert not any("{" in text for text in texts)
+    has_topics = {"left/image_rect", "right/image_rect", "left/camera_info", "right/camera_info"} <= {
+        source for source, _ in node.kwargs["remappings"]
+    }
+    assert has_topics == (camera != "generic")
+
+
+def test_name_of_a_camera_goes_into_its_topics(launch_file):
+    (node,) = started(launch_file, camera="zed", camera_name="front")
+    assert dict(node.kwargs["remappings"])["left/image_rect"] == "/front/zed_node/left/color/rect/image"
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({"camera": "bumblebee"}, "camera_name: expected the name of the bumblebee"),
+        ({"camera": "kitti", "camera_name": "front"}, "the topics of camera:=kitti have no such name"),
+        ({"topics": "kitti2bag"}, "topics: this argument is now camera"),
+    ],
+)
+def test_names_that_a_camera_lacks_or_does_not_have_are_refused(launch_file, given, reason):
+    with pytest.raises(ValueError, match=reason):
+        started(launch_file, **given)
 
 
 def test_rviz_shows_the_topics_of_the_node_in_its_namespace(launch_file):
@@ -155,7 +188,7 @@ def test_rviz_shows_the_topics_of_the_node_in_its_namespace(launch_file):
         "left/image_rect",
     }
     assert rviz.kwargs["parameters"] == [{"use_sim_time": True}]
-    _, rviz = started(launch_file, rviz="true", topics="kitti2bag")
+    _, rviz = started(launch_file, rviz="true", camera="kitti")
     assert dict(rviz.kwargs["remappings"])["/left/image_rect"] == "/kitti/camera_color_left/image_raw"
 
 
@@ -178,3 +211,18 @@ def test_shared_memory_profile_is_set_under_the_name_the_distribution_reads(
     assert action.args[0] == variable
     default = action.args[1].kwargs["default_value"]
     assert Path(default).exists()
+
+
+def test_map_node_is_started_beside_when_asked_for_and_hears_the_node(launch_file, tmp_path):
+    mine = tmp_path / "mine.yaml"
+    mine.touch()
+    node, semantic_map = started(launch_file, map="true", namespace="front", params_file=str(mine), use_sim_time="true")
+    assert (semantic_map.kwargs["executable"], semantic_map.kwargs["name"]) == ("semantic_map", "semantic_map")
+    assert semantic_map.kwargs["namespace"] == node.kwargs["namespace"] == "front"
+    assert dict(semantic_map.kwargs["remappings"]) == {
+        "grid": "scanssc/occupancy",
+        "depth": "scanssc/depth",
+        "depth/camera_info": "left/camera_info",
+    }
+    assert any(isinstance(given, dict) and given.get("publish_confidence") for given in node.kwargs["parameters"])
+    assert parameters_of(semantic_map) == (["semantic_map.yaml", "mine.yaml"], [{"use_sim_time": True}])

@@ -38,6 +38,13 @@ def test_default_extrinsics_are_those_of_a_kitti_car():
     np.testing.assert_allclose(T_cam_grid[:3, 3], [0.056, -0.075, -0.328], atol=1e-3)
 
 
+def test_baseline_that_no_cameras_have_is_refused():
+    assert NodeParameters(baseline_m=0.0).problems() == NodeParameters(baseline_m=0.12).problems() == []
+    assert NodeParameters(baseline_m=0.00012).problems() == [
+        "baseline_m: expected 0 (as CameraInfo says) or 0.01 m at least, got 0.00012"
+    ]
+
+
 def test_precision_other_than_float32_needs_a_network():
     assert "precision" in NodeParameters(model="stereo", precision="float16").problems()[0]
 

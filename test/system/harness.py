@@ -217,10 +217,10 @@ def set_parameter(world: World, name: str, value: float | str) -> SetParametersR
     return call(world, SetParameters, "/scanssc/set_parameters", request).results[0]
 
 
-def change_state(world: World, transition_id: int) -> bool:
-    """Lead the node through a transition; says whether it went."""
+def change_state(world: Observer, transition_id: int, node: str = "scanssc") -> bool:
+    """Lead a node through a transition; says whether it went."""
     request = ChangeState.Request(transition=Transition(id=transition_id))
-    return call(world, ChangeState, "/scanssc/change_state", request).success
+    return call(world, ChangeState, f"/{node}/change_state", request).success
 
 
 def state(world: World) -> int:

@@ -33,7 +33,7 @@ class MapWorld(Observer):
 
     def __init__(self, context):
         super().__init__("map_world", "semantic_map", context)
-        self.grids = self.create_publisher(VoxelGrid, "grid", 10)
+        self.grids = self.create_publisher(VoxelGrid, "grid", 2)
         self.transforms = self.create_publisher(TFMessage, "/tf", 100)
         self.maps: list[VoxelGrid] = []
         self.observations: list[Observation] = []

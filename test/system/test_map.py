@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import Point
+from lifecycle_msgs.msg import Transition
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import CameraInfo, Image
 from std_srvs.srv import Trigger
@@ -16,8 +17,9 @@ from scanssc_core.labels import FREE, SEMANTIC_KITTI, STEREO_GEOMETRY, UNKNOWN
 from scanssc_core.mapping.semantic_map import MapConfig, SemanticMap
 from scanssc_ros.client.voxel_grid import VoxelGridView
 from scanssc_ros.conversions import depth_to_image
+from scanssc_ros.programs.free_distance import Corridor, free_distance
 from scanssc_ros.srv import ClearBox, MapFile, QueryBox
-from system.harness import call
+from system.harness import call, change_state
 from system.map_world import BUILDING, CAR, GRID, PERSON, ROAD, WINDOW_M, MapWorld, filled, pose
 from system.transforms import transform
 
@@ -80,11 +82,14 @@ def test_map_equals_what_the_core_makes_of_the_same_grids(world, start_map):
 def test_wall_that_left_the_view_two_seconds_ago_is_still_there(world, start_map):
     start_map()
     for _ in range(5):
-        world.show(wall())
+        world.show(wall(FREE))
     for _ in range(21):
         stamp_ns = world.show(filled(FREE), pose(yaw_rad=np.pi))
     found = world.wait_for_map(stamp_ns)
-    assert found.class_name(found.class_at([10.25, 0.25, 0.25])) == "building"
+    points, _ = found.occupied_points("building")
+    assert len(points) == 2 * 20 * 4
+    stop = free_distance(found, Corridor())  # the vehicle stands at the origin of odom
+    assert (round(stop.distance_m), stop.ended_by) == (10, "building")
 
 
 def test_pedestrian_who_crossed_does_not_stay(world, start_map):
@@ -271,6 +276,27 @@ def test_map_is_made_only_for_a_subscriber(world, start_node):
     world.spin_until(lambda: world.value("map", "fused") == "3")
     assert world.value("map", "published") == "0"
     assert node.stop(signal.SIGINT) == 0
+
+
+def test_map_outlives_a_pause_but_is_gone_after_a_cleanup(world, start_map):
+    start_map()
+    world.wait_for_map(world.show(wall(FREE)))
+    assert change_state(world, Transition.TRANSITION_DEACTIVATE, "semantic_map")
+    assert change_state(world, Transition.TRANSITION_ACTIVATE, "semantic_map")
+    world.spin_until(lambda: world.value("map", "received") == "0" and world.grids.get_subscription_count() == 1)
+    stamp_ns = world.show(filled(UNKNOWN), after_s=1.0)
+    assert (world.wait_for_map(stamp_ns).labels == BUILDING).any()
+    assert world.value("map", "newest_reset", "none") == "none"
+    for transition in (Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CLEANUP):
+        assert change_state(world, transition, "semantic_map")
+    for transition in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
+        assert change_state(world, transition, "semantic_map")
+    world.maps.clear()
+    world.spin_until(
+        lambda: world.grids.get_subscription_count() == 1 and world.count_publishers("semantic_map/map") == 1
+    )
+    stamp_ns = world.show(filled(UNKNOWN))
+    assert (world.wait_for_map(stamp_ns).labels == UNKNOWN).all()
 
 
 def test_bad_parameters_are_refused_all_at_once(start_node):

@@ -12,9 +12,12 @@ import scanssc_core
 from core.network.tiny import TINY
 from scanssc_core.checkpoint.files import save_checkpoint
 from scanssc_core.datasets.semantic_kitti import write_voxel_labels
-from scanssc_core.geometry import PinholeCamera, StereoRig
+from scanssc_core.geometry import PinholeCamera, StereoRig, VoxelGridSpec
 from scanssc_core.labels import SEMANTIC_KITTI, UNKNOWN, UNKNOWN_RAW_ID
+from scanssc_core.mapping.files import save_map
+from scanssc_core.mapping.semantic_map import MapConfig, Observation, SemanticMap
 from scanssc_core.network.scanssc import ScanSSC
+from scanssc_core.occupancy.interface import Occupancy
 from scanssc_core.sources.bag_reader import BagSequence
 from scanssc_core.synthetic.scene import wall_scene
 from scanssc_core.synthetic.sequence import SyntheticSequence
@@ -185,6 +188,19 @@ def test_view_writes_a_recording(sequence, tmp_path):
     result = scanssc("view", sequence, "--save", tmp_path / "out.rrd", "--frames", 1)
     assert result.status == 0, result.err
     assert (tmp_path / "out.rrd").stat().st_size > 1000
+
+
+def test_view_opens_a_saved_map_and_refuses_what_is_none(tmp_path):
+    grid = VoxelGridSpec((8, 8, 8), 0.5, (0.0, -2.0, -2.0))
+    semantic_map = SemanticMap(0.5, ("empty", "car", "yeti"), MapConfig(window_m=(8.0, 8.0, 4.0)))
+    semantic_map.update(Observation(grid, Occupancy(np.full(grid.shape, 2, np.uint8)), np.eye(4), 0))
+    save_map(tmp_path / "map.npz", semantic_map, "odom")
+    result = scanssc("view", tmp_path / "map.npz", "--save", tmp_path / "map.rrd")
+    assert result.status == 0, result.err
+    assert (tmp_path / "map.rrd").stat().st_size > 1000
+    (tmp_path / "map.npz").write_bytes(b"PK")
+    result = scanssc("view", tmp_path / "map.npz")
+    assert result.status == 1 and "no map that can be loaded" in result.err
 
 
 def test_info_counts_the_parameters_of_the_published_model_and_of_a_checkpoint(tiny_checkpoint):

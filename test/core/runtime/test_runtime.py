@@ -5,7 +5,7 @@ import torch
 from scanssc_core.labels import UNKNOWN
 from scanssc_core.occupancy.visibility import visible_voxels
 from scanssc_core.runtime.backends import make_occupancy_backend, make_stereo_backend
-from scanssc_core.runtime.device import resolve_device, resolve_precision
+from scanssc_core.runtime.device import format_named, formats_of_precision, resolve_device
 from scanssc_core.runtime.pipeline import OccupancyPipeline
 from scanssc_core.synthetic.scene import wall_scene
 from scanssc_core.synthetic.sequence import SyntheticSequence
@@ -86,28 +86,31 @@ def test_cuda_where_there_is_none_is_an_error(monkeypatch):
 
 def test_precision_is_asked_for_by_name():
     cpu = torch.device("cpu")
-    assert resolve_precision("float32", cpu) == torch.float32
-    assert resolve_precision("bfloat16", cpu) == torch.bfloat16
+    assert formats_of_precision("float32", cpu) == (torch.float32,)
+    assert formats_of_precision("bfloat16", cpu) == (torch.bfloat16,)
     with pytest.raises(ValueError, match="precision: expected one of auto, .* got 'double'"):
-        resolve_precision("double", cpu)
+        formats_of_precision("double", cpu)
+    with pytest.raises(ValueError, match="precision: expected one of float32, .* got 'auto'"):
+        format_named("auto")  # where nothing is to depend on what is faster
 
 
 @pytest.mark.parametrize("has_bfloat16", [True, False])
 def test_precision_auto_on_cuda_follows_the_hardware(monkeypatch, has_bfloat16):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: has_bfloat16)
     expected = torch.bfloat16 if has_bfloat16 else torch.float32
-    assert resolve_precision("auto", torch.device("cuda")) == expected
+    assert formats_of_precision("auto", torch.device("cuda")) == (expected,)
 
 
 @pytest.mark.parametrize(
-    ("capabilities", "expected"),
+    ("capabilities", "has_bfloat16"),
     [
-        ({"avx512_bf16": True, "amx_bf16": False}, torch.bfloat16),
-        ({"avx512_bf16": False, "amx_bf16": True}, torch.bfloat16),
-        ({"avx512_bf16": False, "amx_bf16": False}, torch.float32),
-        ({"architecture": "aarch64"}, torch.float32),
+        ({"avx512_bf16": True, "amx_bf16": False}, True),
+        ({"avx512_bf16": False, "amx_bf16": True}, True),
+        ({"avx512_bf16": False, "amx_bf16": False}, False),
+        ({"architecture": "aarch64"}, False),
     ],
 )
-def test_precision_auto_on_a_cpu_follows_the_hardware(monkeypatch, capabilities, expected):
+def test_precision_auto_on_a_cpu_leaves_what_the_hardware_has(monkeypatch, capabilities, has_bfloat16):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
-    assert resolve_precision("auto", torch.device("cpu")) == expected
+    expected = (torch.float32, torch.bfloat16) if has_bfloat16 else (torch.float32,)
+    assert formats_of_precision("auto", torch.device("cpu")) == expected

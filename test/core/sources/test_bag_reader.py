@@ -180,6 +180,23 @@ def test_given_pose_goes_before_transforms(tmp_path):
     np.testing.assert_allclose(frame.T_cam_velo @ T_grid_cam, np.eye(4), atol=1e-12)
 
 
+def test_grid_stands_over_the_ground_of_its_frame(tmp_path):
+    [frame, *_] = frames(SmallBag().rig().pairs(), tmp_path / "a")
+    [on_base, *_] = frames(SmallBag().rig().pairs(), tmp_path / "b", ground_z=0.0)
+    on_ground = np.array([10.0, 1.0, -1.73, 1.0])  # of the grid, at 0 in the frame
+    np.testing.assert_allclose(on_base.T_cam_velo @ on_ground, frame.T_cam_velo @ [10.0, 1.0, 0.0, 1.0])
+    with pytest.raises(ValueError, match="ground_z: expected metres, got nan"):
+        BagOptions(ground_z=float("nan"))
+
+
+def test_given_baseline_goes_before_one_that_drivers_get_wrong(tmp_path):
+    for Tx in (0.0, FX * BASELINE_M, -FX * BASELINE_M / 1000):
+        bag = SmallBag().rig().pairs()
+        bag.info(RIGHT_INFO, Tx)
+        [frame, *_] = frames(bag, tmp_path / f"{Tx}", baseline=0.075)
+        assert frame.rig.baseline_m == 0.075
+
+
 @pytest.mark.parametrize("tolerance", [-0.01, float("nan"), float("inf")])
 def test_tolerance_that_is_none_is_refused(tolerance):
     with pytest.raises(ValueError, match="tolerance: expected seconds"):

@@ -65,7 +65,7 @@ def test_what_only_both_together_show_marks_both(calibrator):
 
 
 def test_what_arithmetic_cannot_do_is_a_problem_and_no_exception(monkeypatch, calibrator):
-    def give_up(infos, is_to_rectify):
+    def give_up(*arguments):
         raise cv2.error("absurd size")
 
     monkeypatch.setattr(calibrator_module, "make_calibration", give_up)
