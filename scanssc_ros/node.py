@@ -129,10 +129,8 @@ class ScanSSCNode(ManagedNode[NodeParameters]):
                 self._pipeline = OccupancyPipeline(
                     stereo, occupancy, parameters.keep_unseen, shares_cores=parameters.num_threads == 0
                 )
-                if occupancy.calibration is not None:
-                    self.get_logger().info("the confidence is calibrated, as the checkpoint says")
-                if occupancy.terms is not None:
-                    self.get_logger().info(occupancy.terms)
+                for note in (*(stereo.notes if stereo else ()), *occupancy.notes):
+                    self.get_logger().info(note)
                 if parameters.model not in GEOMETRIC_BACKENDS:
                     build_for_inference(self._pipeline.warm_up)
         except _Stopped:

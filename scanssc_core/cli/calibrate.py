@@ -10,7 +10,7 @@ import typer
 from rich.progress import track
 
 from scanssc_core.checkpoint.edit import set_calibration
-from scanssc_core.cli.terms import show_terms
+from scanssc_core.cli.notes import show_notes
 from scanssc_core.confidence import LABEL_KINDS
 from scanssc_core.datasets.dataset import read_labels
 from scanssc_core.datasets.depth_maps import read_depth_map
@@ -52,7 +52,7 @@ def calibrate(
     from scanssc_core.evaluation.calibration import ConfidenceCounts, calibration_table
 
     backend = make_occupancy_backend(AUTO, source, resolve_device(device))
-    show_terms(backend.terms)
+    show_notes(backend.notes)
     backend.calibration = None  # what is fitted is the network's own confidence
     pipeline = OccupancyPipeline(None, backend)
     dataset = next(name for name, label_set in LABEL_SETS.items() if label_set is backend.label_set)

@@ -8,7 +8,7 @@ import numpy as np
 import typer
 from rich.progress import Progress
 
-from scanssc_core.cli.terms import show_terms
+from scanssc_core.cli.notes import show_notes
 from scanssc_core.files import write_file
 from scanssc_core.labels import SEMANTIC_KITTI, STEREO_GEOMETRY, UNKNOWN
 from scanssc_core.render.gallery import GalleryRow, render_gallery
@@ -42,10 +42,11 @@ def eval_sequence(
     from scanssc_core.evaluation.sequence import SequenceEvaluation, drifted  # import torchmetrics, of the extra train
 
     occupancy = make_occupancy_backend(model, checkpoint, resolve_device(device))
-    show_terms(occupancy.terms)
+    stereo = make_stereo_backend(stereo_backend)
+    show_notes((*stereo.notes, *occupancy.notes))
     if occupancy.label_set is not SEMANTIC_KITTI and occupancy.label_set is not STEREO_GEOMETRY:
         raise ValueError(f"model: {model} has other classes than SemanticKITTI, whose labels are scored")
-    pipeline = OccupancyPipeline(make_stereo_backend(stereo_backend), occupancy)
+    pipeline = OccupancyPipeline(stereo, occupancy)
     evaluation = SequenceEvaluation(pipeline)
     opened = []
     for folder in sequences:

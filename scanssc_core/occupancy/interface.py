@@ -30,14 +30,14 @@ class OccupancyBackend(Protocol):
     Attributes:
         grid: place of the voxels.
         label_set: their classes.
-        terms: what a user must be told before the labels are used (the licence of weights), in one line; None: nothing.
+        notes: what a user is told once, before the labels are used: the terms of weights, a choice made; a line each.
         calibration: what was fitted to make the confidence of a label the share of such labels that is right, and is
             applied; None: nothing was.
     """
 
     grid: VoxelGridSpec
     label_set: LabelSet
-    terms: str | None
+    notes: tuple[str, ...]
     calibration: Calibration | None
 
     def predict(

@@ -38,8 +38,10 @@ class ScanSSCBackend:
 
     def __init__(self, checkpoint: Path, device: torch.device, precision: torch.dtype = torch.float32) -> None:
         self._model = optimized_for_inference(load_model(checkpoint), device, precision).to(device)
-        self.terms = terms_of(checkpoint)
         self.calibration = read_calibration(checkpoint)
+        self.notes = terms_of(checkpoint)
+        if self.calibration is not None:
+            self.notes += (f"the confidence is calibrated, as {checkpoint.name} says",)
         self._device = device
         self._precision = precision
         config = self._model.config

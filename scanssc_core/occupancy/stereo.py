@@ -59,7 +59,7 @@ class StereoOccupancyBackend:
     def __init__(self, grid: VoxelGridSpec | None = None, config: StereoOccupancyConfig | None = None) -> None:
         self.grid = grid or VoxelGridSpec.semantic_kitti()
         self.label_set: LabelSet = STEREO_GEOMETRY
-        self.terms: str | None = None
+        self.notes: tuple[str, ...] = ()
         self.calibration: Calibration | None = None
         self._config = config or StereoOccupancyConfig()
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scanssc_core.checkpoint.load import load_stereo_network
 from scanssc_core.checkpoint.shipped import LITE_WEIGHTS
 from scanssc_core.confidence import Calibration
-from scanssc_core.geometry import PinholeCamera, VoxelGridSpec
+from scanssc_core.geometry import PinholeCamera, StereoRig, VoxelGridSpec
 from scanssc_core.labels import FREE, LABEL_SETS, SEMANTIC_KITTI, LabelSet
 from scanssc_core.occupancy.interface import Occupancy, OccupancyBackend
 from scanssc_core.occupancy.scanssc import ScanSSCBackend
@@ -39,7 +39,7 @@ class DummyOccupancyBackend:
     def __init__(self, latency_s: float = 0.0) -> None:
         self.grid = VoxelGridSpec.semantic_kitti()
         self.label_set: LabelSet = SEMANTIC_KITTI
-        self.terms: str | None = None
+        self.notes: tuple[str, ...] = ()
         self.calibration: Calibration | None = None
         self._latency_s = latency_s
 
