@@ -111,3 +111,14 @@ def test_a_model_of_other_classes_is_refused(folder, tmp_path, monkeypatch):
     monkeypatch.setattr("scanssc_core.cli.eval_sequence.make_occupancy_backend", lambda *_: backend)
     result = run(folder, tmp_path)
     assert isinstance(result.exception, ValueError) and "has other classes" in str(result.exception)
+
+
+def test_labels_and_a_map_of_them_are_the_bounds(folder, tmp_path):
+    result = CliRunner().invoke(
+        app, ["eval-sequence", str(folder), "--model", "dummy", "--frames", "2", "--out", str(tmp_path)]
+    )
+    assert result.exit_code == 0, result.output
+    scores = {row["method"]: row for row in json.loads((tmp_path / "sequence.json").read_text())["scores"]}
+    assert list(scores) == ["frame", "map", "labels", "map of labels"]
+    assert scores["labels"]["IoU in view"] == pytest.approx(100)
+    assert scores["frame"]["IoU in view"] < 10 < 70 < scores["map of labels"]["IoU in view"]
