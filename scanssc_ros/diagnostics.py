@@ -1,77 +1,20 @@
-"""Counters and states to a diagnostic_msgs/DiagnosticArray: one status for each input, one each for what follows."""
+"""State of the node scanssc -> diagnostics: what follows its inputs (statuses.py)."""
 
 import time
-from collections.abc import Iterable
 
-from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+from diagnostic_msgs.msg import DiagnosticStatus
 
+from scanssc_core.occupancy.ground_monitor import GroundOffset
 from scanssc_core.stereo.coverage import coverage_problem
 from scanssc_core.stereo.row_alignment import RowOffset
 from scanssc_ros.input.extrinsics import Extrinsics
 from scanssc_ros.input.inputs import StereoInputs
-from scanssc_ros.statistics import Books, CallbackFailures, InputStatistics, PipelineStatistics
+from scanssc_ros.statistics import Books, PipelineStatistics
+from scanssc_ros.statuses import ERROR, OK, WARN, make_status
 from scanssc_ros.work.processing import PairProcessor
 
 #: Clocks that are set over the network agree better than this.
 _MAX_AHEAD_S = 0.5
-
-#: Of config/fastdds.xml.
-SEGMENT_BYTES = 32 << 20
-#: A participant without a profile takes this, and its ports.
-_FULL_BYTES = 1 << 20
-
-OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
-
-
-def make_status(name: str, level: bytes, message: str, values: dict[str, object]) -> DiagnosticStatus:
-    """A DiagnosticStatus by its name within the node; see name_statuses."""
-    return DiagnosticStatus(
-        name=name,
-        level=level,
-        message=message,
-        values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
-    )
-
-
-def name_statuses(statuses: Iterable[DiagnosticStatus], fully_qualified_name: str) -> None:
-    """Put the node's name before those of its statuses, and make it their hardware_id: two nodes stay two."""
-    node_name = fully_qualified_name.removeprefix("/")
-    for status in statuses:
-        status.name, status.hardware_id = f"{node_name}: {status.name}", node_name
-
-
-def input_status(name: str, entry: InputStatistics, timeout_s: float) -> DiagnosticStatus:
-    """State of one input: waiting, active, stale or rejected, and why."""
-    state = entry.state(timeout_s)
-    level, message = OK, state
-    if state == "rejected":
-        level, message = ERROR, f"rejected: {entry.topic}: {entry.rejection}"
-    elif entry.silence_s() > timeout_s:
-        level, message = WARN, silence_message(entry, state)
-    elif entry.num_publishers > 1:
-        level, message = WARN, f"active, but {entry.num_publishers} publishers share the topic: stop all but one"
-    elif entry.note:
-        message = f"{state}: {entry.note}"
-    values = {
-        "topic": entry.topic,
-        "state": state,
-        "received": entry.num_received,
-        "publishers": entry.num_publishers,
-        "publisher_problem": entry.publisher_problem,
-        "note": entry.note,
-    }
-    return make_status(name, level, message, values)
-
-
-def silence_message(entry: InputStatistics, state: str) -> str:
-    """Why nothing comes, in words: no publisher, one that cannot be heard, or one that is silent."""
-    if entry.publisher_problem:
-        why = entry.publisher_problem
-    elif entry.num_publishers == 0:
-        why = "nobody publishes it: is the name right? remap it, or is the camera or the bag not running?"
-    else:
-        why = f"{entry.num_publishers} publisher(s), but no message arrives"
-    return f"{state}: nothing on {entry.topic} for {entry.silence_s():.0f} s; {why}"
 
 
 def synchronization_status(inputs: StereoInputs, tolerance_s: float, timeout_s: float) -> DiagnosticStatus:
@@ -99,7 +42,8 @@ def synchronization_status(inputs: StereoInputs, tolerance_s: float, timeout_s: 
 def extrinsics_status(extrinsics: Extrinsics) -> DiagnosticStatus:
     """Where the camera's pose comes from; a warning while there is none or the parameter stands in for TF."""
     pose = "no pair has come yet" if extrinsics.source == "none" else f"pose from {extrinsics.source}"
-    level, message = (WARN, extrinsics.problem) if extrinsics.problem else (OK, pose)
+    problem = "; ".join(filter(None, (extrinsics.problem, extrinsics.baseline_problem)))
+    level, message = (WARN, problem) if problem else (OK, pose)
     return make_status("extrinsics", level, message, {"source": extrinsics.source, "position_m": extrinsics.position_m})
 
 
@@ -136,6 +80,31 @@ def row_alignment_status(offset: RowOffset | None, max_offset_px: float) -> Diag
         )
         return make_status("row alignment", WARN, message, values)
     return make_status("row alignment", OK, f"rows agree: {measured}", values)
+
+
+def ground_status(offset: GroundOffset | None, max_offset_m: float) -> DiagnosticStatus:
+    """Whether the ground is where the camera's pose has it."""
+    if offset is None:
+        return make_status("ground", OK, "not measured yet", {})
+    values: dict[str, object] = {
+        "height_m": f"{offset.height_m:.2f}",
+        "expected_height_m": f"{offset.expected_height_m:.2f}",
+        "pitch_deg": f"{offset.pitch_deg:.1f}",
+        "roll_deg": f"{offset.roll_deg:.1f}",
+        "worst_m": f"{offset.worst_m():.2f}",
+    }
+    rises = "rises" if offset.pitch_deg > 0 else "falls"
+    measured = (
+        f"the camera is {offset.height_m:.2f} m over the measured ground, which {rises} by {abs(offset.pitch_deg):.1f} "
+        f"degrees ahead, and {offset.expected_height_m:.2f} m over the ground of its pose"
+    )
+    if offset.worst_m() > max_offset_m:
+        message = (
+            f"{measured}, {offset.worst_m():.2f} m apart where max_ground_offset_m is {max_offset_m:.2f}: check the "
+            "camera's transform, ground_z_m and the baseline"
+        )
+        return make_status("ground", WARN, message, values)
+    return make_status("ground", OK, measured, values)
 
 
 def pipeline_status(
@@ -191,31 +160,3 @@ def _pipeline_level(
         ahead_s = -processor.stamp_age_s
         return WARN, f"stamps are {ahead_s:.1f} s ahead of the node's clock: set the clocks of camera and robot alike"
     return OK, f"{books.num_processed} pairs processed"
-
-
-def memory_status(num_free: int, num_own: int) -> DiagnosticStatus:
-    """Whether DDS finds room in shared memory.
-
-    Args:
-        num_free: bytes free there.
-        num_own: bytes that this node's participant has there.
-    """
-    values: dict[str, object] = {"free_mib": num_free >> 20, "own_mib": num_own >> 20}
-    if num_own < SEGMENT_BYTES and num_free < SEGMENT_BYTES - num_own:
-        message = (
-            f"/dev/shm has {num_free >> 20} MiB free, and this node {num_own >> 20} MiB of it instead of the "
-            f"{SEGMENT_BYTES >> 20} of config/fastdds.xml: large messages go over UDP and may be lost; make it larger"
-        )
-        return make_status("shared memory", WARN, message, values)
-    if num_free < _FULL_BYTES:
-        message = "/dev/shm is full: programs that start now are not heard through it; make it larger"
-        return make_status("shared memory", WARN, message, values)
-    return make_status("shared memory", OK, f"{num_free >> 20} MiB free", values)
-
-
-def callbacks_status(failures: CallbackFailures, timeout_s: float) -> DiagnosticStatus:
-    """Exceptions that callbacks raised: an error while the newest one is younger than timeout_s."""
-    values: dict[str, object] = {"failed": failures.num_failed, "newest": failures.newest}
-    if failures.age_s() < timeout_s:
-        return make_status("callbacks", ERROR, f"a callback failed: {failures.newest}", values)
-    return make_status("callbacks", OK, f"{failures.num_failed} failed", values)

@@ -20,13 +20,13 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.parameter import Parameter
 from rclpy.signals import SignalHandlerOptions
 
-from scanssc_ros.diagnostics import callbacks_status, memory_status, name_statuses
 from scanssc_ros.input.subscriptions import CallbackError
 from scanssc_ros.parameter_files import unbound_files
 from scanssc_ros.parameter_table import ParameterTable, descriptor, dynamic_parameters, unknown_parameters
 from scanssc_ros.shared_memory import free_bytes, own_bytes, remove_orphans
 from scanssc_ros.spinning import spin
 from scanssc_ros.statistics import CallbackFailures, Throttle
+from scanssc_ros.statuses import callbacks_status, memory_status, name_statuses
 from scanssc_ros.stopping import StopRequest
 
 _DIAGNOSTICS_PERIOD_S = 1.0

@@ -18,7 +18,7 @@ from scanssc_core.runtime.pipeline import OccupancyPipeline
 from scanssc_ros.diagnostics import (
     coverage_status,
     extrinsics_status,
-    input_status,
+    ground_status,
     pipeline_status,
     row_alignment_status,
     synchronization_status,
@@ -29,6 +29,7 @@ from scanssc_ros.managed_node import ManagedNode, logs_exceptions
 from scanssc_ros.output.outputs import OccupancyOutputs
 from scanssc_ros.parameters import TOPIC, NodeParameters
 from scanssc_ros.statistics import PipelineStatistics
+from scanssc_ros.statuses import input_status
 from scanssc_ros.work.processing import PairProcessor
 from scanssc_ros.work.worker import NewestOnlyWorker
 
@@ -244,6 +245,8 @@ class ScanSSCNode(ManagedNode[NodeParameters]):
             statuses.append(extrinsics_status(self._extrinsics))
         if self._processor is not None:
             statuses.append(coverage_status(self._processor.coverage))
+            if parameters.max_ground_offset_m > 0:
+                statuses.append(ground_status(self._processor.ground.result(), parameters.max_ground_offset_m))
         if self._processor is not None and parameters.max_row_offset_px > 0 and parameters.stereo_backend != TOPIC:
             alignment = self._processor.row_alignment.result()
             statuses.append(row_alignment_status(alignment, parameters.max_row_offset_px))

@@ -76,6 +76,14 @@ class NodeParameters(ParameterTable):
         maximum=100.0,
         dynamic=True,
     )
+    max_ground_offset_m: float = parameter(
+        0.5,
+        "Warn of a wrong pose or baseline when the measured ground lies further from where the pose has it, under the "
+        "camera or 10 m ahead; 0 = no check.",
+        minimum=0.0,
+        maximum=10.0,
+        dynamic=True,
+    )
     model: str = parameter(
         LITE,
         "Source of occupancy: lite = small ScanSSC, weights in the package; stereo = depth put into the grid; "

@@ -11,7 +11,8 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class StopRequest:
     """Waits for either signal in a thread of its own; no other thread is disturbed by them, nor by further ones.
 
-    Make it before the process starts a thread or imports what is slow. Programs that this process starts inherit the
+    Make it before the process imports what is slow. A thread that was there before, as NumPy starts them, may still get
+    a signal: the main thread then sees to it, when it next runs Python. Programs that this process starts inherit the
     blocked signals: not for one that starts others.
 
     Attributes:
@@ -21,7 +22,9 @@ class StopRequest:
     def __init__(self) -> None:
         self.requested: Future[None] = Future()
         self._has_begun = False
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a handler may run in the thread that holds it
+        for number in _SIGNALS:
+            signal.signal(number, lambda *_: self._come())
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         threading.Thread(target=self._wait, name="signals", daemon=True).start()
 
@@ -32,7 +35,11 @@ class StopRequest:
 
     def _wait(self) -> None:
         signal.sigwait(_SIGNALS)
+        self._come()
+
+    def _come(self) -> None:
         with self._lock:
             if not self._has_begun:
                 os._exit(0)
-        self.requested.set_result(None)
+            if not self.requested.done():
+                self.requested.set_result(None)

@@ -64,7 +64,10 @@ def read_checkpoint(path: Path) -> Weights:
     except SafetensorError as error:
         if _begins_as_safetensors(path):
             raise ValueError(f"{path} is damaged or incomplete ({error}): copy or download it again") from error
-        raise ValueError(f"{path} is neither a scanssc checkpoint nor a published one: {error}") from error
+        with path.open("rb") as file:
+            begin = file.read(32)
+        found = f"it begins with {begin!r}" if begin else "it is empty"
+        raise ValueError(f"{path} is neither a scanssc checkpoint nor a published one: {found}") from error
     if metadata.get("format") not in _FORMATS:
         expected = " or ".join(map(repr, _FORMATS))
         raise ValueError(f"{path}: expected format {expected} in its metadata, got {metadata.get('format')!r}")

@@ -52,11 +52,13 @@ def check_state(path: Path, state: Mapping[str, Tensor], expected: Mapping[str, 
     """Refuse weights that are not exactly those expected.
 
     Raises:
-        ValueError: listing what has another shape, what is unknown and what is missing.
+        ValueError: listing what has another shape, what is unknown, what is missing, and what is not finite: a network
+            of NaN says that everything is free.
     """
     unknown = [f"unknown {name}" for name in state if name not in expected]
     missing = [f"missing {name}" for name in expected if name not in state]
-    refuse(path, wrong_shapes(state, expected) + unknown + missing)
+    broken = [f"{name}: NaN or infinity in it" for name, value in state.items() if not value.isfinite().all()]
+    refuse(path, wrong_shapes(state, expected) + unknown + missing + broken)
 
 
 def refuse(path: Path, problems: list[str]) -> None:

@@ -63,8 +63,10 @@ def _predict(
     """Label every frame; frames that are there already are left alone, so an interrupted run goes on."""
     *sources, out = paths
     sequence = _open_source(sources, left, right, calib, bag_flags)
-    if truth is not None and len(sequence) > 1:
-        raise ValueError(f"--truth is of one frame, but there are {len(sequence)}")
+    num_frames = min(frames or len(sequence), len(sequence))
+    for option, path in (("--truth", truth), ("--depth", depth)):
+        if path is not None and not path.is_dir() and num_frames > 1:
+            raise ValueError(f"{option}: {path} is of one frame, but there are {num_frames}")
     occupancy_backend = make_occupancy_backend(model, checkpoint, resolve_device(device), precision)
     stereo = make_stereo_backend(stereo_backend, stereo_checkpoint, resolve_device(device), precision)
     show_notes((*stereo.notes, *occupancy_backend.notes))
@@ -72,6 +74,7 @@ def _predict(
     label_set, grid = occupancy_backend.label_set, occupancy_backend.grid
     decisive = {
         "source": (left.parent if left is not None else sources[0]).resolve(),
+        "right images": right.parent.resolve() if right is not None else "of the source",
         "options of the bag": {name: value for name, value in bag_flags.items() if value is not None} or "none",
         "calibration": calib,
         "model": model,
@@ -83,14 +86,14 @@ def _predict(
     }
     description = "".join(f"{name}: {value}\n" for name, value in decisive.items())
     claim_folder(out, "predict.txt", description, is_empty=not any(out.glob("*.npz")))
-    num_frames = min(frames or len(sequence), len(sequence))
-    num_done = 0
+    num_done = num_kept = 0
     coverage = CoverageLog()
     taken = islice(sequence, frames or None)
     for index, frame in enumerate(track(taken, total=num_frames, description="labelling frames")):
         num_done += 1
         name = f"{index:06d}" if frame.left_file is None else frame.left_file.stem
         if (out / f"{name}.npz").exists():
+            num_kept += 1
             continue
         given_m = None if depth is None else _given_depth(depth, name, frame)
         result = pipeline.run(frame.left_rgb, frame.right_rgb, frame.rig, frame.T_cam_velo, given_m)
@@ -107,7 +110,8 @@ def _predict(
         np.savez_compressed(packed, labels=labels, stamp_ns=frame.stamp_ns, class_names=np.array(label_set.names))
         write_file(out / f"{name}.npz", packed.getvalue())  # last: a frame counts as done when this is there
     coverage.close()
-    typer.echo(f"{num_done} frames in {out}")
+    kept = f", {num_kept} of them by an earlier run: to have those made anew, delete them" if num_kept else ""
+    typer.echo(f"{num_done} frames in {out}{kept}")
 
 
 def _open_source(

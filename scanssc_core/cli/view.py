@@ -70,7 +70,11 @@ def _start(rr: Any, save: Path | None) -> None:
     """A new recording, in the viewer or in a file."""
     rr.init("scanssc", spawn=save is None)
     if save is not None:
-        rr.save(save)
+        save.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            rr.save(save)
+        except (RuntimeError, UnicodeEncodeError) as error:  # the viewer takes names in UTF-8 only
+            raise OSError(f"cannot write {save}: {error}") from error
 
 
 def _boxes(rr: Any, labels: NDArray, grid: VoxelGridSpec, colors: NDArray) -> Any:

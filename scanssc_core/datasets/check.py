@@ -1,6 +1,7 @@
 """Walks a data set, reads every file as training and evaluation do, and says what they would refuse.
 
-Beside that it says which files are expected and missing, and knows the late voxels of SemanticKITTI's first release.
+Beside that it says which files are expected and missing, warns of depth maps with hardly any depth, and knows the late
+voxels of SemanticKITTI's first release.
 """
 
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from scanssc_core.sources.images import read_image
 from scanssc_core.sources.kitti import frame_stamps_ns
 from scanssc_core.sources.sequence_images import SequenceImages
 from scanssc_core.sources.text import read_lines
+from scanssc_core.stereo.coverage import CoverageLog, depth_coverage
 
 _LATE_MARGIN = 0.1  # share of the scan's voxels; on 30 KITTI frames right files lost 0.27 or more, late ones won 0.24
 _LATE = (
@@ -75,10 +77,19 @@ def check_sequence(
     except (ValueError, OSError) as error:
         problems.append(str(error))
     checked = []
+    coverage_of: dict[Path, float] = {}
+
+    def check_frame(files: FrameFiles) -> dict[str, _Checked]:
+        return _check_frame(layout.dataset, files, images, depth_folder, coverage_of)
+
     with ThreadPoolExecutor(workers) as pool:
-        for files_of_frame in pool.map(lambda files: _check_frame(layout.dataset, files, images, depth_folder), frames):
+        for files_of_frame in pool.map(check_frame, frames):
             checked.append(files_of_frame)
             on_frame()
+    log = CoverageLog()
+    for path in sorted(coverage_of):
+        log.add(str(path), coverage_of[path])
+    log.close()
     num_good = dict.fromkeys(KINDS, 0)
     for kind in checked[0] if checked else ():
         files = [files_of_frame[kind] for files_of_frame in checked]
@@ -93,13 +104,22 @@ def check_sequence(
 
 
 def _check_frame(
-    dataset: str, files: FrameFiles, images: SequenceImages | None, depth_folder: Path
+    dataset: str,
+    files: FrameFiles,
+    images: SequenceImages | None,
+    depth_folder: Path,
+    coverage_of: dict[Path, float],
 ) -> dict[str, _Checked]:
-    """The file of each of KINDS, and further ones that may be there."""
+    """The file of each of KINDS, and further ones that may be there; a depth map's coverage is kept."""
     is_preprocessed = not files.label.exists() and files.preprocessed_label.exists()  # it has both in it
     label, invalid = (files.preprocessed_label,) * 2 if is_preprocessed else (files.label, files.invalid)
     depth_files = [files.depth_folder(depth_folder) / f"{files.frame}{suffix}" for suffix in DEPTH_SUFFIXES]
     depth = next((path for path in depth_files if path.exists()), depth_files[0])
+
+    def read_depth() -> None:
+        depth_m = read_depth_map(files, depth_folder, images) if images else read_depth_file(depth)
+        coverage_of[depth] = depth_coverage(depth_m)
+
     occluded = files.voxels.with_suffix(".occluded")
     read_picture = images.read if images else read_image
     readers: dict[str, tuple[Path, Callable[[], object]]] = {
@@ -109,7 +129,7 @@ def _check_frame(
         "label": (label, lambda: read_labels(files, dataset)),
         "invalid": (invalid, lambda: None if is_preprocessed else read_voxel_mask(invalid)),
         "velodyne": (files.velodyne, lambda: read_points(files.velodyne)),
-        "depth": (depth, lambda: read_depth_map(files, depth_folder, images) if images else read_depth_file(depth)),
+        "depth": (depth, read_depth),
         "occluded": (occluded, lambda: read_voxel_mask(occluded)),
         "segmentation": (files.segmentation, lambda: images and read_segmentation(files, images.size)),
         "teacher": (files.teacher, lambda: read_teacher(files.teacher, None, dataset)),

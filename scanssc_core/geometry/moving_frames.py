@@ -29,7 +29,7 @@ class MovingFrames:
         1.0
     """
 
-    def __init__(self, kept_s: float = 10.0) -> None:
+    def __init__(self, kept_s: float = 60.0) -> None:
         self._kept_ns = round(kept_s * 1e9)
         self._histories: dict[str, tuple[str, deque[tuple[int, NDArray]]]] = {}  # child -> parent, moments
         self.fixed = FrameGraph()

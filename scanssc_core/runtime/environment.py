@@ -1,4 +1,4 @@
-"""Variables that torch reads when it is loaded: call this before the process imports it."""
+"""Variables that torch and OpenCV read when they are loaded: call this before the process imports them."""
 
 import os
 
@@ -8,6 +8,8 @@ _VARIABLES = {
     # How long threads of GNU OpenMP spin before they sleep, in turns. By default it is a hundred times as long: beside
     # busy programs, a model then spends most of its time on that (docs/benchmarks/neighbours.md).
     "GOMP_SPINCOUNT": "3000",
+    # What a broken image is, is said by our own errors, with its name.
+    "OPENCV_LOG_LEVEL": "SILENT",
 }
 
 

@@ -17,6 +17,15 @@ _REMEDIES = {
     ".active": "a recording of ROS 1 that was cut off is mended by `rosbag reindex OLD.bag.active`; then name it .bag",
 }
 _SUFFIXES = (".mcap", ".db3", ".bag")
+# How files begin, whatever they are named.
+_BAG_MAGIC = {b"\x89MCAP": ".mcap", b"SQLite format 3": ".db3", b"#ROSBAG V2": ".bag"}
+_ARCHIVE_MAGIC = {
+    b"PK\x03\x04": "zip",
+    b"\x1f\x8b": "gzip",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ": "xz",
+}
 
 
 def is_bag(path: Path) -> bool:
@@ -123,6 +132,21 @@ def _reason(error: Exception) -> str:
 
 
 def _remedy(path: Path) -> str:
+    if path.is_file():
+        with path.open("rb") as file:
+            begin = file.read(16)
+        for magic, kind in _ARCHIVE_MAGIC.items():
+            if begin.startswith(magic):
+                return f"; it is packed by {kind}: unpack it"
+        for magic, suffix in _BAG_MAGIC.items():
+            if begin.startswith(magic) and path.suffix not in (suffix, ".active"):
+                return f"; it begins as a {suffix} file does: name it so"
+    elif (path / "metadata.yaml").exists():
+        return f"; if metadata.yaml is wrong, `ros2 bag reindex {path}` writes it anew{_recovery(path)}"
+    return _recovery(path)
+
+
+def _recovery(path: Path) -> str:
     files = [path] if path.is_file() else _bag_files(path)
     remedies = {_REMEDIES[file.suffix] for file in files if file.suffix in _REMEDIES}
     return "".join(f"; {remedy}" for remedy in sorted(remedies))

@@ -1,6 +1,7 @@
 """Calibration and pose of the cameras of a bag: CameraInfo and /tf_static, or what the user says of the pose."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,12 +15,14 @@ from scanssc_core.geometry import LIDAR_HEIGHT_M, StereoRig, T_frame_grid, check
 from scanssc_core.geometry.frame_graph import FrameGraph
 from scanssc_core.sources.bag import deserialize, read_messages
 from scanssc_core.sources.camera_info import CameraCalibration, make_rig
-from scanssc_core.sources.pairing import DEFAULT_TOLERANCE_S
+from scanssc_core.sources.pairing import DEFAULT_TOLERANCE_S, TIME_JUMP_NS
 from scanssc_core.sources.stereo_topics import NamedTopics, StereoTopics
 from scanssc_core.stereo.rectification import Rectifier, UnrectifiedCamera
 
 _logger = logging.getLogger(__name__)
 
+#: How long a pair waits for the CameraInfo of its images, in time of recording, before it is taken that there is none.
+_WAIT_NS = 500_000_000
 
 #: The upper 3x4 of the matrix of a rigid transform, row by row.
 Pose: TypeAlias = tuple[float, float, float, float, float, float, float, float, float, float, float, float]
@@ -58,10 +61,20 @@ class BagOptions(NamedTopics):
             raise ValueError(f"ground_z: expected metres, got {self.ground_z}")
 
 
+@dataclass(frozen=True)
+class _Told:
+    """What a CameraInfo says, and the stamp from which on it holds."""
+
+    from_ns: int
+    camera: CameraCalibration
+    rectifier: Rectifier | None
+
+
 class BagCalibration:
     """Starts with the first CameraInfo of either camera, wherever in the bag it is; `update` takes the later ones.
 
-    All of /tf_static holds for all of the bag, also what is told late in it.
+    A calibration holds from the stamp of its CameraInfo on, which may be recorded before or after the image of that
+    stamp. All of /tf_static holds for all of the bag, also what is told late in it.
 
     Args:
         path: of the bag, for errors.
@@ -76,14 +89,13 @@ class BagCalibration:
         self._path = path
         self._options = options
         self._topics = (topics.left_info, topics.right_info)
-        self._cameras: dict[str, CameraCalibration] = {}
-        self._rectifiers: dict[str, Rectifier] = {}
-        self._rig: StereoRig | None = None
+        self._told: dict[str, list[_Told]] = {topic: [] for topic in self._topics}  # where it changed
+        self._newest_ns: dict[str, int] = dict.fromkeys(self._topics, 0)
         for topic, image_topic in zip(self._topics, (topics.left_image, topics.right_image), strict=True):
             for connection, _, raw in read_messages(reader, reader.topics[topic].connections):
                 self.update(topic, deserialize(reader, connection, raw))
                 break
-            if not options.rectify and self._cameras[topic].D.any() and "rect" not in image_topic:
+            if not options.rectify and self._told[topic][0].camera.D.any() and "rect" not in image_topic:
                 _logger.warning(
                     "%s: D of %s is not zero: %s is taken to be rectified already; --rectify does it",
                     path,
@@ -98,45 +110,60 @@ class BagCalibration:
         """Take a CameraInfo of the left or right camera."""
         # ROS 1 spells the matrices in capitals.
         fields: Any = SimpleNamespace(**{name.lower(): value for name, value in vars(info).items()})
+        stamp_ns = info.header.stamp.sec * 1_000_000_000 + info.header.stamp.nanosec
+        if stamp_ns < self._newest_ns[info_topic] - TIME_JUMP_NS:
+            self._told[info_topic].clear()
+        self._newest_ns[info_topic] = stamp_ns
+        told = self._told[info_topic]
         try:
             camera = CameraCalibration.from_camera_info(fields)
-            if info_topic in self._cameras and self._cameras[info_topic].is_same(camera):
-                return
-            self._cameras[info_topic] = camera
-            self._rig = None
-            if self._options.rectify:
-                self._rectifiers[info_topic] = Rectifier(
-                    UnrectifiedCamera.from_lists(
-                        camera.K, camera.D, camera.R, camera.P, camera.distortion_model, camera.width, camera.height
-                    )
-                )
+            if not told or not told[-1].camera.is_same(camera):
+                told.append(_Told(stamp_ns, camera, self._make_rectifier(camera)))
         except ValueError as error:
             raise ValueError(f"{self._path}: {info_topic}: {error}") from error
 
-    @property
-    def rig(self) -> StereoRig:
-        """The rectified pair, by the newest CameraInfo.
+    def is_known(self, stamps_ns: Sequence[int], waited_ns: int) -> bool:
+        """Whether nothing that is yet to come in the bag says how images of LEFT and RIGHT were calibrated.
+
+        Args:
+            stamps_ns: of the two images.
+            waited_ns: time of recording since the later one of them.
+        """
+        newest_ns = (self._newest_ns[topic] for topic in self._topics)
+        return waited_ns > _WAIT_NS or all(newest >= stamp for newest, stamp in zip(newest_ns, stamps_ns, strict=True))
+
+    def rig(self, stamps_ns: Sequence[int]) -> StereoRig:
+        """The rectified pair at the stamps of its LEFT and RIGHT image.
 
         Raises:
             ValueError: naming bag and topics, if the two are none.
         """
-        if self._rig is None:
-            try:
-                left, right = (self._cameras[topic] for topic in self._topics)
-                self._rig = make_rig(left, right, self._options.baseline)
-            except ValueError as error:
-                raise ValueError(f"{self._path}: {' and '.join(self._topics)}: {error}") from error
-        return self._rig
+        try:
+            left, right = (self._at(side, stamp_ns).camera for side, stamp_ns in enumerate(stamps_ns))
+            return make_rig(left, right, self._options.baseline)
+        except ValueError as error:
+            raise ValueError(f"{self._path}: {' and '.join(self._topics)}: {error}") from error
 
-    def rectified(self, side: int, image: NDArray) -> NDArray:
+    def rectified(self, side: int, stamp_ns: int, image: NDArray) -> NDArray:
         """The image of LEFT or RIGHT as `rig` has it: rectified here if that was asked for.
 
         Raises:
             ValueError: if it is of another size than its CameraInfo.
         """
-        topic = self._topics[side]
-        self._cameras[topic].check_size(image.shape[1], image.shape[0])
-        return self._rectifiers[topic](image) if topic in self._rectifiers else image
+        told = self._at(side, stamp_ns)
+        told.camera.check_size(image.shape[1], image.shape[0])
+        return image if told.rectifier is None else told.rectifier(image)
+
+    def _at(self, side: int, stamp_ns: int) -> _Told:
+        """What holds for an image: the newest that was told up to its stamp, or the first of all."""
+        told = self._told[self._topics[side]]
+        return next((entry for entry in reversed(told) if entry.from_ns <= stamp_ns), told[0])
+
+    def _make_rectifier(self, camera: CameraCalibration) -> Rectifier | None:
+        if not self._options.rectify:
+            return None
+        numbers = (camera.K, camera.D, camera.R, camera.P, camera.distortion_model, camera.width, camera.height)
+        return Rectifier(UnrectifiedCamera.from_lists(*numbers))
 
     def T_cam_grid(self, image_frame: str) -> NDArray:
         """(4, 4) grid -> left camera, the grid standing over the ground as KITTI's LiDAR does.

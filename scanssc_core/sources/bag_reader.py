@@ -1,6 +1,7 @@
 """A bag as a StereoSequence, for offline commands: the same pairs that the node would see."""
 
 import logging
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from scanssc_core.sources.bag import deserialize, open_bag, read_messages
 from scanssc_core.sources.bag_calibration import BagCalibration, BagOptions
 from scanssc_core.sources.images import decode_compressed_image, decode_image, to_uint8
-from scanssc_core.sources.pairing import LEFT, RIGHT, StereoSync
+from scanssc_core.sources.pairing import DEFAULT_DEPTH, LEFT, RIGHT, StereoSync
 from scanssc_core.sources.sequence import StereoFrame
 from scanssc_core.sources.stereo_topics import find_stereo_topics
 
@@ -26,6 +27,7 @@ class _Picture:
     side: int
     topic: str
     stamp_ns: int
+    recorded_ns: int
     message: Any
 
     def __str__(self) -> str:
@@ -112,49 +114,61 @@ class BagSequence:
         """
         sides = {self.topics.left_image: LEFT, self.topics.right_image: RIGHT}
         wanted = {*sides, self.topics.left_info, self.topics.right_info}
-        pairs: list[tuple[_Picture, _Picture]] = []
+        pairs: deque[tuple[_Picture, _Picture]] = deque()  # those that wait for their CameraInfo
         sync = StereoSync(lambda left, right: pairs.append((left, right)), round(self._options.tolerance * 1e9))
         tally = _Tally()
         with open_bag(self._path) as reader:
             calibration = BagCalibration(self._path, reader, self.topics, self._options)
-            for connection, _, raw in read_messages(reader, [c for c in reader.connections if c.topic in wanted]):
+            for connection, recorded_ns, raw in read_messages(
+                reader, [c for c in reader.connections if c.topic in wanted]
+            ):
                 try:
                     message = deserialize(reader, connection, raw)
                 except ValueError as error:
                     _logger.warning("%s: %s; it is left out", self._path, error)
                     continue
-                if connection.topic not in sides:
+                if connection.topic in sides:
+                    side, stamp = sides[connection.topic], message.header.stamp
+                    stamp_ns = stamp.sec * 1_000_000_000 + stamp.nanosec
+                    if not stamp_ns:
+                        text = "stamps of zero, by which no pair can be told"
+                        raise ValueError(f"{self._path}: {connection.topic}: {text}")
+                    tally.stamps_ns[side].append(stamp_ns)
+                    sync.add(side, stamp_ns, _Picture(side, connection.topic, stamp_ns, recorded_ns, message))
+                else:
                     calibration.update(connection.topic, message)
-                    continue
-                side, stamp = sides[connection.topic], message.header.stamp
-                stamp_ns = stamp.sec * 1_000_000_000 + stamp.nanosec
-                if not stamp_ns:
-                    raise ValueError(f"{self._path}: {connection.topic}: stamps of zero, by which no pair can be told")
-                tally.stamps_ns[side].append(stamp_ns)
-                sync.add(side, stamp_ns, _Picture(side, connection.topic, stamp_ns, message))
-                for pair in pairs:
-                    tally.widest_ns = max(tally.widest_ns, abs(pair[LEFT].stamp_ns - pair[RIGHT].stamp_ns))
-                    try:
-                        images = [picture.decode() for picture in pair]
-                    except ValueError as error:
-                        tally.broken.append(str(error))
-                        _logger.warning("%s: %s; the pair is left out", self._path, error)
-                        continue
-                    yield self._frame(pair, images, calibration)
-                pairs.clear()
+                while pairs and calibration.is_known(_stamps_ns(pairs[0]), recorded_ns - _recorded_ns(pairs[0])):
+                    yield from self._frames(pairs.popleft(), calibration, tally)
+            while pairs:
+                yield from self._frames(pairs.popleft(), calibration, tally)
         self._check_pairs(sync, tally)
 
-    def _frame(self, pair: Iterable[_Picture], images: Iterable[NDArray], calibration: BagCalibration) -> StereoFrame:
+    def _frames(
+        self, pair: tuple[_Picture, _Picture], calibration: BagCalibration, tally: _Tally
+    ) -> Iterator[StereoFrame]:
+        """The frame of a pair; none if an image cannot be decoded."""
+        tally.widest_ns = max(tally.widest_ns, abs(pair[LEFT].stamp_ns - pair[RIGHT].stamp_ns))
+        try:
+            images = [picture.decode() for picture in pair]
+        except ValueError as error:
+            tally.broken.append(str(error))
+            _logger.warning("%s: %s; the pair is left out", self._path, error)
+            return
+        yield self._frame(pair, images, calibration)
+
+    def _frame(
+        self, pair: tuple[_Picture, _Picture], images: Iterable[NDArray], calibration: BagCalibration
+    ) -> StereoFrame:
         rectified = []
         for picture, image in zip(pair, images, strict=True):
             try:
-                rectified.append(calibration.rectified(picture.side, image))
+                rectified.append(calibration.rectified(picture.side, picture.stamp_ns, image))
             except ValueError as error:
                 raise ValueError(f"{self._path}: {picture}: {error}") from error
         left_rgb, right_rgb = to_uint8(rectified)
         left, _ = pair
         T_cam_grid = calibration.T_cam_grid(left.message.header.frame_id)
-        return StereoFrame(left_rgb, right_rgb, calibration.rig, T_cam_grid, left.stamp_ns)
+        return StereoFrame(left_rgb, right_rgb, calibration.rig(_stamps_ns(pair)), T_cam_grid, left.stamp_ns)
 
     def _check_pairs(self, sync: StereoSync, tally: _Tally) -> None:
         """Refuse a bag without frames, and say what is odd about its pairs."""
@@ -165,7 +179,8 @@ class BagSequence:
             broken = tally.broken
             raise ValueError(f"{self._path}: none of {len(broken)} pairs can be decoded, the first: {broken[0]}")
         if max(map(len, tally.stamps_ns)) > sync.num_matched:
-            _logger.warning("%s: %d pairs within %s of %s", self._path, sync.num_matched, tolerance, tally)
+            text = "%s: %d pairs within %s of %s; at most %d images of a side wait for a partner that is recorded later"
+            _logger.warning(text, self._path, sync.num_matched, tolerance, tally, DEFAULT_DEPTH)
         if tally.widest_ns > tally.interval_ns / 2:
             _logger.warning(
                 "%s: stamps of pairs differ by up to %g ms, images come every %g ms: some pairs are of neighbouring "
@@ -174,5 +189,15 @@ class BagSequence:
             )  # fmt: skip
 
 
+def _stamps_ns(pair: tuple[_Picture, _Picture]) -> tuple[int, int]:
+    return pair[LEFT].stamp_ns, pair[RIGHT].stamp_ns
+
+
+def _recorded_ns(pair: tuple[_Picture, _Picture]) -> int:
+    return max(picture.recorded_ns for picture in pair)
+
+
 def _nearest(sync: StereoSync) -> str:
-    return "" if sync.nearest_miss_ns is None else f": the nearest stamps are {sync.nearest_miss_ns / 1e6:g} ms apart"
+    return (
+        "" if sync.nearest_miss_ns is None else f": the nearest stamps are {sync.nearest_miss_ns / 1e6:.10g} ms apart"
+    )

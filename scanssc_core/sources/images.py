@@ -127,8 +127,9 @@ def decode_compressed_image(data: bytes, format_name: str) -> NDArray:
     encoding = format_name.partition(";")[0].strip()
     try:
         if encoding.startswith("bayer_") and encoding in _ENCODINGS:
-            mosaic = _decode_file(data, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
-            return cv2.cvtColor(mosaic, _ENCODINGS[encoding].conversion or 0)
+            mosaic = _decode_file(data, cv2.IMREAD_UNCHANGED)
+            if mosaic.ndim == 2:  # else its sender has made colours of it
+                return cv2.cvtColor(mosaic, _ENCODINGS[encoding].conversion or 0)
         return _decode_picture(data)
     except ValueError as error:
         raise ValueError(f"compressed image of format {format_name!r}: {error}") from error

@@ -137,9 +137,10 @@ def _only_pair(reader: AnyReader, images: Collection[str], infos: Collection[str
     pictures = [topic for topic in images if topic not in depth]
     pairs = list(_pairs_by_word(pictures)) or list(_pairs_by_number(pictures))
     if not pairs:
+        left_out = f" (depth images, which are no pictures: {_listed(depth)})" if depth else ""
         raise ValueError(
             "no two image topics whose names differ in left and right or in the camera's number; image topics are "
-            f"{_listed(pictures)}; name the pair by --left-topic and --right-topic"
+            f"{_listed(pictures)}{left_out}; name the pair by --left-topic and --right-topic"
         )
     calibrated = [pair for pair in pairs if all(_infos_beside(pair, infos))] or pairs
     best_of_rig: dict[tuple[str, ...], list[_Pair]] = {}

@@ -11,11 +11,13 @@ _logger = logging.getLogger(__name__)
 #: gives 0.49 to 0.91; with left and right swapped 0.00 to 0.07, with one lens covered or one image upside down 0.00 to
 #: 0.03. A network that gives every pixel a depth has 1.0 whatever it sees.
 MIN_COVERAGE = 0.2
+#: What lies further away is no measurement: 1.3 pixels of disparity on KITTI. Depth in millimetres is all beyond it.
+MAX_DEPTH_M = 300.0
 
 
 def depth_coverage(depth_m: NDArray) -> float:
-    """Share of the pixels of a (H, W) depth map in metres that have a measurement, that is, a depth above zero."""
-    return float(np.mean(depth_m > 0))
+    """Share of the pixels of a (H, W) depth map in metres that have a measurement, above zero and up to MAX_DEPTH_M."""
+    return float(np.mean((depth_m > 0) & (depth_m <= MAX_DEPTH_M)))
 
 
 def coverage_problem(coverage: float) -> str | None:
@@ -24,7 +26,7 @@ def coverage_problem(coverage: float) -> str | None:
         return None
     return (
         f"depth covers {coverage:.1%} of the pixels, expected at least {MIN_COVERAGE:.0%}: are left and right swapped, "
-        "is a lens covered, or are the images not those of the calibration?"
+        "is a lens covered, are the images not those of the calibration, or is given depth not in metres?"
     )
 
 

@@ -3,6 +3,7 @@
 import time
 from importlib.util import find_spec
 
+import numpy as np
 from numpy.typing import NDArray
 from rclpy.node import Node
 
@@ -11,6 +12,8 @@ from scanssc_core.geometry.frame_graph import bare_frame
 from scanssc_ros.conversions import transform_to_matrix
 from scanssc_ros.input.transforms import TransformListener
 from scanssc_ros.parameters import NodeParameters
+
+_BASELINE_TOLERANCE = 0.03  # of the longer one
 
 
 class _Tf2Listener:
@@ -42,6 +45,7 @@ class Extrinsics:
         source: where the newest pair's pose came from: `tf`, `parameter`, or `none`.
         problem: why there is none, or why the parameter stands in for TF; empty when all is well.
         position_m: of the camera in the grid frame, x, y, z in words; empty while there is no pose.
+        baseline_problem: that TF has left and right camera another distance apart than the calibration; else empty.
 
     Raises:
         ValueError: if TF is asked for and neither tf2_ros nor tf2_msgs is installed.
@@ -53,7 +57,7 @@ class Extrinsics:
         self._listener: TransformListener | _Tf2Listener | None = None
         self._first_asked_s: float | None = None
         self._told: tuple[str, str] | None = None
-        self.source, self.problem, self.position_m = "none", "", ""
+        self.source, self.problem, self.position_m, self.baseline_problem = "none", "", "", ""
         if parameters.extrinsics_source == "parameter":
             self.source = "parameter"
         elif find_spec("tf2_ros") is not None:
@@ -81,6 +85,27 @@ class Extrinsics:
             raise
         self._take(T_cam_grid, source, problem)
         return T_cam_grid @ T_frame_grid(self._parameters.ground_z_m)
+
+    def check_baseline(self, left_frame: str, right_frame: str, baseline_m: float) -> None:
+        """Compare the calibration's baseline with TF, where TF has both frames.
+
+        Args:
+            left_frame, right_frame: frame_id of the images.
+            baseline_m: of the calibration.
+        """
+        self.baseline_problem = ""
+        if self._listener is None or not right_frame or bare_frame(left_frame) == bare_frame(right_frame):
+            return
+        try:
+            T_left_right = self._listener.lookup(bare_frame(left_frame), bare_frame(right_frame))
+        except LookupError:
+            return
+        distance_m = float(np.linalg.norm(T_left_right[:3, 3]))
+        if abs(distance_m - baseline_m) > _BASELINE_TOLERANCE * max(distance_m, baseline_m):
+            self.baseline_problem = (
+                f"TF has {left_frame!r} and {right_frame!r} {distance_m:.4f} m apart, the calibration "
+                f"{baseline_m:.4f} m: depth is wrong by as much; mend CameraInfo or TF, or set baseline_m"
+            )
 
     def close(self) -> None:
         """Stop listening to TF."""

@@ -12,6 +12,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from stereo_msgs.msg import DisparityImage
 
+from scanssc_core.geometry.frame_graph import bare_frame
 from scanssc_ros.conversions import stamp_to_ns
 from scanssc_ros.input.calibration import Calibration, CalibrationError, has_distortion
 from scanssc_ros.input.calibrator import Calibrator
@@ -111,6 +112,7 @@ class StereoInputs:
         self._pairs = statistics
         self._on_pair = on_pair
         self._is_to_rectify = parameters.rectify
+        self._has_named_frame = bool(parameters.camera_frame)
         self._sides = SIDES[:1] if parameters.stereo_backend == TOPIC else SIDES  # cameras whose calibration is needed
         self._max_waiting = parameters.sync_queue_size
         self._calibrator = Calibrator(
@@ -208,6 +210,7 @@ class StereoInputs:
         self.matched_s = time.monotonic()
         self._received_at_match = self._num_received()
         self._pairs.matched()
+        self._compare_frames(left, partner)
         if not self._uncalibrated:
             self._patience.reset()
         self._uncalibrated.append(_MatchedPair(left, partner, self.matched_s))
@@ -215,6 +218,20 @@ class StereoInputs:
         if len(self._uncalibrated) > self._max_waiting:
             self._uncalibrated.popleft()
             self._pairs.drop_waiting("no_calibration", "no CameraInfo yet")
+
+    def _compare_frames(self, left: Picture, partner: Picture | DisparityImage) -> None:
+        """What else speaks of the left camera has the frame of its images; of an empty one nothing is known."""
+        others = {}
+        if len(self._sides) == 1:
+            others[self.paired[1].name] = partner.header.frame_id
+        info = self._calibrator.histories["left"].newest
+        if info is not None and not self._has_named_frame:
+            others["left camera_info"] = info.header.frame_id
+        frame = left.header.frame_id
+        for name, other in others.items():
+            is_other = bool(other) and bool(frame) and bare_frame(other) != bare_frame(frame)
+            problem = f"its frame is {other!r}, that of the left images {frame!r}: is it of another camera?"
+            self.statistics[name].frame_problem = problem if is_other else ""
 
     def _stamps_ns(self, pair: _MatchedPair) -> dict[str, int]:
         """Of the images of the cameras whose calibration is needed."""

@@ -4,9 +4,9 @@ import time
 
 from diagnostic_msgs.msg import DiagnosticStatus
 
-from scanssc_ros.diagnostics import ERROR, OK, WARN, make_status
 from scanssc_ros.mapping.fusion import GridFusion
 from scanssc_ros.mapping.parameters import MapParameters
+from scanssc_ros.statuses import ERROR, OK, WARN, make_status
 
 
 def pose_status(fusion: GridFusion, parameters: MapParameters) -> DiagnosticStatus:

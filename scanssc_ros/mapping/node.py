@@ -14,7 +14,6 @@ from sensor_msgs.msg import CameraInfo, Image
 
 from scanssc_core.mapping.semantic_map import Reset
 from scanssc_ros.conversions import pose_to_matrix, stamp_to_ns
-from scanssc_ros.diagnostics import input_status
 from scanssc_ros.input.subscriptions import Subscriptions
 from scanssc_ros.input.transforms import TransformListener
 from scanssc_ros.managed_node import ManagedNode, logs_exceptions
@@ -24,6 +23,7 @@ from scanssc_ros.mapping.outputs import MapOutputs
 from scanssc_ros.mapping.parameters import ODOMETRY, TF, MapParameters
 from scanssc_ros.mapping.services import MapServices
 from scanssc_ros.msg import VoxelGrid
+from scanssc_ros.statuses import input_status
 
 #: Without a namespace, and unless it is remapped.
 NODE_NAME = "semantic_map"

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from numpy.typing import NDArray
 from rclpy.lifecycle import LifecycleNode
 
+from scanssc_core.occupancy.ground_monitor import GroundMonitor
 from scanssc_core.runtime.pipeline import OccupancyPipeline, PipelineResult
 from scanssc_core.sources.images import to_uint8
 from scanssc_core.stereo.coverage import depth_coverage
@@ -52,6 +53,7 @@ class PairProcessor:
 
     Attributes:
         row_alignment: of the pairs processed.
+        ground: where their depth has it.
         coverage: share of the newest pair's pixels that have depth; None before the first.
         stamp_age_s: how far the newest pair's stamp lay behind the node's clock; below zero: ahead of it.
     """
@@ -76,6 +78,7 @@ class PairProcessor:
         self._publishing = threading.Lock()
         self._throttle = Throttle(_WARNING_PERIOD_S)
         self.row_alignment = RowAlignmentMonitor()
+        self.ground = GroundMonitor()
         self.coverage: float | None = None
         self.stamp_age_s = 0.0
 
@@ -111,12 +114,17 @@ class PairProcessor:
         self._check_age(pair)
         try:
             T_cam_grid = self._extrinsics.lookup(pair.left.header.frame_id)
+            if (rig := pair.calibration.rig) is not None:
+                frames = (pair.left.header.frame_id, pair.partner.header.frame_id)
+                self._extrinsics.check_baseline(*frames, rig.baseline_m)
         except ValueError as error:
             raise PairDropped("no_extrinsics", str(error)) from error
         images = self._decode(pair)
         decoded_s = time.monotonic()
         result = self._run(pair, images, T_cam_grid)
         self.coverage = depth_coverage(result.depth_m)
+        if self._parameters().max_ground_offset_m > 0:
+            self.ground.add(result.depth_m, pair.calibration.left, T_cam_grid)
         self._stage, before_publishing_s = "publish", time.monotonic()
         occupancy = self._pipeline.occupancy
         with self._publishing:

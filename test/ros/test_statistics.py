@@ -3,8 +3,9 @@ import time
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 
-from scanssc_ros.diagnostics import input_status, memory_status, pipeline_status, silence_message
+from scanssc_ros.diagnostics import pipeline_status
 from scanssc_ros.statistics import InputStatistics, PipelineStatistics, Throttle
+from scanssc_ros.statuses import input_status, memory_status, silence_message
 
 LONG_S = 60.0
 

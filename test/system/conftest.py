@@ -4,7 +4,9 @@ import pytest
 import rclpy
 
 from scanssc_ros.shared_memory import remove_orphans
-from system.harness import NodeProcess, World
+from system.harness import LedNode, NodeProcess, World
+
+DEFAULTS = {"model": "dummy", "extrinsics_source": "parameter"}
 
 
 @pytest.fixture
@@ -21,7 +23,7 @@ def start_node(tmp_path):
     nodes = []
 
     def start(*arguments, program="scanssc_node", **parameters):
-        defaults = {"model": "dummy", "extrinsics_source": "parameter"} if program == "scanssc_node" else {}
+        defaults = DEFAULTS if program == "scanssc_node" else {}
         parameters["program"] = program
         node = NodeProcess(tmp_path / f"node{len(nodes)}.log", *arguments, **{**defaults, **parameters})
         nodes.append(node)
@@ -31,6 +33,26 @@ def start_node(tmp_path):
     for node in nodes:
         node.kill()
     remove_orphans(min_age_s=0.0)
+
+
+@pytest.fixture(scope="module")
+def led_node(tmp_path_factory):
+    node = LedNode(tmp_path_factory.mktemp("led_node") / "node.log", **DEFAULTS)
+    yield node
+    node.kill()
+    remove_orphans(min_age_s=0.0)
+
+
+@pytest.fixture
+def activate(led_node):
+    """Activates the node of this file with parameters: what start_node gives, without a start."""
+
+    def activate(**parameters):
+        led_node.activate(**parameters)
+        return led_node
+
+    yield activate
+    led_node.clean_up()
 
 
 @pytest.fixture

@@ -1,11 +1,12 @@
 """The installed node in a process of its own, and a stereo camera and a planner in this one."""
 
 import array
+import dataclasses
 import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 import rclpy
 from ament_index_python.packages import get_package_prefix, get_package_share_directory
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.msg import SetParametersResult
 from rcl_interfaces.srv import SetParameters
@@ -27,6 +28,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from scanssc_core.sources.bag_writer import NAMESPACES
 from scanssc_ros.input.inputs import SIDES
 from scanssc_ros.msg import VoxelGrid
+from scanssc_ros.parameters import NodeParameters
 
 WIDTH, HEIGHT = 320, 96
 FOCAL_PX, BASELINE_M = 180.0, 0.5
@@ -76,9 +78,11 @@ class NodeProcess:
                 env={**os.environ, "FASTDDS_DEFAULT_PROFILES_FILE": str(profile)},
             )
 
+        self._log_start = 0
+
     @property
     def log(self) -> str:
-        return self._log_file.read_text()
+        return self._log_file.read_text()[self._log_start :]
 
     def is_alive(self) -> bool:
         return self.process.poll() is None
@@ -95,7 +99,32 @@ class NodeProcess:
         print(self.log)
 
 
-class Observer(Node):
+class Bystander(Node):
+    """A node of this process that is spun by hand."""
+
+    def __init__(self, name: str, context: rclpy.Context, namespace: str = "") -> None:
+        super().__init__(name, context=context, namespace=namespace)
+        self.executor_ = SingleThreadedExecutor(context=context)
+        self.executor_.add_node(self)
+
+    def shown(self) -> object:
+        """What to say of a condition that does not come true."""
+        return ""
+
+    def spin_until(self, condition: Callable[[], bool], timeout_s: float = DEADLINE_S) -> None:
+        """Spin until the condition holds; fails when it does not in time."""
+        end_s = time.monotonic() + timeout_s
+        while not condition():
+            assert time.monotonic() < end_s, f"not reached in {timeout_s} s; {self.shown()}"
+            self.executor_.spin_once(timeout_sec=0.02)
+
+    def spin_for(self, seconds: float) -> None:
+        end_s = time.monotonic() + seconds
+        while time.monotonic() < end_s:
+            self.executor_.spin_once(timeout_sec=0.02)
+
+
+class Observer(Bystander):
     """Listens to the diagnostics of a node in another process.
 
     Args:
@@ -103,10 +132,8 @@ class Observer(Node):
     """
 
     def __init__(self, name: str, observed: str, context: rclpy.Context, namespace: str = "") -> None:
-        super().__init__(name, context=context, namespace=namespace)
+        super().__init__(name, context, namespace)
         self._prefix = f"{self.get_namespace()}/{observed}: ".lstrip("/")
-        self.executor_ = SingleThreadedExecutor(context=context)
-        self.executor_.add_node(self)
         self.statuses: dict[str, DiagnosticStatus] = {}
         self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
 
@@ -115,18 +142,8 @@ class Observer(Node):
             if status.name.startswith(self._prefix):
                 self.statuses[status.name.removeprefix(self._prefix)] = status
 
-    def spin_until(self, condition: Callable[[], bool], timeout_s: float = DEADLINE_S) -> None:
-        """Spin until the condition holds; fails with the newest diagnostics when it does not in time."""
-        end_s = time.monotonic() + timeout_s
-        while not condition():
-            shown = {name: status.message for name, status in self.statuses.items()}
-            assert time.monotonic() < end_s, f"not reached in {timeout_s} s; diagnostics: {shown}"
-            self.executor_.spin_once(timeout_sec=0.02)
-
-    def spin_for(self, seconds: float) -> None:
-        end_s = time.monotonic() + seconds
-        while time.monotonic() < end_s:
-            self.executor_.spin_once(timeout_sec=0.02)
+    def shown(self) -> object:
+        return "diagnostics: " + str({name: status.message for name, status in self.statuses.items()})
 
     def value(self, status: str, key: str, default: str = "0") -> str:
         """A value of the newest diagnostics."""
@@ -201,7 +218,7 @@ class World(Observer):
         return next(grid for grid in self.grids if grid_stamp_ns(grid) == stamp_ns)
 
 
-def call(world: Observer, service_type: type, name: str, request: object) -> Any:
+def call(world: Bystander, service_type: type, name: str, request: object) -> Any:
     """The answer of a service."""
     client = world.create_client(service_type, name)
     world.spin_until(client.service_is_ready)
@@ -210,22 +227,60 @@ def call(world: Observer, service_type: type, name: str, request: object) -> Any
     return future.result()
 
 
-def set_parameter(world: World, name: str, value: float | str) -> SetParametersResult:
+def set_parameter(world: Bystander, name: str, value: object) -> SetParametersResult:
     """Set one parameter of the node; says whether it took it."""
     parameter = Parameter(name, value=value).to_parameter_msg()
     request = SetParameters.Request(parameters=[parameter])
     return call(world, SetParameters, "/scanssc/set_parameters", request).results[0]
 
 
-def change_state(world: Observer, transition_id: int, node: str = "scanssc") -> bool:
+def change_state(world: Bystander, transition_id: int, node: str = "scanssc") -> bool:
     """Lead a node through a transition; says whether it went."""
     request = ChangeState.Request(transition=Transition(id=transition_id))
     return call(world, ChangeState, f"/{node}/change_state", request).success
 
 
-def state(world: World) -> int:
+def state(world: Bystander) -> int:
     """Id of the state of the node's life cycle."""
     return call(world, GetState, "/scanssc/get_state", GetState.Request()).current_state.id
+
+
+class LedNode(NodeProcess):
+    """The installed node, which a manager leads: for test after test it is activated with parameters and cleaned up."""
+
+    def __init__(self, log_file: Path, **parameters: object) -> None:
+        super().__init__(log_file, autostart=False, **parameters)
+        self._defaults = {entry.name: entry.default for entry in dataclasses.fields(NodeParameters)} | parameters
+        self._changed: dict[str, object] = {}
+        self._context = rclpy.Context()
+        rclpy.init(context=self._context)
+        self._manager = Bystander("manager", self._context)
+
+    def activate(self, **parameters: object) -> None:
+        """Configure it with these parameters, the others as it was started, and activate it; its log begins anew."""
+        self._changed = parameters
+        self._set(parameters)
+        self._log_start = len(self._log_file.read_text())
+        assert change_state(self._manager, Transition.TRANSITION_CONFIGURE), self.log
+        assert change_state(self._manager, Transition.TRANSITION_ACTIVATE), self.log
+
+    def clean_up(self) -> None:
+        """Back to unconfigured, with the parameters that it was started with."""
+        if state(self._manager) == State.PRIMARY_STATE_ACTIVE:
+            assert change_state(self._manager, Transition.TRANSITION_DEACTIVATE)
+        if state(self._manager) == State.PRIMARY_STATE_INACTIVE:
+            assert change_state(self._manager, Transition.TRANSITION_CLEANUP)
+        self._set({name: self._defaults[name] for name in self._changed})
+
+    def _set(self, parameters: Mapping[str, object]) -> None:
+        for name, value in parameters.items():
+            assert set_parameter(self._manager, name, value).successful, name
+
+    def kill(self) -> None:
+        super().kill()
+        self._manager.executor_.shutdown()
+        self._manager.destroy_node()
+        rclpy.try_shutdown(context=self._context)
 
 
 def grid_stamp_ns(grid: VoxelGrid) -> int:

@@ -46,12 +46,17 @@ class MapWorld(Observer):
             VoxelGrid, "semantic_map/map", self.maps.append, QoSProfile(depth=2)
         )
 
-    def wait_for_node(self, node: NodeProcess, publishers=()):
-        """Wait until both sides know of each other."""
+    def wait_for_node(self, node: NodeProcess, publishers=None):
+        """Wait until both sides know of each other.
+
+        Args:
+            publishers: of the node's inputs; None: our grids and transforms.
+        """
+        publishers = [self.grids, self.transforms] if publishers is None else publishers
 
         def is_ready():
             assert node.is_alive(), f"the node ended: {node.log}"
-            has_readers = all(each.get_subscription_count() for each in (self.grids, self.transforms, *publishers))
+            has_readers = all(each.get_subscription_count() for each in publishers)
             is_heard = self._map_subscription is None or self.count_publishers("semantic_map/map")
             return has_readers and is_heard and int(self.value("grid", "publishers"))
 

@@ -73,23 +73,17 @@ def image_of(values, encoding, padding=0):
 
 
 @pytest.mark.parametrize("dims", [2, 3])
-def test_mobilestereonet_runs_in_the_node(world, start_node, tmp_path, dims):
+def test_mobilestereonet_runs_in_the_node(world, activate, tmp_path, dims):
     checkpoint = write_published(tmp_path / "published.ckpt", dims)
-    node = start_node(stereo_backend=f"msnet{dims}d", stereo_checkpoint=checkpoint, max_age_s=60.0)
+    node = activate(stereo_backend=f"msnet{dims}d", stereo_checkpoint=str(checkpoint), max_age_s=60.0)
     world.wait_for_node(node)
     world.wait_for_grid(world.publish_pair())
     world.spin_until(lambda: world.value("pipeline", "stereo_backend") == f"msnet{dims}d")
     world.spin_until(lambda: float(world.value("pipeline", "latency.depth.p50_ms")) > 0)
 
 
-def test_network_without_weights_is_refused_by_its_parameter(start_node):
-    node = start_node(stereo_backend="msnet3d")
-    assert node.process.wait(60) == 1
-    assert "msnet3d needs weights: set stereo_checkpoint" in node.log
-
-
-def test_disparity_of_another_node_becomes_depth(context, start_node):
-    node = start_node(stereo_backend="topic", depth_max_rate_hz=0.0)
+def test_disparity_of_another_node_becomes_depth(context, activate):
+    node = activate(stereo_backend="topic", depth_max_rate_hz=0.0)
     world = DepthWorld(context, DisparityImage, "disparity")
     world.wait_for_depth_node(node)
     focal_times_baseline = FOCAL_PX * BASELINE_M
@@ -109,8 +103,8 @@ def test_disparity_of_another_node_becomes_depth(context, start_node):
     world.destroy_node()
 
 
-def test_depth_of_another_node_is_taken_in_both_encodings_and_bad_depth_is_dropped_by_name(context, start_node):
-    node = start_node(stereo_backend="topic", depth_input="depth", depth_max_rate_hz=0.0)
+def test_depth_of_another_node_is_taken_in_both_encodings_and_bad_depth_is_dropped_by_name(context, activate):
+    node = activate(stereo_backend="topic", depth_input="depth", depth_max_rate_hz=0.0)
     world = DepthWorld(context, Image, "depth")
     world.wait_for_depth_node(node)
     metres = image_of(np.where(DEPTH_M > 0, DEPTH_M, np.nan).astype("<f4"), "32FC1")
@@ -125,11 +119,18 @@ def test_depth_of_another_node_is_taken_in_both_encodings_and_bad_depth_is_dropp
     world.spin_until(lambda: world.value("pipeline", "dropped.bad_depth") == "1")
     assert "16UC1 (millimetres) or 32FC1 (metres), got 'rgb8'" in world.value("pipeline", "reason.bad_depth")
     world.wait_for_depth(world.publish_with(metres))
+
+    for frame_id, level in (("camera_depth", DiagnosticStatus.WARN), ("/camera_color_left", DiagnosticStatus.OK)):
+        metres.header.frame_id = frame_id
+        world.wait_for_depth(world.publish_with(metres))
+        world.spin_until(lambda level=level: world.statuses["depth"].level == level)
+        is_told = "its frame is 'camera_depth', that of the left images 'camera_color_left'" in world.message("depth")
+        assert is_told == (level == DiagnosticStatus.WARN)
     world.destroy_node()
 
 
-def test_silent_depth_topic_is_named(context, start_node):
-    node = start_node(stereo_backend="topic", depth_input="depth", input_timeout_s=0.5)
+def test_silent_depth_topic_is_named(context, activate):
+    node = activate(stereo_backend="topic", depth_input="depth", input_timeout_s=0.5)
     world = World(context)
     world.spin_until(lambda: "nothing on /depth" in world.message("depth"))
     assert node.is_alive()
@@ -148,8 +149,8 @@ def unrectified_info(side, **fields):
     return message
 
 
-def test_unrectified_images_are_rectified_on_request_or_refused_with_the_reason(context, start_node):
-    node = start_node(rectify=True, depth_max_rate_hz=0.0)
+def test_unrectified_images_are_rectified_on_request_or_refused_with_the_reason(context, activate):
+    node = activate(rectify=True, depth_max_rate_hz=0.0)
     world = DepthWorld(context, Image, "unused", image_name="image_raw")
     world.wait_for_node(node)
     world.publish_infos(unrectified_info("left", k=[0.0] * 9), unrectified_info("right"))
@@ -175,8 +176,8 @@ def test_unrectified_images_are_rectified_on_request_or_refused_with_the_reason(
     world.destroy_node()
 
 
-def test_distortion_that_is_not_applied_is_noted(world, start_node):
-    node = start_node()
+def test_distortion_that_is_not_applied_is_noted(world, activate):
+    node = activate()
     world.wait_for_node(node)
     distorted = [unrectified_info(side, d=[-0.3, 0.1, 0.0, 0.0, 0.0]) for side in ("left", "right")]
     world.publish_infos(*distorted)
@@ -188,8 +189,8 @@ def test_distortion_that_is_not_applied_is_noted(world, start_node):
     assert node.log.count("D is not zero") == 2  # once for each camera
 
 
-def test_pairs_that_no_depth_can_come_of_are_refused_by_name(world, start_node):
-    node = start_node()
+def test_pairs_that_no_depth_can_come_of_are_refused_by_name(world, activate):
+    node = activate()
     world.wait_for_node(node)
     left, unrectified = camera_info("left", 0), camera_info("right", 0)
     unrectified.p[6] += 3.0
@@ -210,8 +211,8 @@ def test_pairs_that_no_depth_can_come_of_are_refused_by_name(world, start_node):
     world.wait_for_grid(world.publish_pair())
 
 
-def test_a_knocked_camera_is_reported_with_the_measured_offset(world, start_node):
-    node = start_node(max_age_s=60.0)
+def test_a_knocked_camera_is_reported_with_the_measured_offset(world, activate):
+    node = activate(max_age_s=60.0)
     world.wait_for_node(node)
 
     def publish(shift_px, pairs):

@@ -42,8 +42,8 @@ def is_seen_from(view, T_cam_grid):
     return (expected == (view.labels.reshape(-1) == UNKNOWN)).mean() > 0.9999
 
 
-def test_a_transform_is_waited_for_taken_when_it_comes_and_again_when_it_changes(world, start_node, tf_static):
-    node = start_node(extrinsics_source="tf")
+def test_a_transform_is_waited_for_taken_when_it_comes_and_again_when_it_changes(world, activate, tf_static):
+    node = activate(extrinsics_source="tf")
     world.wait_for_node(node)
     world.publish_pair()
     world.spin_until(lambda: world.value("pipeline", "dropped.no_extrinsics") == "1")
@@ -65,8 +65,8 @@ def test_a_transform_is_waited_for_taken_when_it_comes_and_again_when_it_changes
     world.spin_until(lambda: world.value("extrinsics", "position_m") == position)
 
 
-def test_auto_warns_of_the_parameter_in_use_and_takes_the_transform_that_comes_late(world, start_node, tf_static):
-    node = start_node(extrinsics_source="auto", tf_timeout_s=0.2)
+def test_auto_warns_of_the_parameter_in_use_and_takes_the_transform_that_comes_late(world, activate, tf_static):
+    node = activate(extrinsics_source="auto", tf_timeout_s=0.2)
     world.wait_for_node(node)
     assert is_seen_from(grid_of(world), KITTI)
     world.spin_until(lambda: "t_camera_grid is used until it comes" in world.message("extrinsics"))
@@ -78,8 +78,8 @@ def test_auto_warns_of_the_parameter_in_use_and_takes_the_transform_that_comes_l
     world.spin_until(lambda: world.statuses["extrinsics"].level == DiagnosticStatus.OK)
 
 
-def test_leading_slashes_of_images_tf_and_parameters_are_stripped(world, start_node, tf_static):
-    node = start_node(extrinsics_source="tf", grid_frame="/velodyne")
+def test_leading_slashes_of_images_tf_and_parameters_are_stripped(world, activate, tf_static):
+    node = activate(extrinsics_source="tf", grid_frame="/velodyne")
     world.wait_for_node(node)
     tf_static.publish(TFMessage(transforms=[transform(KITTI, "velodyne", "/camera_color_left")]))
     assert grid_of(world, "/camera_color_left").frame_id == "velodyne"

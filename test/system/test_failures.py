@@ -28,8 +28,8 @@ def assert_lives_on(world, node):
 
 
 @pytest.mark.parametrize("reliability", [ReliabilityPolicy.BEST_EFFORT, ReliabilityPolicy.RELIABLE])
-def test_publishers_of_either_reliability_are_heard(context, start_node, reliability):
-    node, world = start_node(), World(context, reliability)
+def test_publishers_of_either_reliability_are_heard(context, activate, reliability):
+    node, world = activate(), World(context, reliability)
     world.wait_for_node(node)
     for _ in range(5):
         world.wait_for_grid(world.publish_pair())
@@ -38,8 +38,8 @@ def test_publishers_of_either_reliability_are_heard(context, start_node, reliabi
     world.destroy_node()
 
 
-def test_reliable_subscriber_and_best_effort_camera_are_reported_as_a_qos_mismatch(context, start_node):
-    node = start_node(qos_reliability="reliable", input_timeout_s=0.5)
+def test_reliable_subscriber_and_best_effort_camera_are_reported_as_a_qos_mismatch(context, activate):
+    node = activate(qos_reliability="reliable", input_timeout_s=0.5)
     world = World(context, ReliabilityPolicy.BEST_EFFORT)
     world.spin_until(lambda: "incompatible QoS" in world.message("left image"))
     assert "qos_reliability:=best_effort" in world.message("left image")
@@ -51,8 +51,8 @@ def test_reliable_subscriber_and_best_effort_camera_are_reported_as_a_qos_mismat
     world.destroy_node()
 
 
-def test_missing_right_image_is_named_with_its_topic(world, start_node):
-    node = start_node(input_timeout_s=1.0)
+def test_missing_right_image_is_named_with_its_topic(world, activate):
+    node = activate(input_timeout_s=1.0)
     world.wait_for_node(node)
     for _ in range(5):
         world.publish_infos()
@@ -68,8 +68,8 @@ def test_missing_right_image_is_named_with_its_topic(world, start_node):
     assert_lives_on(world, node)
 
 
-def test_stamps_fifty_milliseconds_apart_are_named_with_the_tolerance(world, start_node):
-    node = start_node()
+def test_stamps_fifty_milliseconds_apart_are_named_with_the_tolerance(world, activate):
+    node = activate()
     world.wait_for_node(node)
     for _ in range(4):
         world.publish_pair(right_offset_ns=50_000_000)
@@ -81,14 +81,14 @@ def test_stamps_fifty_milliseconds_apart_are_named_with_the_tolerance(world, sta
     assert_lives_on(world, node)
 
 
-def test_stamps_within_the_tolerance_are_paired(world, start_node):
-    node = start_node(sync_tolerance_s=0.05)
+def test_stamps_within_the_tolerance_are_paired(world, activate):
+    node = activate(sync_tolerance_s=0.05)
     world.wait_for_node(node)
     world.wait_for_grid(world.publish_pair(right_offset_ns=50_000_000))
 
 
-def test_image_of_another_size_than_its_camera_info_is_dropped_by_name(world, start_node):
-    node = start_node()
+def test_image_of_another_size_than_its_camera_info_is_dropped_by_name(world, activate):
+    node = activate()
     world.wait_for_node(node)
     world.publish_infos(camera_info("left", 0, width=300), camera_info("right", 0, width=300))
     world.publish_pair(with_infos=False)
@@ -98,8 +98,8 @@ def test_image_of_another_size_than_its_camera_info_is_dropped_by_name(world, st
     assert_lives_on(world, node)
 
 
-def test_every_encoding_and_padded_rows_give_output(world, start_node):
-    node = start_node()
+def test_every_encoding_and_padded_rows_give_output(world, activate):
+    node = activate()
     world.wait_for_node(node)
     encodings = ["rgb8", "bgr8", "rgba8", "bgra8", "mono8", "mono16"]
     encodings += ["bayer_rggb8", "bayer_bggr8", "bayer_gbrg8", "bayer_grbg8"]
@@ -111,9 +111,9 @@ def test_every_encoding_and_padded_rows_give_output(world, start_node):
     assert world.value("pipeline", "dropped.bad_image", "none") == "none"
 
 
-def test_depth_is_the_same_for_padded_and_plain_rows(world, start_node):
+def test_depth_is_the_same_for_padded_and_plain_rows(world, activate):
     """The wall stands at 10 m whatever the encoding: the pixels are read, not only accepted."""
-    node = start_node(model="stereo")
+    node = activate(model="stereo")
     world.wait_for_node(node)
     occupied = set()
     for encoding, padding in (("rgb8", 0), ("bgr8", 7), ("rgba8", 5)):
@@ -123,8 +123,8 @@ def test_depth_is_the_same_for_padded_and_plain_rows(world, start_node):
     assert len(occupied) == 1
 
 
-def test_image_that_cannot_be_decoded_is_dropped_by_name(world, start_node):
-    node = start_node()
+def test_image_that_cannot_be_decoded_is_dropped_by_name(world, activate):
+    node = activate()
     world.wait_for_node(node)
     broken = make_image()
     broken.encoding = "32FC2"
@@ -140,8 +140,8 @@ def test_image_that_cannot_be_decoded_is_dropped_by_name(world, start_node):
 
 
 @pytest.mark.parametrize(("value", "reason"), [(float("nan"), "NaN"), (0.0, "all zero")], ids=["nan", "zero"])
-def test_camera_info_without_calibration_is_rejected_until_a_good_one_comes(world, start_node, value, reason):
-    node = start_node()
+def test_camera_info_without_calibration_is_rejected_until_a_good_one_comes(world, activate, value, reason):
+    node = activate()
     world.wait_for_node(node)
     bad = camera_info("left", 0)
     bad.p = [value] * 12
@@ -155,8 +155,8 @@ def test_camera_info_without_calibration_is_rejected_until_a_good_one_comes(worl
     world.spin_until(lambda: world.value("left camera_info", "state") == "active")
 
 
-def test_swapped_cameras_are_rejected_by_name(world, start_node):
-    node = start_node()
+def test_swapped_cameras_are_rejected_by_name(world, activate):
+    node = activate()
     world.wait_for_node(node)
     world.publish_infos(camera_info("right", 0), camera_info("left", 0))
     world.publish_pair(with_infos=False)
@@ -166,8 +166,8 @@ def test_swapped_cameras_are_rejected_by_name(world, start_node):
     assert_lives_on(world, node)
 
 
-def test_calibrations_that_cannot_be_are_rejected_by_name_of_their_camera(world, start_node):
-    node = start_node()
+def test_calibrations_that_cannot_be_are_rejected_by_name_of_their_camera(world, activate):
+    node = activate()
     world.wait_for_node(node)
     millimetres, huge, nan = camera_info("right", 0), camera_info("left", 0, 30000, 30000), camera_info("left", 0)
     millimetres.p[3] = -FOCAL_PX * BASELINE_M * 1000
@@ -189,8 +189,25 @@ def test_calibrations_that_cannot_be_are_rejected_by_name_of_their_camera(world,
     assert_lives_on(world, node)
 
 
-def test_binning_is_applied_to_the_calibration_of_the_full_sensor(world, start_node):
-    node = start_node(model="stereo")
+def test_camera_info_of_another_frame_than_its_images_is_named_until_it_is_theirs(world, activate):
+    world.wait_for_node(activate())
+    told = "its frame is 'camera_color_optical', that of the left images 'camera_color_left'"
+
+    def shows(level, frame_id):
+        info = camera_info("left", world.stamp_ns + 10**8)
+        info.header.frame_id = frame_id
+        world.publish_infos(left=info)
+        world.publish_pair(with_infos=False)
+        world.spin_for(0.2)
+        status = world.statuses["left camera_info"]
+        return status.level == level and (told in status.message) == (level == DiagnosticStatus.WARN)
+
+    world.spin_until(lambda: shows(DiagnosticStatus.WARN, "camera_color_optical"))
+    world.spin_until(lambda: shows(DiagnosticStatus.OK, "/camera_color_left"))
+
+
+def test_binning_is_applied_to_the_calibration_of_the_full_sensor(world, activate):
+    node = activate(model="stereo")
     world.wait_for_node(node)
     grids = []
     for binning in (1, 2):
@@ -209,8 +226,8 @@ def test_binning_is_applied_to_the_calibration_of_the_full_sensor(world, start_n
     assert "left 640x96" in world.message("left camera_info") and "right 320x96" in world.message("left camera_info")
 
 
-def test_pair_with_hardly_any_depth_is_warned_of_until_depth_is_back(world, start_node):
-    node = start_node()
+def test_pair_with_hardly_any_depth_is_warned_of_until_depth_is_back(world, activate):
+    node = activate()
     world.wait_for_node(node)
     world.wait_for_grid(world.publish_pair(left=make_image(shift_px=9), right=make_image(shift_px=0)))  # exchanged
     world.spin_until(lambda: "are left and right swapped" in world.message("depth coverage"))
@@ -220,8 +237,8 @@ def test_pair_with_hardly_any_depth_is_warned_of_until_depth_is_back(world, star
     world.spin_until(lambda: world.statuses["depth coverage"].level == DiagnosticStatus.OK)
 
 
-def test_two_publishers_on_one_topic_are_reported_and_the_node_goes_on(world, start_node):
-    node = start_node()
+def test_two_publishers_on_one_topic_are_reported_and_the_node_goes_on(world, activate):
+    node = activate()
     world.wait_for_node(node)
     intruder = world.create_publisher(Image, "left/image_rect", 10)
     stamp_ns = world.publish_pair()
@@ -237,8 +254,8 @@ def test_two_publishers_on_one_topic_are_reported_and_the_node_goes_on(world, st
     assert_lives_on(world, node)
 
 
-def test_broken_compressed_image_is_dropped_by_name(world, start_node):
-    node = start_node(image_transport="compressed", input_timeout_s=30.0)
+def test_broken_compressed_image_is_dropped_by_name(world, activate):
+    node = activate(image_transport="compressed", input_timeout_s=30.0)
     topics = [f"{side}/image_rect/compressed" for side in ("left", "right")]
     publishers = [world.create_publisher(CompressedImage, topic, 10) for topic in topics]
     world.wait_for_node(node, [*publishers, *world.infos])
@@ -252,8 +269,8 @@ def test_broken_compressed_image_is_dropped_by_name(world, start_node):
     assert node.is_alive()
 
 
-def test_results_older_than_max_age_are_never_published(world, start_node):
-    node = start_node(dummy_latency_s=1.0, max_age_s=0.5)
+def test_results_older_than_max_age_are_never_published(world, activate):
+    node = activate(dummy_latency_s=1.0, max_age_s=0.5)
     world.wait_for_node(node)
     world.publish_pair()
     world.spin_until(lambda: world.value("pipeline", "dropped.too_old") == "1")
@@ -262,8 +279,8 @@ def test_results_older_than_max_age_are_never_published(world, start_node):
     assert node.is_alive()
 
 
-def test_live_stamp_that_is_old_already_is_not_processed(world, start_node):
-    node = start_node(max_age_s=5.0)
+def test_live_stamp_that_is_old_already_is_not_processed(world, activate):
+    node = activate(max_age_s=5.0)
     world.wait_for_node(node)
     world.stamp_ns = world.get_clock().now().nanoseconds - 60 * 10**9
     world.publish_pair()

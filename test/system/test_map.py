@@ -19,7 +19,7 @@ from scanssc_ros.client.voxel_grid import VoxelGridView
 from scanssc_ros.conversions import depth_to_image
 from scanssc_ros.programs.free_distance import Corridor, free_distance
 from scanssc_ros.srv import ClearBox, MapFile, QueryBox
-from system.harness import call, change_state
+from system.harness import SECOND_NS, World, call, change_state
 from system.map_world import BUILDING, CAR, GRID, PERSON, ROAD, WINDOW_M, MapWorld, filled, pose
 from system.transforms import transform
 
@@ -266,6 +266,29 @@ def test_box_is_asked_and_cleared_and_the_whole_map_too(world, start_map):
     assert not call(world, ClearBox, "/semantic_map/clear_box", box(ClearBox, (12, -1, 0), (9, 1, 1))).success
     assert call(world, Trigger, "/semantic_map/clear", Trigger.Request()).success
     world.spin_until(lambda: bool((VoxelGridView(world.maps[-1]).labels == UNKNOWN).all()))
+
+
+def test_map_is_made_of_the_grids_of_the_node_scanssc(context, start_node):
+    node, semantic_map = (
+        start_node(publish_confidence=True),
+        start_node("-r", "grid:=scanssc/occupancy", program="semantic_map", map_max_rate_hz=0.0),
+    )
+    camera, world = World(context), MapWorld(context)
+    world.listen()
+    camera.wait_for_node(node)
+    world.wait_for_node(semantic_map, [])
+    for x in (0.0, 0.4, 0.8):
+        stamp_ns = camera.stamp_ns + SECOND_NS // 10
+        world.say_pose(pose(x), stamp_ns, child="velodyne")
+        camera.publish_pair()
+        grid = VoxelGridView(camera.wait_for_grid(stamp_ns))
+        found = world.wait_for_map(stamp_ns)
+    points = grid.indices_to_points(np.argwhere(grid.occupied())) + (0.8, 0, 0)
+    assert len(points)
+    assert np.mean(found.class_at(points) == grid.labels[grid.occupied()]) > 0.95
+    for each in (camera, world):
+        each.executor_.shutdown()
+        each.destroy_node()
 
 
 def test_map_is_made_only_for_a_subscriber(world, start_node):

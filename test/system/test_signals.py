@@ -22,9 +22,11 @@ def blocks_signals(node):
 
 
 def segments(node):
-    """Its own files in shared memory, by the locks that it holds; it maps those of others, too."""
-    held = [descriptor.resolve() for descriptor in Path(f"/proc/{node.process.pid}/fd").iterdir()]
-    locks = [path for path in held if path.parent == FOLDER and re.fullmatch(r"fast\w+_[0-9a-f]{16}_el", path.name)]
+    """Its own files in shared memory, by the locks that it holds; it opens and maps those of others, too."""
+    entries = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
+    held = {int(entry[5].rpartition(":")[2]) for entry in entries if entry[4] == str(node.process.pid)}
+    locks = [path for path in FOLDER.iterdir() if re.fullmatch(r"fast\w+_[0-9a-f]{16}_el", path.name)]
+    locks = [path for path in locks if path.stat().st_ino in held]
     return [*locks, *(lock.with_name(lock.name.removesuffix("_el")) for lock in locks)]
 
 

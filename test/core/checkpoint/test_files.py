@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import torch
 from safetensors import safe_open
 from safetensors.torch import save
 
@@ -98,3 +99,29 @@ def test_a_folder_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"weights\.ckpt is a folder"):
         (tmp_path / "weights.ckpt").mkdir()
         read_weights(tmp_path / "weights.ckpt")
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (b"", "it is empty"),
+        (b"<!DOCTYPE html><html>", "it begins with b'<!DOCTYPE html>"),
+        (b"version https://git-lfs.github.com/spec/v1", "it begins with b'version https://git-lfs"),
+    ],
+)
+def test_what_came_in_place_of_a_checkpoint_is_shown(content, found, tmp_path):
+    path = tmp_path / "weights.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=f"{path} is neither a scanssc checkpoint nor a published one: {found}"):
+        load_model(path)
+
+
+def test_weights_that_are_not_finite_are_refused_by_name(tmp_path):
+    state = make_network(TINY).state_dict()
+    name = next(name for name in state if name.startswith("head."))
+    state[name] = torch.full_like(state[name], float("nan"))
+    save_checkpoint(tmp_path / "nan.safetensors", state, TINY)
+    with pytest.raises(
+        ValueError, match=rf"nan\.safetensors: 1 entries do not fit the model:\n  {name}: NaN or infinity"
+    ):
+        load_model(tmp_path / "nan.safetensors")

@@ -73,7 +73,8 @@ def test_predict_is_reproducible_and_goes_on_where_it_stopped(sequence, tiny_che
     assert cv2.imread(str(tmp_path / "a" / "000001.png")) is not None
     (tmp_path / "a" / "000001.npz").unlink()
     (tmp_path / "a" / "000000.label").unlink()
-    scanssc("predict", sequence, tmp_path / "a", *options)
+    again = scanssc("predict", sequence, tmp_path / "a", *options)
+    assert "2 frames in" in again.out and ", 1 of them by an earlier run: to have those made anew, delete" in again.out
     assert (tmp_path / "a" / "000001.npz").exists()
     assert not (tmp_path / "a" / "000000.label").exists(), "a frame that is done is left alone"
 
@@ -92,23 +93,55 @@ def test_predict_takes_given_depth_maps(sequence, tiny_checkpoint, tmp_path):
     assert abs(occupied_x.mean() * 0.2 - (7.0 + 0.27)) < 0.3
 
 
+def test_one_depth_map_is_not_taken_for_all_frames(sequence, tmp_path):
+    depth = tmp_path / "depth.npy"
+    np.save(depth, np.full((32, 64), 7.0, np.float32))
+    result = scanssc("predict", sequence, tmp_path / "out", "--model", "stereo", "--depth", depth)
+    assert result.status == 1 and f"--depth: {depth} is of one frame, but there are" in result.err
+
+
+def test_an_archive_that_is_named_as_a_depth_map_is_named(sequence, tmp_path):
+    (tmp_path / "depth").mkdir()
+    np.savez(tmp_path / "depth" / "depth.npz", depth=np.ones((32, 64), np.float32))
+    archive = tmp_path / "depth" / "000000.npy"
+    for content in ((tmp_path / "depth" / "depth.npz").read_bytes(), b"PK\x03\x04 and no more"):
+        archive.write_bytes(content)
+        result = scanssc("predict", sequence, tmp_path / "out", "--model", "stereo", "--depth", archive.parent)
+        assert result.status == 1 and f"{archive}: not a whole .npy file" in result.err
+
+
 def test_predict_of_a_pair_gives_the_labels_of_the_sequence(sequence, tiny_checkpoint, tmp_path):
     np.save(tmp_path / "depth.npy", np.full((32, 64), 7.0, np.float32))
     common = ("--checkpoint", tiny_checkpoint, "--depth", tmp_path / "depth.npy")
-    pair = ("--left", sequence / "image_2" / "000001.png", "--right", sequence / "image_3" / "000001.png")
+    pair = ("--left", sequence / "image_2" / "000000.png", "--right", sequence / "image_3" / "000000.png")
     result = scanssc("predict", *pair, "--calib", sequence / "calib.txt", *common, tmp_path / "pair")
     assert result.status == 0, result.err
-    assert scanssc("predict", sequence, tmp_path / "whole", *common).status == 0
-    ours, theirs = (np.load(tmp_path / folder / "000001.npz") for folder in ("pair", "whole"))
+    assert scanssc("predict", sequence, tmp_path / "whole", "--frames", 1, *common).status == 0
+    ours, theirs = (np.load(tmp_path / folder / "000000.npz") for folder in ("pair", "whole"))
     np.testing.assert_array_equal(ours["labels"], theirs["labels"])
     assert "building" in ours["class_names"]
-    raw_ids = np.fromfile(tmp_path / "pair" / "000001.label", "<u2")
+    raw_ids = np.fromfile(tmp_path / "pair" / "000000.label", "<u2")
     is_unknown = ours["labels"].reshape(-1) == UNKNOWN
     assert is_unknown.any() and not is_unknown.all()
     np.testing.assert_array_equal(raw_ids == UNKNOWN_RAW_ID, is_unknown)
     assert sorted(path.name for path in (tmp_path / "pair").iterdir()) == [
-        *("000001.label", "000001.npz", "000001.png", "predict.txt")
+        *("000000.label", "000000.npz", "000000.png", "predict.txt")
     ]
+
+
+def test_pairs_of_another_right_camera_are_not_mixed_in(sequence, tmp_path):
+    left, calib = sequence / "image_2" / "000000.png", sequence / "calib.txt"
+    for folder in ("image_3", "image_2"):
+        pair = ("--left", left, "--right", sequence / folder / "000000.png", "--calib", calib)
+        result = scanssc("predict", *pair, tmp_path, "--model", "stereo")
+    assert result.status == 1 and f"asked for: right images: {(sequence / 'image_2').resolve()}" in result.err
+
+
+def test_a_file_in_the_place_of_the_output_folder_is_named(sequence, tmp_path):
+    (tmp_path / "file").touch()
+    for out in (tmp_path / "file", tmp_path / "file" / "out"):
+        result = scanssc("predict", sequence, out, "--model", "stereo")
+        assert result.status == 1 and f"cannot write {out / 'predict.txt'}: " in result.err
 
 
 def test_predict_shows_the_ground_truth_that_lies_beside_the_images(sequence, tmp_path):
@@ -201,6 +234,12 @@ def test_view_opens_a_saved_map_and_refuses_what_is_none(tmp_path):
     (tmp_path / "map.npz").write_bytes(b"PK")
     result = scanssc("view", tmp_path / "map.npz")
     assert result.status == 1 and "no map that can be loaded" in result.err
+
+
+def test_a_recording_that_cannot_be_written_is_named(sequence, tmp_path):
+    for path in (tmp_path, tmp_path / "no\udcffutf8.rrd"):
+        result = scanssc("view", sequence, "--save", path, "--model", "stereo")
+        assert result.status == 1 and result.err.splitlines()[-1].startswith(f"error: cannot write {path}: ")
 
 
 def test_info_counts_the_parameters_of_the_published_model_and_of_a_checkpoint(tiny_checkpoint):

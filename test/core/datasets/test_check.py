@@ -117,6 +117,14 @@ def depth_file(folder):
     return folder.parents[1] / "depth" / "sequences" / folder.name / "000000.npy"
 
 
+@pytest.mark.parametrize("depth_m", [np.nan, -1.0, 9000.0])
+def test_depth_maps_without_depth_are_warned_of(folder, caplog, depth_m):
+    np.save(depth_file(folder), np.full((47, 155), depth_m, np.float32))
+    assert problems_of(folder) == []
+    [warning] = caplog.messages
+    assert warning.startswith(f"{depth_file(folder)}: depth covers 0.0% of the pixels")
+
+
 def test_right_images_are_checked_against_the_left_ones(folder):
     cv2.imwrite(str(folder / "image_3" / "000005.png"), np.zeros((40, 155, 3), np.uint8))
     (problem,) = problems_of(folder)

@@ -58,7 +58,7 @@ class SmallBag:
         content = np.frombuffer(data, np.uint8)
         self.add(topic, self.type("sensor_msgs/msg/CompressedImage")(header, format_name, content), stamp_ns)
 
-    def info(self, topic, Tx=0.0, stamp_ns=START_NS, D=(), binning=0, size=(WIDTH, HEIGHT), **matrices):
+    def info(self, topic, Tx=0.0, stamp_ns=START_NS, D=(), binning=0, size=(WIDTH, HEIGHT), time_ns=None, **matrices):
         K = np.array([[FX, 0, size[0] / 2], [0, FX, size[1] / 2], [0, 0, 1.0]])
         P = np.hstack([K, [[Tx], [0], [0]]])
         region = self.type("sensor_msgs/msg/RegionOfInterest")(0, 0, 0, 0, False)
@@ -67,7 +67,7 @@ class SmallBag:
             matrices.get("K", K).reshape(-1), np.eye(3).reshape(-1), matrices.get("P", P).reshape(-1),
             binning, binning, region,
         )  # fmt: skip
-        self.add(topic, message, stamp_ns)
+        self.add(topic, message, stamp_ns if time_ns is None else time_ns)
 
     def transform(self, parent, child, translation=(0.0, 0.0, 0.0), rotation=OPTICAL, time_ns=START_NS):
         transform = self.type("geometry_msgs/msg/Transform")(

@@ -1,3 +1,4 @@
+import re
 import shutil
 
 import numpy as np
@@ -54,6 +55,24 @@ def test_cut_off_recording_names_the_command_that_mends_it(tmp_path):
     for path in (ros1, tmp_path / "a.bag.active"):
         with pytest.raises(ValueError, match=f"{path}.*rosbag reindex"):
             topics_of(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "begin", "remedy"),
+    [
+        ("bag.mcap", b"PK\x03\x04", "it is packed by zip: unpack it"),
+        ("bag.mcap.zst", b"\x28\xb5\x2f\xfd", "it is packed by zstd: unpack it"),
+        ("bag.bag", b"", "it begins as a .mcap file does: name it so"),
+        ("bag", b"", "it begins as a .mcap file does: name it so"),
+    ],
+)
+def test_packed_and_misnamed_files_are_told_as_such(tmp_path, name, begin, remedy):
+    good = good_bag(tmp_path / "bag") / "bag.mcap"
+    path = tmp_path / "other" / name
+    path.parent.mkdir()
+    path.write_bytes(begin + good.read_bytes())
+    with pytest.raises(ValueError, match=f"{path} is no bag that can be read.*{re.escape(remedy)}$"):
+        topics_of(path)
 
 
 def test_messages_that_sqlite_did_not_merge_are_not_left_out_unsaid(tmp_path):

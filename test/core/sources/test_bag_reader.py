@@ -1,11 +1,12 @@
 import logging
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 
 from core.sources.small_bags import BASELINE_M, FX, HEIGHT, MS, START_NS, WIDTH, SmallBag, good_bag
 from scanssc_core.geometry import invert_transform, make_transform
-from scanssc_core.sources.bag_calibration import BagOptions
+from scanssc_core.sources.bag_calibration import BagCalibration, BagOptions
 from scanssc_core.sources.bag_reader import BagSequence
 
 GREY = np.full((HEIGHT, WIDTH), 100, np.uint8)
@@ -59,6 +60,21 @@ def test_clocks_far_apart_are_told_with_their_distance_not_taken_for_jumps_of_ti
         bag.image(LEFT, stamp_ns)
         bag.image(RIGHT, stamp_ns + delay_ms * MS, time_ns=stamp_ns)
     assert "the nearest stamps are 500 ms apart" in refusal(bag, tmp_path)
+
+
+def test_right_images_that_are_recorded_much_later_are_told(tmp_path, caplog):
+    bag = SmallBag().rig()
+    for index in range(15):
+        bag.image(LEFT, START_NS + 100 * MS * index)
+        bag.image(RIGHT, START_NS + 100 * MS * index, time_ns=START_NS + 10**10 + index)
+    assert len(frames(bag, tmp_path)) == 10
+    assert "of 15 left and 15 right images; at most 10 images of a side wait" in caplog.text
+
+
+def test_a_distance_just_beyond_the_tolerance_is_told_with_all_its_digits(tmp_path):
+    assert "the nearest stamps are 20.000001 ms apart" in refusal(
+        SmallBag().rig().pairs(delay_ns=20 * MS + 1), tmp_path
+    )
 
 
 def test_images_without_partner_are_counted(tmp_path, caplog):
@@ -154,6 +170,25 @@ def test_calibration_that_changes_holds_from_then_on(tmp_path):
     bag.info(RIGHT_INFO, -2 * FX * BASELINE_M, stamp_ns=START_NS + 50 * MS)
     first, second = frames(bag, tmp_path)
     assert (first.rig.baseline_m, second.rig.baseline_m) == pytest.approx((BASELINE_M, 2 * BASELINE_M))
+
+
+@pytest.mark.parametrize("info_delay_ns", [-MS, 0, 30 * MS])
+def test_pair_is_read_with_the_calibration_of_its_stamp_whichever_is_recorded_first(tmp_path, info_delay_ns):
+    bag = SmallBag().rig().pairs(num_pairs=4)
+    baselines_m = [BASELINE_M, BASELINE_M, 2 * BASELINE_M, BASELINE_M]
+    for index, baseline_m in enumerate(baselines_m):
+        stamp_ns = START_NS + 100 * MS * index
+        bag.info(LEFT_INFO, stamp_ns=stamp_ns, time_ns=stamp_ns + info_delay_ns)
+        bag.info(RIGHT_INFO, -FX * baseline_m, stamp_ns=stamp_ns, time_ns=stamp_ns + info_delay_ns)
+    assert [frame.rig.baseline_m for frame in frames(bag, tmp_path)] == pytest.approx(baselines_m)
+
+
+def test_pairs_do_not_wait_for_calibration_longer_than_half_a_second(tmp_path):
+    bag = SmallBag().rig().pairs(num_pairs=20)
+    read = iter(BagSequence(bag.write(tmp_path / "bag")))
+    with patch.object(BagCalibration, "is_known", autospec=True, side_effect=BagCalibration.is_known) as asked:
+        next(read), next(read)
+    assert max(call.args[2] for call in asked.call_args_list) == 600 * MS
 
 
 def test_frames_that_are_not_joined_are_named_with_those_there_are(tmp_path):

@@ -159,6 +159,11 @@ def test_compressed_bayer_mosaic_gets_its_colours():
     np.testing.assert_array_equal(decoded[2:-2, 2:-2], np.broadcast_to((0, 0, 200), decoded[2:-2, 2:-2].shape))
 
 
+def test_colours_that_a_sender_made_of_a_bayer_mosaic_are_kept():
+    red = cv2.imencode(".png", np.full((8, 8, 3), (0, 0, 200), np.uint8))[1].tobytes()
+    assert (decode_compressed_image(red, "bayer_rggb8; png compressed bgr8") == (200, 0, 0)).all()
+
+
 def test_compressed_image_of_sixteen_bits_keeps_them():
     values = MONO.astype(np.uint16) << 4
     decoded = decode_compressed_image(cv2.imencode(".png", values)[1].tobytes(), "mono16; png compressed ")

@@ -144,7 +144,9 @@ def test_depth_images_are_no_pictures_whatever_their_name(tmp_path):
 
 
 def test_bag_of_depth_images_alone_has_no_pair(tmp_path):
-    with pytest.raises(ValueError, match="image topics are none; name the pair"):
+    with pytest.raises(
+        ValueError, match=r"image topics are none \(depth images, which are no pictures: /stereo/left/image_rect, "
+    ):
         find(tmp_path, *INFOS, depth=both("/stereo/left/image_rect"))
 
 

@@ -22,6 +22,11 @@ def test_only_depth_above_zero_counts():
     assert depth_coverage(depth_m) == 3 / 8
 
 
+def test_depth_in_millimetres_does_not_count():
+    assert depth_coverage(np.full((4, 4), 12_000, np.float32)) == 0
+    assert "metres" in coverage_problem(0)
+
+
 def test_a_working_pair_is_far_above_the_threshold(pair):
     depth_m = SgmBackend().compute_depth(*pair, RIG)
     assert depth_coverage(depth_m) > 3 * MIN_COVERAGE

@@ -113,3 +113,20 @@ def test_image_without_a_frame_is_refused_with_what_to_set(world):
     world.wait_for(world.ask(), "has no frame_id: set camera_frame", frame="")
     world.tell(transform(KITTI, child="optical"))
     world.wait_for(world.ask(camera_frame="/optical"), "", frame="")
+
+
+def test_baseline_is_compared_with_the_distance_of_the_cameras_in_tf(world):
+    extrinsics = world.ask()
+    T_right_left = np.eye(4)
+    T_right_left[0, 3] = -0.12
+    world.tell(transform(KITTI), transform(T_right_left, parent=CAMERA, child="camera_color_right"))
+    world.wait_for(extrinsics, "")
+    extrinsics.check_baseline(CAMERA, "camera_color_right", 0.1225)
+    assert extrinsics.baseline_problem == ""
+    extrinsics.check_baseline(CAMERA, "camera_color_right", 0.24)
+    assert f"TF has {CAMERA!r} and 'camera_color_right' 0.1200 m apart, the calibration 0.2400 m" in (
+        extrinsics.baseline_problem
+    )
+    for frame in ("unknown", "", CAMERA):  # nothing to compare with
+        extrinsics.check_baseline(CAMERA, frame, 0.24)
+        assert extrinsics.baseline_problem == ""

@@ -1,0 +1,109 @@
+"""What the node makes of a pair: grid, markers, points, depth, and what the example planner says of them."""
+
+import signal
+import subprocess
+import time
+
+import numpy as np
+import pytest
+from rclpy.serialization import deserialize_message
+from sensor_msgs.msg import Image, PointCloud2
+from std_msgs.msg import Float32
+from visualization_msgs.msg import Marker
+
+from scanssc_core.geometry import PinholeCamera
+from scanssc_core.occupancy.visibility import visible_voxels
+from scanssc_core.runtime.backends import make_occupancy_backend
+from scanssc_ros.client.voxel_grid import UNKNOWN, VoxelGridView
+from scanssc_ros.parameters import NodeParameters
+from system.harness import executable, scene
+
+pytestmark = pytest.mark.system
+
+
+def test_markers_cloud_and_depth_decode_and_agree_with_the_grid(world, activate):
+    node = activate(model="stereo", markers_max_rate_hz=0.0, cloud_max_rate_hz=0.0, depth_max_rate_hz=0.0)
+    markers, clouds, depths = [], [], []
+    world.create_subscription(Marker, "/scanssc/markers", markers.append, 10, raw=True)
+    world.create_subscription(PointCloud2, "/scanssc/points", clouds.append, 10)
+    world.create_subscription(Image, "/scanssc/depth", depths.append, 10)
+    world.wait_for_node(node)
+    world.spin_until(lambda: world.count_publishers("/scanssc/markers") and world.count_publishers("/scanssc/depth"))
+    world.spin_for(0.5)
+    grid = VoxelGridView(world.wait_for_grid(world.publish_pair()))
+    world.spin_until(lambda: markers and clouds and depths)
+    marker, cloud, depth = deserialize_message(markers[0], Marker), clouds[0], depths[0]
+    assert marker.header.stamp == cloud.header.stamp == depth.header.stamp == grid.stamp
+    assert marker.header.frame_id == cloud.header.frame_id == "velodyne"
+    assert depth.header.frame_id == "camera_color_left"
+    assert len(marker.points) == len(marker.colors) == cloud.width > 100
+    rows = np.frombuffer(cloud.data, np.uint8).reshape(cloud.width, cloud.point_step)
+    xyz = rows[:, :12].copy().view("<f4").astype(np.float64)
+    np.testing.assert_allclose(xyz, [(p.x, p.y, p.z) for p in marker.points], atol=1e-5)
+    np.testing.assert_array_equal(grid.class_at(xyz), rows[:, 16])
+    depth_m = np.frombuffer(depth.data, "<f4").reshape(depth.height, depth.width)
+    assert np.nanmedian(depth_m) == pytest.approx(10.0, abs=0.1)
+
+
+def test_outputs_nobody_wants_are_not_made_and_rates_are_kept(world, activate):
+    node = activate(occupancy_max_rate_hz=1.0)
+    world.wait_for_node(node)
+    start_s = time.monotonic()
+
+    def publish_until_ten_are_processed():  # a busy machine supersedes some
+        world.publish_pair()
+        world.spin_for(0.1)
+        return int(world.value("pipeline", "processed")) >= 10
+
+    world.spin_until(publish_until_ten_are_processed)
+    elapsed_s = time.monotonic() - start_s
+    assert 1 <= len(world.grids) <= elapsed_s + 1
+    assert world.value("pipeline", "published.markers", "none") == "none"
+
+
+@pytest.mark.parametrize("keep_unseen", [False, True])
+def test_what_the_camera_cannot_see_is_unknown_unless_the_model_completes_it(world, activate, keep_unseen):
+    node = activate(keep_unseen=keep_unseen, publish_confidence=True)
+    world.wait_for_node(node)
+    view = VoxelGridView(world.wait_for_grid(world.publish_pair()))
+    assert (view.labels == UNKNOWN).any() == (not keep_unseen)
+    assert view.confidence is not None
+    grid = make_occupancy_backend("dummy").grid
+    camera = PinholeCamera(180.0, 180.0, 159.5, 40.0, width=320, height=96)
+    visible = visible_voxels(grid, camera, NodeParameters().T_cam_grid).voxel_index
+    if not keep_unseen:
+        expected = np.full(view.labels.size, True)
+        expected[visible] = False
+        np.testing.assert_array_equal(view.labels.reshape(-1) == UNKNOWN, expected)
+
+
+def test_example_planner_reports_the_distance_to_the_wall(world, activate):
+    node = activate(model="stereo")
+    planner = subprocess.Popen([executable("free_distance")])
+    try:
+        distances = []
+        world.create_subscription(Float32, "/free_distance/distance", distances.append, 10)
+        world.wait_for_node(node)
+        world.spin_until(lambda: world.count_subscribers("/scanssc/occupancy") == 2)
+        world.spin_for(0.5)
+        while not distances:
+            world.publish_pair()
+            world.spin_for(0.3)
+        assert scene(0).shape == (96, 320, 3)
+        # The wall stands at 10.2 m; depth of what is close before it is not sure enough to call it free.
+        assert distances[0].data == pytest.approx(9.9, abs=0.4)
+    finally:
+        planner.terminate()
+        planner.wait()
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_example_planner_ends_at_a_signal_although_no_grid_comes(world, ending):
+    with subprocess.Popen([executable("free_distance")]) as planner:
+        world.spin_until(lambda: world.count_subscribers("/scanssc/occupancy") == 2)
+        world.spin_for(0.5)  # it sleeps now
+        planner.send_signal(ending)
+        try:
+            assert planner.wait(10) == 0
+        finally:
+            planner.kill()
