@@ -131,10 +131,15 @@ class OverTime:
         """Scores of each method, per cent."""
         rows: list[tuple[Cell, ...]] = []
         for method, counts in self._counts.items():
+            if not counts.everywhere.any() and not counts.temporal.any():
+                continue
             values: list[float | None] = []
             for confusion in (counts.in_view, counts.everywhere):
-                ratio = scores(confusion)
-                values += [ratio.iou, ratio.miou if self.has_classes else None] if self.num_labelled else [None, None]
+                ratio, is_labelled = scores(confusion), bool(confusion.any())
+                values += [
+                    ratio.iou if is_labelled else None,
+                    ratio.miou if is_labelled and self.has_classes else None,
+                ]
             values += [
                 counts.changed / counts.still if counts.still else None,
                 counts.changed_occupied / counts.still_occupied if counts.still_occupied else None,

@@ -53,6 +53,7 @@ def test_table_has_frame_and_map_and_the_files_say_the_same(evaluated):
     content = json.loads((out / "sequence.json").read_text())
     assert (content["frames"], content["labelled frames"], content["drift"]) == (4, 4, 0)
     scores = {row["method"]: row for row in content["scores"]}
+    assert list(scores) == ["frame", "map"]
     assert scores["frame"]["mIoU"] is None  # geometry has no classes
     for method in ("frame", "map"):
         assert 0 < scores[method]["IoU in view"] < 100
