@@ -1,5 +1,6 @@
 """The lifecycle node `semantic_map`: creates and connects. What it decides lies in the modules it imports."""
 
+import functools
 from concurrent.futures import Future, ThreadPoolExecutor
 from importlib.util import find_spec
 from typing import Any
@@ -11,6 +12,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.time import Time
 from rclpy.timer import Timer
 from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Header
 
 from scanssc_core.mapping.semantic_map import Reset
 from scanssc_ros.conversions import pose_to_matrix, stamp_to_ns
@@ -181,9 +183,14 @@ class SemanticMapNode(ManagedNode[MapParameters]):
         """Everything that is made of the map; its lock is held."""
         assert self._fusion is not None and self._outputs is not None
         semantic_map = self._fusion.semantic_map
-        if semantic_map is not None and self.is_active:
-            stamp = Time(nanoseconds=semantic_map.stamp_ns or 0).to_msg()
-            self._outputs.publish(semantic_map, stamp, self.parameters(), at_once)
+        if semantic_map is None or not self.is_active:
+            return
+        parameters = self.parameters()
+        # A map that was loaded has no grid yet: it holds now.
+        stamp_ns = self.get_clock().now().nanoseconds if semantic_map.stamp_ns is None else semantic_map.stamp_ns
+        header = Header(stamp=Time(nanoseconds=stamp_ns).to_msg(), frame_id=parameters.odometry_frame)
+        read = functools.cache(semantic_map.read)  # at most once, for all that is made of the map
+        self._outputs.publish(read, semantic_map.class_names, header, parameters, at_once)
 
     def statuses(self, parameters: MapParameters) -> list[DiagnosticStatus]:
         """See ManagedNode."""

@@ -1,13 +1,14 @@
 """The map as a message, at a rate of its own, made only for a subscriber."""
 
 import time
+from collections.abc import Callable, Sequence
 
-from builtin_interfaces.msg import Time
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Header
 
-from scanssc_core.mapping.semantic_map import SemanticMap
+from scanssc_core.geometry import VoxelGridSpec
+from scanssc_core.occupancy.interface import Occupancy
 from scanssc_ros.conversions import occupancy_to_message
 from scanssc_ros.mapping.parameters import MapParameters
 from scanssc_ros.msg import VoxelGrid
@@ -34,11 +35,19 @@ class MapOutputs:
         """Destroy the publisher."""
         self._node.destroy_lifecycle_publisher(self._publisher)
 
-    def publish(self, semantic_map: SemanticMap, stamp: Time, parameters: MapParameters, at_once: bool = False) -> None:
+    def publish(
+        self,
+        read: Callable[[], tuple[Occupancy, VoxelGridSpec]],
+        class_names: Sequence[str],
+        header: Header,
+        parameters: MapParameters,
+        at_once: bool = False,
+    ) -> None:
         """Publish what is wanted and due.
 
         Args:
-            stamp: of the newest grid in it.
+            read: gives the map and its place; called only if they are needed.
+            header: the odometry frame, and the stamp of the newest grid in the map.
             at_once: due now, whatever the rate.
         """
         rate_hz, now_s = parameters.map_max_rate_hz, time.monotonic()
@@ -46,10 +55,7 @@ class MapOutputs:
         if not is_due or self._publisher.get_subscription_count() == 0:
             return
         self._last_published_s = now_s
-        occupancy, place = semantic_map.read()
-        header = Header(stamp=stamp, frame_id=parameters.odometry_frame)
-        message = occupancy_to_message(
-            occupancy, place, semantic_map.class_names, header, parameters.publish_confidence
-        )
+        occupancy, place = read()
+        message = occupancy_to_message(occupancy, place, class_names, header, parameters.publish_confidence)
         self._publisher.publish(message)
         self.num_published += 1

@@ -88,9 +88,8 @@ def test_what_a_killed_node_left_is_freed_by_the_next_one(world, start_node):
     killed.process.kill()
     killed.process.wait()
     assert files and all(path.exists() for path in files)
-    world.statuses.clear()
     node = start_node()
-    world.spin_until(lambda: "pipeline" in world.statuses)
-    assert not any(path.exists() for path in files)
-    assert "of shared memory of killed programs were freed" in node.log
+    # Not by what it publishes: a message of the killed node may come last.
+    world.spin_until(lambda: "of shared memory of killed programs were freed" in node.log)
+    assert not [path for path in files if path.exists()]
     assert set_parameter(world, "max_age_s", 3.0).successful
