@@ -88,14 +88,20 @@ SEMANTIC_KITTI = LabelSet(
 #: (20,) uint16: class id -> raw id written to submission files (learning_map_inv).
 SEMANTIC_KITTI_RAW_IDS = np.array([raw_id for _, raw_id in _SEMANTIC_KITTI.values()], np.uint16)
 
+#: Raw ids of what moves, by its class, in SemanticKITTI; 256 (on rails) and 257 (bus) are other-vehicle too.
+MOVING_RAW_IDS = {
+    "car": 252,
+    "truck": 258,
+    "other-vehicle": 259,
+    "person": 254,
+    "bicyclist": 253,
+    "motorcyclist": 255,
+}
+FIRST_MOVING_RAW_ID = min(MOVING_RAW_IDS.values())  #: this one and all above are of what moves
+
 # Further raw ids: parts of a class, and its moving members.
-_OTHER_RAW_IDS = {
-    "car": (252,),
-    "truck": (258,),
+_OTHER_RAW_IDS = {name: (raw_id,) for name, raw_id in MOVING_RAW_IDS.items()} | {
     "other-vehicle": (13, 16, 256, 257, 259),
-    "person": (254,),
-    "bicyclist": (253,),
-    "motorcyclist": (255,),
     "road": (60,),
 }
 

@@ -1,17 +1,19 @@
-"""Copies of our files with other content: halved, with fewer empty voxels, or parts only."""
+"""Copies of our files with other content: halved, with fewer empty voxels, with a calibration, or parts only."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from scanssc_core.checkpoint.files import save_checkpoint, save_parts
+from scanssc_core.checkpoint.files import read_calibration, save_checkpoint, save_parts
 from scanssc_core.checkpoint.load import load_model, read_weights
 from scanssc_core.checkpoint.weights import Weights
+from scanssc_core.confidence import Calibration
 from scanssc_core.labels import FREE
 from scanssc_core.network.lite import LiteScanSSC
 
 
 def halve_checkpoint(source: Path, target: Path) -> None:
-    """Copy a model with its matrices in float16, half the size; vectors, statistics of norms among them, stay.
+    """Copy a model with its matrices in float16, half the size; vectors, statistics of norms among them, stay, and so
+    does its calibration.
 
     Raises:
         ValueError: if the source is no whole model, or if a weight is too large for float16.
@@ -23,11 +25,13 @@ def halve_checkpoint(source: Path, target: Path) -> None:
             state[name] = value.half()
             if not state[name].isfinite().all():
                 raise ValueError(f"{source}: {name} holds a weight beyond float16, up to {value.abs().max():.3g}")
-    save_checkpoint(target, state, model.config)
+    save_checkpoint(target, state, model.config, read_calibration(source))
 
 
 def lower_empty(source: Path, target: Path, by: float) -> None:
     """Copy a lite model with a lower logit of *empty*: of more voxels the model then says that something is there.
+
+    A calibration is not copied: it is of other answers.
 
     Args:
         by: taken from the bias of the head; positive finds more and invents more, negative the other way.
@@ -41,6 +45,16 @@ def lower_empty(source: Path, target: Path, by: float) -> None:
     num_subvoxels = model.config.label_scale**3
     state["head.layers.3.bias"][FREE * num_subvoxels : (FREE + 1) * num_subvoxels] -= by
     save_checkpoint(target, state, model.config)
+
+
+def set_calibration(source: Path, target: Path, calibration: Calibration) -> None:
+    """Copy a model with what its confidence is worth.
+
+    Raises:
+        ValueError: if the source is no whole model.
+    """
+    model = load_model(source)
+    save_checkpoint(target, read_weights(source).state, model.config, calibration)
 
 
 def extract_parts(source: Path, target: Path, parts: Sequence[str]) -> None:

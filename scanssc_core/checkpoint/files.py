@@ -12,6 +12,7 @@ from torch import Tensor
 
 import scanssc_core
 from scanssc_core.checkpoint.weights import NetworkConfig, Weights
+from scanssc_core.confidence import LABEL_KINDS, Calibration, Temperature
 from scanssc_core.files import write_file
 from scanssc_core.labels import LABEL_SETS, RAW_IDS
 from scanssc_core.network.kinds import KINDS
@@ -26,12 +27,16 @@ _CONFIGS: dict[str, type[NetworkConfig]] = {
 _FORMER_SWITCHES = ("has_fine_geometry", "has_segmentation", "is_subvoxel_head", "has_ground_elevation")
 
 
-def save_checkpoint(path: Path, state: Mapping[str, Tensor], config: NetworkConfig) -> None:
-    """Write a whole network, whole or not at all: weights and what they are of."""
+def save_checkpoint(
+    path: Path, state: Mapping[str, Tensor], config: NetworkConfig, calibration: Calibration | None = None
+) -> None:
+    """Write a whole network, whole or not at all: weights, what they are of, and what its confidence is worth."""
     content: dict[str, Any] = {"config": dataclasses.asdict(config)}
     if not isinstance(config, MSNetConfig):
         content["class_names"] = LABEL_SETS[config.dataset].names
         content["label_map"] = {int(raw_id): label for label, raw_id in enumerate(RAW_IDS[config.dataset])}
+    if calibration is not None:
+        content["calibration"] = dataclasses.asdict(calibration)
     kind = next(name for name, config_type in _CONFIGS.items() if config_type is type(config))
     _write(path, state, {"kind": kind, **{name: json.dumps(value) for name, value in content.items()}})
 
@@ -67,6 +72,29 @@ def read_checkpoint(path: Path) -> Weights:
         expected = " or ".join(map(repr, _FORMATS))
         raise ValueError(f"{path}: expected format {expected} in its metadata, got {metadata.get('format')!r}")
     return Weights(state, _read_config(path, metadata) if "config" in metadata else None)
+
+
+def read_calibration(path: Path) -> Calibration | None:
+    """What the confidence of a network is worth; None where nobody fitted it, as in every published file.
+
+    Raises:
+        ValueError: naming the file, if it says so in a way that this version does not know.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            text = (file.metadata() or {}).get("calibration")
+    except SafetensorError:
+        return None
+    if text is None:
+        return None
+    try:
+        values = json.loads(text)
+        free, occupied = (tuple(Temperature(**one) for one in values[kind]) for kind in LABEL_KINDS)
+        return Calibration(tuple(values["borders_m"]), free, occupied)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path}: calibration in its metadata: {error}: make it anew by `scanssc calibrate`"
+        ) from error
 
 
 def _begins_as_safetensors(path: Path) -> bool:

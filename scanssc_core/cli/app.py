@@ -5,9 +5,11 @@ import typer
 import scanssc_core
 from scanssc_core.cli.ablate import ablate
 from scanssc_core.cli.bag import bag_app
+from scanssc_core.cli.calibrate import calibrate
 from scanssc_core.cli.checkpoint import checkpoint_app
 from scanssc_core.cli.data import data_app
 from scanssc_core.cli.eval import evaluate
+from scanssc_core.cli.eval_sequence import eval_sequence
 from scanssc_core.cli.gallery import gallery
 from scanssc_core.cli.info import info
 from scanssc_core.cli.predict import predict
@@ -26,7 +28,9 @@ app.add_typer(checkpoint_app, name="checkpoint")
 app.add_typer(data_app, name="data")
 app.add_typer(stereo_app, name="stereo")
 app.command()(ablate)
+app.command()(calibrate)
 app.command("eval")(evaluate)
+app.command("eval-sequence")(eval_sequence)
 app.command()(gallery)
 app.command()(info)
 app.command()(predict)

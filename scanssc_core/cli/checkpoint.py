@@ -9,7 +9,7 @@ from scanssc_core.checkpoint.edit import extract_parts, halve_checkpoint, lower_
 from scanssc_core.checkpoint.load import convert_checkpoint
 from scanssc_core.stereo.mobilestereonet.network import MSNetConfig
 
-checkpoint_app = typer.Typer(help="Convert, shrink, calibrate and take apart weights.", no_args_is_help=True)
+checkpoint_app = typer.Typer(help="Convert, shrink, change and take apart weights.", no_args_is_help=True)
 
 
 @checkpoint_app.command()
@@ -43,17 +43,15 @@ def halve(
     typer.echo(f"{target}: {target.stat().st_size / 1e6:.1f} MB, was {source.stat().st_size / 1e6:.1f} MB")
 
 
-@checkpoint_app.command()
-def calibrate(
+@checkpoint_app.command("lower-empty")
+def empty(
     source: Annotated[Path, typer.Argument(help="A .safetensors file of a run.")],
     target: Annotated[Path, typer.Argument(help="File to write (.safetensors).")],
-    lower_empty_by: Annotated[
-        float, typer.Option("--lower-empty-by", help="Taken from the logit of empty; negative raises it.")
-    ],
+    by: Annotated[float, typer.Option(help="Taken from the logit of empty; negative raises it.")],
 ) -> None:
     """Copy a model that calls more voxels occupied, or fewer. Find the value with eval, on held-out frames."""
-    lower_empty(source, target, lower_empty_by)
-    typer.echo(f"{target}: logit of empty lowered by {lower_empty_by:g}")
+    lower_empty(source, target, by)
+    typer.echo(f"{target}: logit of empty lowered by {by:g}")
 
 
 @checkpoint_app.command()

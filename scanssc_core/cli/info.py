@@ -8,7 +8,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from scanssc_core.checkpoint.files import read_calibration
 from scanssc_core.checkpoint.load import read_weights
+from scanssc_core.confidence import LABEL_KINDS, Calibration
 from scanssc_core.inference.cost import PartCost, num_published_constants, usual_cost
 from scanssc_core.network.config import ScanSSCConfig, kitti360, semantic_kitti
 from scanssc_core.stereo.mobilestereonet.network import MSNetConfig
@@ -18,7 +20,7 @@ def info(
     checkpoint: Annotated[Path | None, typer.Argument(help="Checkpoint; default: the published model.")] = None,
 ) -> None:
     """Show configuration and, by part, parameters, arithmetic and memory for one frame."""
-    config = semantic_kitti()
+    config, calibration = semantic_kitti(), None
     if checkpoint is not None:
         weights = read_weights(checkpoint)
         if weights.config is None:
@@ -27,9 +29,10 @@ def info(
         if isinstance(weights.config, MSNetConfig):
             typer.echo(f"MobileStereoNet, backend msnet{weights.config.dims}d, {len(weights.state)} entries")
             return
-        config = weights.config
+        config, calibration = weights.config, read_calibration(checkpoint)
     console = Console()
     console.print(_settings(config))
+    console.print("confidence: as the network gives it" if calibration is None else _temperatures(calibration))
     costs = usual_cost(config)
     console.print(_costs(costs))
     if config in (semantic_kitti(), kitti360()):
@@ -45,6 +48,14 @@ def _settings(config: ScanSSCConfig) -> Table:
     table = Table("setting", "value", title="configuration")
     for entry in dataclasses.fields(config):
         table.add_row(entry.name, str(getattr(config, entry.name)))
+    return table
+
+
+def _temperatures(calibration: Calibration) -> Table:
+    table = Table("label", "from m", "temperature", "offset", title="calibration of the confidence")
+    for kind in LABEL_KINDS:
+        for start_m, entry in zip((0.0, *calibration.borders_m), getattr(calibration, kind), strict=True):
+            table.add_row(kind, f"{start_m:g}", f"{entry.temperature:.2f}", f"{entry.offset:.2f}")
     return table
 
 

@@ -11,7 +11,17 @@ from numpy.typing import NDArray
 
 from scanssc_core.files import write_file
 from scanssc_core.geometry import VoxelGridSpec
-from scanssc_core.labels import COMPLETION_TABLES, FREE, LABEL_SETS, SEMANTIC_KITTI_RAW_IDS, UNKNOWN, UNKNOWN_RAW_ID
+from scanssc_core.labels import (
+    COMPLETION_TABLES,
+    FIRST_MOVING_RAW_ID,
+    FREE,
+    LABEL_SETS,
+    MOVING_RAW_IDS,
+    SEMANTIC_KITTI,
+    SEMANTIC_KITTI_RAW_IDS,
+    UNKNOWN,
+    UNKNOWN_RAW_ID,
+)
 
 VOXEL_GRID = VoxelGridSpec.semantic_kitti()  #: of both data sets
 _NUM_VOXELS = int(np.prod(VOXEL_GRID.shape))
@@ -19,11 +29,14 @@ LABEL_BYTES = 2 * _NUM_VOXELS  #: size of a .label file
 MASK_BYTES = _NUM_VOXELS // 8  #: size of a .bin, .invalid or .occluded file
 
 
-def write_voxel_labels(path: Path, labels: NDArray) -> None:
-    """Write (X, Y, Z) class ids of SemanticKITTI as raw ids, uint16 little-endian; UNKNOWN as UNKNOWN_RAW_ID.
+def write_voxel_labels(path: Path, labels: NDArray, is_moving: NDArray | None = None) -> None:
+    """Write class ids of SemanticKITTI as raw ids, uint16 little-endian; UNKNOWN as UNKNOWN_RAW_ID.
 
+    Args:
+        labels: (X, Y, Z) class ids.
+        is_moving: (X, Y, Z) bool, what gets the raw id of a moving member of its class; None: nothing.
     Raises:
-        ValueError: naming the file, if a label is neither a class nor UNKNOWN.
+        ValueError: naming the file, if a label is neither a class nor UNKNOWN, or of a class that does not move moves.
     """
     num_classes = len(SEMANTIC_KITTI_RAW_IDS)
     is_unknown = labels == UNKNOWN
@@ -32,7 +45,23 @@ def write_voxel_labels(path: Path, labels: NDArray) -> None:
             f"{path}: expected classes 0 to {num_classes - 1} or {UNKNOWN}, got {labels[~is_unknown].max()}"
         )
     raw_ids = np.where(is_unknown, UNKNOWN_RAW_ID, SEMANTIC_KITTI_RAW_IDS[np.where(is_unknown, FREE, labels)])
+    if is_moving is not None and is_moving.any():
+        moving_ids = np.zeros(num_classes, np.uint16)
+        for name, raw_id in MOVING_RAW_IDS.items():
+            moving_ids[SEMANTIC_KITTI.id_of(name)] = raw_id
+        raw_ids[is_moving] = moving_ids[labels[is_moving]]
+        if not raw_ids[is_moving].all():
+            raise ValueError(f"{path}: expected only {', '.join(MOVING_RAW_IDS)} to move")
     write_file(path, raw_ids.astype("<u2").tobytes())
+
+
+def read_moving_mask(label_file: Path) -> NDArray:
+    """(256, 256, 32) bool: what moves, by the raw ids of a .label file.
+
+    Raises:
+        ValueError: naming the file, if it is missing or of another size.
+    """
+    return read_raw_ids(label_file) >= FIRST_MOVING_RAW_ID
 
 
 def read_voxel_mask(path: Path) -> NDArray:

@@ -41,6 +41,15 @@ class Table:
             lines.append("  ".join([first.strip().ljust(widths[0]), *others]).rstrip())
         return "\n".join([self.title, lines[0], "-" * len(lines[0]), *lines[1:]]) + "\n"
 
+    def markdown(self) -> str:
+        """The table for a document: two decimals, under its title."""
+        rows = [
+            self.header,
+            ("---",) * len(self.header),
+            *(tuple(_shown(cell, 2) for cell in row) for row in self.rows),
+        ]
+        return "\n".join([f"{self.title}:\n", *(f"| {' | '.join(row)} |" for row in rows)]) + "\n"
+
     def csv(self) -> str:
         """The table as CSV: six decimals, empty where there is no score."""
         content = io.StringIO()

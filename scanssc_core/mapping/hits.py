@@ -12,7 +12,7 @@ from scanssc_core.mapping.forgetting import by_class
 class Hits:
     """Log-odds that one grid adds which calls a voxel occupied with full confidence, by the group of its class.
 
-    What moves or is thin is seen for a moment, or in some frames only, and weighs more. Chosen on a synthetic drive
+    What moves or is thin is seen for a moment, or in some frames only, and weighs more. Chosen on synthetic drives
     (docs/evaluation.md).
 
     Attributes:
@@ -20,12 +20,12 @@ class Hits:
         other: classes of no group, as the obstacles of geometry alone.
     """
 
-    human: float = 5.0
-    vehicle: float = 2.0
-    ground: float = 0.5
-    structure: float = 0.5
-    nature: float = 0.5
-    object: float = 1.5
+    human: float = 4.0
+    vehicle: float = 4.0
+    ground: float = 1.0
+    structure: float = 1.0
+    nature: float = 1.0
+    object: float = 3.0
     other: float = 1.2
 
     def __post_init__(self) -> None:

@@ -51,10 +51,10 @@ class MapConfig:
 
     window_m: tuple[float, float, float] = (102.4, 102.4, 6.4)
     hits: Hits = field(default_factory=Hits)
-    miss: float = 1.0
-    ray_miss: float = 2.0
+    miss: float = 0.5
+    ray_miss: float = 1.0
     lowest: float = -1.2
-    highest: float = 2.2
+    highest: float = 1.2
     threshold: float = 0.02
     highest_class_weight: float = 5.0
     half_lives: HalfLives = field(default_factory=HalfLives)

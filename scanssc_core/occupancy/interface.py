@@ -5,6 +5,7 @@ from typing import Protocol
 
 from numpy.typing import NDArray
 
+from scanssc_core.confidence import Calibration
 from scanssc_core.geometry import PinholeCamera, VoxelGridSpec
 from scanssc_core.labels import LabelSet
 
@@ -30,11 +31,14 @@ class OccupancyBackend(Protocol):
         grid: place of the voxels.
         label_set: their classes.
         notes: what a user is told once, before the labels are used: the terms of weights, a choice made; a line each.
+        calibration: what was fitted to make the confidence of a label the share of such labels that is right, and is
+            applied; None: nothing was.
     """
 
     grid: VoxelGridSpec
     label_set: LabelSet
     notes: tuple[str, ...]
+    calibration: Calibration | None
 
     def predict(
         self,

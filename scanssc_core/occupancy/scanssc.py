@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from scanssc_core.checkpoint.files import read_calibration
 from scanssc_core.checkpoint.load import load_model
 from scanssc_core.checkpoint.shipped import terms_of
 from scanssc_core.geometry import PinholeCamera
@@ -37,7 +38,10 @@ class ScanSSCBackend:
 
     def __init__(self, checkpoint: Path, device: torch.device, precision: torch.dtype = torch.float32) -> None:
         self._model = optimized_for_inference(load_model(checkpoint), device, precision).to(device)
+        self.calibration = read_calibration(checkpoint)
         self.notes = terms_of(checkpoint)
+        if self.calibration is not None:
+            self.notes += (f"the confidence is calibrated, as {checkpoint.name} says",)
         self._device = device
         self._precision = precision
         config = self._model.config
@@ -54,7 +58,8 @@ class ScanSSCBackend:
         with_confidence: bool = True,
         wanted: NDArray | None = None,
     ) -> Occupancy:
-        """See OccupancyBackend.predict; the confidence is the softmax probability of the class."""
+        """See OccupancyBackend.predict; the confidence is the probability that the network gives the class, calibrated
+        where its checkpoint says how."""
         config = self._model.config
         view = NetworkView((camera.height, camera.width), config.image_size, config.corrections)
         image = torch.from_numpy(view.image(left_rgb))[None].to(self._device)
@@ -65,7 +70,11 @@ class ScanSSCBackend:
             labels, confidence = self._model.predict_labels(image, depth, inputs, with_confidence, voxels)
         if confidence is None:
             return Occupancy(labels[0].cpu().numpy())
-        return Occupancy(labels[0].cpu().numpy(), confidence[0].mul(255).round().to(torch.uint8).cpu().numpy())
+        class_ids = labels[0].cpu().numpy()
+        values = confidence[0].mul(255).round().to(torch.uint8).cpu().numpy()
+        if self.calibration is not None:
+            values = self.calibration.apply(class_ids, values, self.grid)
+        return Occupancy(class_ids, values)
 
     def _coarse_voxels(self, wanted: NDArray | None) -> Tensor | None:
         """(N,) the coarse voxels that hold a wanted one; None: all."""

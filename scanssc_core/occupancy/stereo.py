@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from scanssc_core.confidence import Calibration
 from scanssc_core.geometry import (
     LIDAR_HEIGHT_M,
     PinholeCamera,
@@ -59,6 +60,7 @@ class StereoOccupancyBackend:
         self.grid = grid or VoxelGridSpec.semantic_kitti()
         self.label_set: LabelSet = STEREO_GEOMETRY
         self.notes: tuple[str, ...] = ()
+        self.calibration: Calibration | None = None
         self._config = config or StereoOccupancyConfig()
 
     def predict(

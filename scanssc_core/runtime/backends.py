@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from scanssc_core.checkpoint.load import load_stereo_network
 from scanssc_core.checkpoint.shipped import LITE_WEIGHTS
+from scanssc_core.confidence import Calibration
 from scanssc_core.geometry import PinholeCamera, StereoRig, VoxelGridSpec
 from scanssc_core.labels import FREE, LABEL_SETS, SEMANTIC_KITTI, LabelSet
 from scanssc_core.occupancy.interface import Occupancy, OccupancyBackend
@@ -39,6 +40,7 @@ class DummyOccupancyBackend:
         self.grid = VoxelGridSpec.semantic_kitti()
         self.label_set: LabelSet = SEMANTIC_KITTI
         self.notes: tuple[str, ...] = ()
+        self.calibration: Calibration | None = None
         self._latency_s = latency_s
 
     def predict(

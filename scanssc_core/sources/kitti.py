@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
+from scanssc_core.geometry import invert_transform, is_rotation
 from scanssc_core.sources.image_folders import numbered_pairs
 from scanssc_core.sources.images import read_image_pair
 from scanssc_core.sources.kitti_calibration import (
@@ -17,7 +21,7 @@ from scanssc_core.sources.kitti_calibration import (
 )
 from scanssc_core.sources.sequence import StereoFrame
 from scanssc_core.sources.sequence_images import SequenceImages
-from scanssc_core.sources.text import read_stamps_ns
+from scanssc_core.sources.text import parse_numbers, read_lines, read_stamps_ns
 
 _logger = logging.getLogger(__name__)
 
@@ -133,6 +137,25 @@ def _open_numbered(
     stamps_ns = frame_stamps_ns(times_file, list(pairs))
     left_files, right_files = ([pair[side] for pair in pairs.values()] for side in (0, 1))
     return KittiSequence.open(left_files, right_files, stamps_ns, calibration)
+
+
+def read_lidar_poses(directory: Path, calibration: StereoCalibration) -> list[NDArray]:
+    """Poses of poses.txt in an odometry folder, line n that of frame n.
+
+    The file has the poses of camera 0 in the first one's frame.
+
+    Returns:
+        (4, 4) each: LiDAR frame -> LiDAR frame of the pose that is the identity.
+    Raises:
+        ValueError: naming file and line, if one is missing or wrong.
+    """
+    poses = []
+    for line in read_lines(directory / "poses.txt"):
+        T_first_cam0 = np.vstack([parse_numbers(line.text, (12,), f"{line}").reshape(3, 4), [0, 0, 0, 1]])
+        if not is_rotation(T_first_cam0[:3, :3]):
+            raise ValueError(f"{line}: expected the first three rows of a rigid transform, got {line.text!r}")
+        poses.append(calibration.T_velo_cam0 @ T_first_cam0 @ invert_transform(calibration.T_velo_cam0))
+    return poses
 
 
 def frame_stamps_ns(times_file: Path, numbers: list[int]) -> list[int]:

@@ -17,6 +17,17 @@ def cast(scene: Scene, rays: Rays) -> tuple[NDArray, NDArray]:
         solid hit, GROUND for the ground and for nothing.
     """
     depth = scene.ground.intersect(rays.origin, rays.directions)
+    return depth, meet_solids(scene, rays, depth)
+
+
+def meet_solids(scene: Scene, rays: Rays, depth: NDArray) -> NDArray:
+    """Put the solids of a scene before what the rays have met.
+
+    Args:
+        depth: (H, W) float32 of what was met; becomes that of the first hit.
+    Returns:
+        (H, W) int32 index of the solid hit, GROUND where none is nearer.
+    """
     solid_index = np.full(depth.shape, GROUND, np.int32)
     for index, nearest, window in rays.windows(scene.corners):
         seen = depth[window]
@@ -26,4 +37,4 @@ def cast(scene: Scene, rays: Rays) -> tuple[NDArray, NDArray]:
         is_nearer = hit < seen
         np.copyto(seen, hit, where=is_nearer)
         np.copyto(solid_index[window], index, where=is_nearer)
-    return depth, solid_index
+    return solid_index

@@ -4,14 +4,14 @@ Labels are made as SemanticKITTI made its own: hits of many poses ahead vote in 
 free; what none reached is invalid.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scanssc_core.geometry import VoxelGridSpec, invert_transform
 from scanssc_core.labels import FREE
-from scanssc_core.synthetic.caster import GROUND, cast
+from scanssc_core.synthetic.caster import GROUND, cast, meet_solids
 from scanssc_core.synthetic.ground import sample_places
 from scanssc_core.synthetic.rays import LidarRays
 from scanssc_core.synthetic.scene import Scene
@@ -36,16 +36,19 @@ class Sweep:
         T_world_velo: (4, 4) pose.
         elevations_rad: (R,) of the rows, falling.
         range_m: (R, A) float32, infinity where nothing came back.
+        is_hit: (R, A) bool, what is recorded.
         points_world: (3, N) float32 of the hits.
         class_ids: (N,) uint8 of the hits.
-        reflectance: (N,) float32 0..1 of the hits.
+        is_moving: (N,) bool of the hits.
     """
 
     T_world_velo: NDArray
     elevations_rad: NDArray
     range_m: NDArray
+    is_hit: NDArray
     points_world: NDArray
     class_ids: NDArray
+    is_moving: NDArray
 
 
 def sweep(
@@ -60,7 +63,31 @@ def sweep(
     class_ids = scene.solid_classes[index]
     is_ground = index == GROUND
     class_ids[is_ground] = sample_places(scene.ground.class_at, points[:, is_ground])
-    return Sweep(T_world_velo, elevations_rad, range_m, points, class_ids)
+    return Sweep(T_world_velo, elevations_rad, range_m, is_hit, points, class_ids, np.zeros(len(class_ids), bool))
+
+
+def with_movers(one: Sweep, movers: Scene) -> Sweep:
+    """A sweep of what stands, with what moves before it.
+
+    Args:
+        movers: the solids that move, where they are; its ground is not looked at.
+    """
+    if not movers.solids:
+        return one
+    rays = LidarRays(one.elevations_rad, one.range_m.shape[1], one.T_world_velo, _MAX_RANGE_M)
+    range_m = one.range_m.copy()
+    index = meet_solids(movers, rays, range_m)
+    is_mover = (index != GROUND) & (range_m < _MAX_RANGE_M)
+    points = rays.origin[:, None] + rays.directions[:, is_mover] * range_m[is_mover]
+    is_kept = ~is_mover[one.is_hit]
+    return replace(
+        one,
+        range_m=range_m,
+        is_hit=one.is_hit | is_mover,
+        points_world=np.concatenate([one.points_world[:, is_kept], points], axis=1),
+        class_ids=np.concatenate([one.class_ids[is_kept], movers.solid_classes[index[is_mover]]]),
+        is_moving=np.concatenate([one.is_moving[is_kept], np.ones(points.shape[1], bool)]),
+    )
 
 
 def survey_sweep(scene: Scene, T_world_velo: NDArray) -> Sweep:
@@ -73,7 +100,9 @@ def near_sweep(scene: Scene, T_world_velo: NDArray) -> Sweep:
     return sweep(scene, T_world_velo, _NEAR_ELEVATIONS_RAD, _SURVEY_AZIMUTHS, _NEAR_RANGE_M)
 
 
-def vote(scene: Scene, sweeps: list[Sweep], T_world_velo: NDArray, grid: VoxelGridSpec) -> tuple[NDArray, NDArray]:
+def vote(
+    scene: Scene, sweeps: list[Sweep], T_world_velo: NDArray, grid: VoxelGridSpec
+) -> tuple[NDArray, NDArray, NDArray]:
     """Complete labels of one frame.
 
     Args:
@@ -81,33 +110,34 @@ def vote(scene: Scene, sweeps: list[Sweep], T_world_velo: NDArray, grid: VoxelGr
         sweeps: of the poses of the drive that count.
         T_world_velo: (4, 4) pose of the frame; the grid is in its LiDAR frame.
     Returns:
-        (X, Y, Z) uint8 class ids, and (X, Y, Z) bool: never observed.
+        (X, Y, Z) uint8 class ids; (X, Y, Z) bool: never observed; and (X, Y, Z) bool: of what moves.
     """
     T_velo_world = invert_transform(T_world_velo).astype(np.float32)
     size = int(np.prod(grid.shape))
     keys = [_voxel_keys(one, T_velo_world, grid) for one in sweeps]
     pairs, counts = np.unique(np.concatenate(keys), return_counts=True)
-    voxel, class_id = pairs // 32, (pairs % 32).astype(np.uint8)
     order = np.argsort(counts, kind="stable")
-    labels: NDArray[np.uint8] = np.full(size, FREE, np.uint8)
-    labels[voxel[order]] = class_id[order]  # the most frequent class is written last
-    labels = labels.reshape(grid.shape)
+    winners: NDArray[np.uint8] = np.full(size, FREE, np.uint8)
+    winners[pairs[order] // 64] = pairs[order] % 64  # the most frequent class is written last
+    labels, is_moving = (winners % 32).reshape(grid.shape), (winners >= 32).reshape(grid.shape)
 
     is_observed = np.zeros(grid.shape, bool)
     for one in sweeps[::2]:  # half of them see what all see
         is_observed |= visible(one, T_world_velo, grid)
     _fill_ground(scene, labels, is_observed, T_world_velo, grid)
-    return labels, ~is_observed & (labels == FREE)
+    return labels, ~is_observed & (labels == FREE), is_moving
 
 
 def _voxel_keys(one: Sweep, T_velo_world: NDArray, grid: VoxelGridSpec) -> NDArray:
-    """(M,) int32 flat voxel * 32 + class of the hits that lie in the grid."""
+    """(M,) int32 flat voxel * 64 + class, + 32 if it moves, of the hits that lie in the grid."""
     scale = np.float32(1 / grid.voxel_size_m)
     origin = np.array(grid.origin_m, np.float32)[:, None]
     cells = (T_velo_world[:3, :3] * scale) @ one.points_world + (T_velo_world[:3, 3:] - origin) * scale
     is_inside = ((cells >= 0) & (cells < np.array(grid.shape, np.float32)[:, None])).all(axis=0)
     x, y, z = cells[:, is_inside].astype(np.int32)
-    return ((x * grid.shape[1] + y) * grid.shape[2] + z) * 32 + one.class_ids[is_inside]
+    return ((x * grid.shape[1] + y) * grid.shape[2] + z) * 64 + (one.class_ids + 32 * one.is_moving.astype(np.uint8))[
+        is_inside
+    ]
 
 
 def visible(one: Sweep, T_world_velo: NDArray, grid: VoxelGridSpec) -> NDArray:

@@ -15,7 +15,8 @@ from scanssc_core.files import write_file
 from scanssc_core.geometry import LIDAR_HEIGHT_M, StereoRig, VoxelGridSpec, invert_transform
 from scanssc_core.labels import FREE
 from scanssc_core.sources.sequence import StereoFrame
-from scanssc_core.synthetic.lidar import Sweep, near_sweep, survey_sweep, visible, vote
+from scanssc_core.synthetic.lidar import Sweep, near_sweep, survey_sweep, visible, vote, with_movers
+from scanssc_core.synthetic.movers import Mover
 from scanssc_core.synthetic.path import STRAIGHT_ROAD, RoadPath
 from scanssc_core.synthetic.renderer import Renderer, View
 from scanssc_core.synthetic.rigs import (
@@ -27,13 +28,14 @@ from scanssc_core.synthetic.rigs import (
     draw_robot_rig,
 )
 from scanssc_core.synthetic.scene import Scene
-from scanssc_core.synthetic.street import make_robot_street, make_street
+from scanssc_core.synthetic.street import Drive, make_robot_street, make_street
 
 #: How far ahead of a frame the poses lie whose sweeps count for its labels: to the far end of the grid.
 LABEL_AHEAD_M = 51.0
 #: Frames of one process: they share the street's shadows.
 _FRAMES_PER_JOB = 5
 _SURVEY_SPACING_M = 3.0
+_CAR_M_S, _ROBOT_M_S = 8.0, 1.5
 #: KITTI's scanner looks a little downwards.
 _NOSE_DOWN_RAD = 0.009
 
@@ -46,11 +48,13 @@ class FrameTruth:
         labels: (X, Y, Z) uint8 class ids.
         is_invalid: (X, Y, Z) bool, reached by no ray of the drive.
         is_occluded: (X, Y, Z) bool, not seen from the frame's own pose.
+        is_moving: (X, Y, Z) bool, of what moves, where it is at that frame.
     """
 
     labels: NDArray
     is_invalid: NDArray
     is_occluded: NDArray
+    is_moving: NDArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +62,7 @@ class SyntheticSequence:
     """A drive along a road at constant speed.
 
     Attributes:
-        scene: the street.
+        scene: the street, with what stands on it.
         num_frames: how many.
         path: the middle of the road; straight along x when not given.
         lane_m: how far left of it the car drives.
@@ -73,6 +77,7 @@ class SyntheticSequence:
         nose_down_rad: how far the grid's frame is pitched down.
         sees_near: whether the labels hold what the scanner on a car's roof cannot see about the car.
         seed: of noise and sway.
+        movers: what moves on the street.
     """
 
     scene: Scene
@@ -90,14 +95,16 @@ class SyntheticSequence:
     nose_down_rad: float = 0.0
     sees_near: bool = False
     seed: int = 0
+    movers: tuple[Mover, ...] = ()
     _surveys: dict[int, Sweep] = field(default_factory=dict, repr=False)
 
     @classmethod
     def on_street(
-        cls, seed: int, num_frames: int, spacing_m: float = 4.0, kind: str | None = None
+        cls, seed: int, num_frames: int, spacing_m: float = 4.0, kind: str | None = None, has_movers: bool = False
     ) -> "SyntheticSequence":
         """A drive through the street of this seed, with one of KITTI's rigs, noise and sway."""
-        street = make_street(seed, num_frames * spacing_m + LABEL_AHEAD_M, kind)
+        way_m = num_frames * spacing_m
+        street = make_street(seed, way_m + LABEL_AHEAD_M, kind, Drive(way_m, _CAR_M_S) if has_movers else None)
         rng = np.random.default_rng((seed, 2))
         rig, mount = KITTI_RIGS[rng.choice(len(KITTI_RIGS), p=[0.4, 0.1, 0.5])]
         return cls(
@@ -105,23 +112,26 @@ class SyntheticSequence:
             num_frames,
             street.path,
             street.lane_m,
-            speed_m_s=8.0,
-            rate_hz=8.0 / spacing_m,
+            speed_m_s=_CAR_M_S,
+            rate_hz=_CAR_M_S / spacing_m,
             rig=rig,
             mount=mount,
             noise=float(rng.uniform(1.0, 3.5)),
             sway_rad=0.008,
             nose_down_rad=_NOSE_DOWN_RAD,
             seed=seed,
+            movers=street.movers,
         )
 
     @classmethod
     def of_robot(
-        cls, seed: int, num_frames: int, spacing_m: float = 4.0, kind: str | None = None
+        cls, seed: int, num_frames: int, spacing_m: float = 4.0, kind: str | None = None, has_movers: bool = False
     ) -> "SyntheticSequence":
         """A robot's drive through the place of this seed, with a rig, noise and sway of its own."""
         stops_m = [index * spacing_m for index in range(num_frames)]
-        street = make_robot_street(seed, num_frames * spacing_m + LABEL_AHEAD_M, stops_m, kind)
+        way_m = num_frames * spacing_m
+        drive = Drive(way_m, _ROBOT_M_S) if has_movers else None
+        street = make_robot_street(seed, way_m + LABEL_AHEAD_M, stops_m, kind, drive)
         rig, mount = cls.robot_rig(seed)
         rng = np.random.default_rng((seed, 2))
         return cls(
@@ -129,8 +139,8 @@ class SyntheticSequence:
             num_frames,
             street.path,
             street.lane_m,
-            speed_m_s=1.5,
-            rate_hz=1.5 / spacing_m,
+            speed_m_s=_ROBOT_M_S,
+            rate_hz=_ROBOT_M_S / spacing_m,
             rig=rig,
             mount=mount,
             noise=float(rng.uniform(1.0, 4.0) / np.sqrt(street.scene.light.ambient)),
@@ -138,6 +148,7 @@ class SyntheticSequence:
             sway_rad=float(rng.uniform(0.004, 0.012)),
             sees_near=True,
             seed=seed,
+            movers=street.movers,
         )
 
     @staticmethod
@@ -178,17 +189,28 @@ class SyntheticSequence:
         T_world_velo[:3, 3] = np.array([x, y, z[0]]) + LIDAR_HEIGHT_M * T_world_velo[:3, 2]
         return T_world_velo
 
+    def movers_at(self, index: int) -> Scene:
+        """What moves, where it is at a frame."""
+        time_s = index / self.rate_hz
+        places = (mover.solids_at(time_s, self.path, self.scene.ground) for mover in self.movers)
+        return replace(self.scene, solids=tuple(solid for solids in places for solid in solids))
+
+    def scene_at(self, index: int) -> Scene:
+        """All that is there at a frame."""
+        return replace(self.scene, solids=self.scene.solids + self.movers_at(index).solids)
+
     @cached_property
-    def _renderer(self) -> Renderer:
+    def _standing_renderer(self) -> Renderer:
         return Renderer(self.scene)
 
     def views(self, index: int) -> tuple[View, View]:
         """What the left and the right camera see at a frame."""
+        renderer = Renderer(self.scene_at(index)) if self.movers else self._standing_renderer
         T_world_left = self.pose(index) @ invert_transform(self.mount.T_left_velo)
         T_left_right = np.eye(4)
         T_left_right[0, 3] = self.rig.baseline_m
-        left = self._renderer.render(self.rig.left, T_world_left)
-        right = self._renderer.render(self.rig.left, T_world_left @ T_left_right)
+        left = renderer.render(self.rig.left, T_world_left)
+        right = renderer.render(self.rig.left, T_world_left @ T_left_right)
         if not self.noise:
             return left, right
         rng = np.random.default_rng((self.seed, 4, index))
@@ -209,9 +231,11 @@ class SyntheticSequence:
         first, last = (int(np.ceil(s / _SURVEY_SPACING_M + 1e-6)) for s in (start_m, start_m + LABEL_AHEAD_M))
         for passed in [number for number in self._surveys if number < first]:
             del self._surveys[passed]
-        sweeps = [own, *(self._survey(number) for number in range(first, last))]
-        labels, is_invalid = vote(self.scene, sweeps, T_world_velo, grid)
-        return FrameTruth(labels, is_invalid, ~visible(own, T_world_velo, grid) & (labels == FREE))
+        movers = self.movers_at(index)
+        sweeps = [with_movers(one, movers) for one in (own, *(self._survey(number) for number in range(first, last)))]
+        labels, is_invalid, is_moving = vote(self.scene, sweeps, T_world_velo, grid)
+        is_occluded = ~visible(sweeps[0], T_world_velo, grid) & (labels == FREE)
+        return FrameTruth(labels, is_invalid, is_occluded, is_moving)
 
     def _survey(self, number: int) -> Sweep:
         """The sweep at a fixed place along the road: neighbouring frames share it."""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from scanssc_core.synthetic import objects
 from scanssc_core.synthetic.layout import (
@@ -16,6 +17,7 @@ from scanssc_core.synthetic.layout import (
     Side,
     make_layout,
 )
+from scanssc_core.synthetic.movers import Mover, draw_movers
 from scanssc_core.synthetic.objects import Builder
 from scanssc_core.synthetic.path import RoadPath
 from scanssc_core.synthetic.paving import make_ground
@@ -34,32 +36,47 @@ class Street:
         path: the middle of the road.
         lane_m: how far left of it (negative: right) is driven.
         turn_rad: how far to the left of the road's direction is looked.
+        movers: what moves on it, in place of the traffic that stands.
     """
 
     scene: Scene
     path: RoadPath
     lane_m: float
     turn_rad: float = 0.0
+    movers: tuple[Mover, ...] = ()
 
 
-def make_street(seed: int, length_m: float, kind: str | None = None) -> Street:
+@dataclass(frozen=True)
+class Drive:
+    """How a street with moving things is driven: `way_m` from its start, at this speed."""
+
+    way_m: float
+    speed_m_s: float
+
+
+def make_street(seed: int, length_m: float, kind: str | None = None, drive: Drive | None = None) -> Street:
     """Make a street for a drive.
 
     Args:
         seed: one seed, one street.
-        length_m: how far the car drives; the street goes on for 64 m.
+        length_m: how far the car sees; the street goes on for 64 m.
         kind: a name of STREET_KINDS; drawn when not given.
+        drive: things move while it lasts; None: nothing moves.
     """
     rng = np.random.default_rng((seed, 1))
     name = kind or str(rng.choice(list(KIND_SHARES), p=list(KIND_SHARES.values())))
     layout = make_layout(rng, STREET_KINDS[name], length_m)
     furnisher = _Furnisher(rng, layout)
-    furnisher.furnish()
+    furnisher.furnish(has_standing_traffic=drive is None)
     lane_m = -float(rng.uniform(0.28, 0.5)) * layout.half_m
-    return Street(Scene(furnisher.ground, furnisher.solids, _draw_light(rng)), layout.path, lane_m)
+    light = _draw_light(rng)
+    movers = furnisher.move(lane_m, drive)
+    return Street(Scene(furnisher.ground, furnisher.solids, light), layout.path, lane_m, movers=movers)
 
 
-def make_robot_street(seed: int, length_m: float, stops_m: Sequence[float], kind: str | None = None) -> Street:
+def make_robot_street(
+    seed: int, length_m: float, stops_m: Sequence[float], kind: str | None = None, drive: Drive | None = None
+) -> Street:
     """Make a place for a robot: on a sidewalk, in a lane or beside it, on a campus path or in a yard, in any weather.
 
     Args:
@@ -67,19 +84,21 @@ def make_robot_street(seed: int, length_m: float, stops_m: Sequence[float], kind
         length_m: how far the robot drives; the street goes on for 64 m.
         stops_m: where along the road its frames are: nothing stands within arm's length before it there.
         kind: a name of STREET_KINDS; drawn when not given.
+        drive: see make_street.
     """
     rng = np.random.default_rng((seed, 1))
     name = kind or str(rng.choice(list(ROBOT_KIND_SHARES), p=list(ROBOT_KIND_SHARES.values())))
     layout = make_layout(rng, STREET_KINDS[name], length_m)
     furnisher = _Furnisher(rng, layout)
-    furnisher.furnish()
+    furnisher.furnish(has_standing_traffic=drive is None)
     lane_m = _draw_lane(rng, layout)
     turn_rad = float(rng.normal(0, 0.04) if rng.random() < 0.55 else rng.uniform(-0.7, 0.7))
     light = _draw_weather(rng)
     for s_m in stops_m:
         furnisher.clear(s_m, lane_m, turn_rad)
+    movers = furnisher.move(lane_m, drive)
     ground = replace(furnisher.ground, grain_m=_GRAIN_M)
-    return Street(Scene(ground, furnisher.solids, light), layout.path, lane_m, turn_rad)
+    return Street(Scene(ground, furnisher.solids, light), layout.path, lane_m, turn_rad, movers)
 
 
 def _draw_lane(rng: np.random.Generator, layout: Layout) -> float:
@@ -159,7 +178,7 @@ class _Furnisher:
     def solids(self) -> tuple[Solid, ...]:
         return tuple(solid for parts in self.objects for solid in parts)
 
-    def furnish(self) -> None:
+    def furnish(self, has_standing_traffic: bool) -> None:
         """Put things onto both sides of the street, then onto the road."""
         for side in self.layout.sides:
             self._parked(side)
@@ -167,7 +186,8 @@ class _Furnisher:
             for parcel in self.layout.parcels[side.sign]:
                 self._build(side, parcel)
             self._background(side)
-        self._traffic()
+        if has_standing_traffic:
+            self._traffic()
         if self.layout.kind.is_open:
             self._stand_about()
 
@@ -176,12 +196,27 @@ class _Furnisher:
         heading = self.layout.path.heading_at(s_m) + turn_rad
         steps = np.arange(0, 2.1, 0.25)
         x, y = np.array(self.layout.path.place(s_m, left_m))[:, None] + steps * [[np.cos(heading)], [np.sin(heading)]]
+        self._clear(x, y, 0.5)
+
+    def move(self, lane_m: float, drive: Drive | None) -> tuple[Mover, ...]:
+        """Draw what moves during a drive, and take away whole what stands in its way."""
+        if drive is None:
+            return ()
+        movers = draw_movers(self.rng, self.layout, lane_m, drive.way_m, drive.speed_m_s)
+        for mover in movers:
+            times_s = np.arange(0, drive.way_m / drive.speed_m_s + 0.1, 0.2)
+            x, y = np.array([self.layout.path.place(*mover.place(float(time_s))) for time_s in times_s]).T
+            self._clear(x, y, max(mover.extent_m))
+        return movers
+
+    def _clear(self, x: NDArray, y: NDArray, margin_m: float) -> None:
+        """Take away whole what comes within a margin of (N,) places of the world, up to 2.2 m over the ground."""
         z = self.ground.height_at(x[None], y[None])[0]
 
         def is_near(solid: Solid) -> bool:
             along, across, _ = np.abs(solid.local_points(np.stack([x, y, z])))
             gap_m = np.hypot(np.maximum(along - solid.size[0] / 2, 0), np.maximum(across - solid.size[1] / 2, 0))
-            return bool(((gap_m < 0.5) & (solid.center[2] - solid.size[2] / 2 < z + 2.2)).any())
+            return bool(((gap_m < margin_m) & (solid.center[2] - solid.size[2] / 2 < z + 2.2)).any())
 
         self.objects = [parts for parts in self.objects if not any(is_near(solid) for solid in parts)]
 

@@ -34,6 +34,7 @@ class SynthSpec:
         seed: of all of it.
         spacing_m: between the frames of a sequence.
         rigs: "kitti": KITTI's, on a car in its lane; "mixed": robots', each sequence its own, and where robots drive.
+        moving: whether vehicles and people move.
     """
 
     num_sequences: int
@@ -41,6 +42,7 @@ class SynthSpec:
     seed: int
     spacing_m: float = 4.0
     rigs: str = "kitti"
+    moving: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.num_sequences <= 100:
@@ -57,7 +59,7 @@ class SynthSpec:
     def drive(self, number: int) -> SyntheticSequence:
         """The drive of one sequence."""
         make = SyntheticSequence.on_street if self.rigs == "kitti" else SyntheticSequence.of_robot
-        return make(self.drive_seed(number), self.num_frames, self.spacing_m)
+        return make(self.drive_seed(number), self.num_frames, self.spacing_m, has_movers=self.moving)
 
 
 def write_dataset(root: Path, spec: SynthSpec, workers: int, on_frame: Callable[[], None] = lambda: None) -> None:
@@ -102,7 +104,7 @@ def write_frame(folder: Path, drive: SyntheticSequence, index: int) -> None:
     depth = np.minimum(left.depth_m * DEPTH_UNITS_PER_M + 0.5, 65535).astype(np.uint16)
     write_file(folder / "depth_2" / f"{name}.png", encode_png(depth))
     write_file(folder / "segmentation_2" / f"{name}.png", encode_png(left.class_ids))
-    points = kitti_sweep(drive.scene, drive.pose(index), np.random.default_rng((drive.seed, 5, index)))
+    points = kitti_sweep(drive.scene_at(index), drive.pose(index), np.random.default_rng((drive.seed, 5, index)))
     write_file(folder / "velodyne" / f"{name}.bin", points.astype("<f4").tobytes())
     truth = drive.truth(index, _GRID)
     indices, is_inside = _GRID.points_to_indices(points[:, :3].astype(np.float64))
@@ -110,7 +112,7 @@ def write_frame(folder: Path, drive: SyntheticSequence, index: int) -> None:
     is_hit[tuple(indices[is_inside].T)] = True
     for suffix, mask in (("bin", is_hit), ("invalid", truth.is_invalid), ("occluded", truth.is_occluded)):
         write_file(folder / "voxels" / f"{name}.{suffix}", np.packbits(mask).tobytes())
-    write_voxel_labels(_label_file(folder, index), truth.labels)
+    write_voxel_labels(_label_file(folder, index), truth.labels, truth.is_moving)
 
 
 def _write_frames(
@@ -128,7 +130,8 @@ def _claim(root: Path, spec: SynthSpec) -> None:
     """Keep what decides the content beside it, so that a second run with other values does not mix two streets."""
     path = root / "synthetic.txt"
     rigs = "" if spec.rigs == "kitti" else f", {spec.rigs} rigs"
-    text = f"seed {spec.seed}, {spec.num_frames} frames a sequence, {spec.spacing_m} m apart{rigs}\n"
+    moving = ", moving" if spec.moving else ""
+    text = f"seed {spec.seed}, {spec.num_frames} frames a sequence, {spec.spacing_m} m apart{rigs}{moving}\n"
     if path.exists() and path.read_text() != text:
         raise ValueError(f"{root} holds other streets ({path.read_text().strip()}); asked for: {text.strip()}")
     if not path.exists() and (root / "sequences").exists():

@@ -55,12 +55,12 @@ def test_weights_beyond_float16_are_refused(tmp_path):
     assert not (tmp_path / "half.safetensors").exists()
 
 
-def test_calibrated_weights_lower_the_logit_of_empty_and_of_nothing_else(tmp_path):
+def test_lower_empty_lowers_the_logit_of_empty_and_of_nothing_else(tmp_path):
     torch.manual_seed(0)
     model = LiteScanSSC(MICRO_LITE)
     save_checkpoint(tmp_path / "run.safetensors", model.state_dict(), model.config)
     files = [str(tmp_path / name) for name in ("run.safetensors", "target.safetensors")]
-    result = CliRunner().invoke(app, ["checkpoint", "calibrate", *files, "--lower-empty-by", "0.75"])
+    result = CliRunner().invoke(app, ["checkpoint", "lower-empty", *files, "--by", "0.75"])
     assert result.exit_code == 0 and "empty lowered by 0.75" in result.output
     x = torch.randn(1, model.head.layers[0].in_channels, *MICRO.grid.shape)
     bins = torch.zeros(1, 8, MICRO.num_voxels, dtype=torch.uint8)
@@ -70,7 +70,7 @@ def test_calibrated_weights_lower_the_logit_of_empty_and_of_nothing_else(tmp_pat
     torch.testing.assert_close(after[:, 1:], before[:, 1:])
 
 
-def test_a_head_without_bias_cannot_be_calibrated(tmp_path):
+def test_a_head_without_bias_cannot_be_changed(tmp_path):
     save_checkpoint(tmp_path / "run.safetensors", ScanSSC(MICRO).state_dict(), MICRO)
     with pytest.raises(ValueError, match=r"run\.safetensors: expected a lite model"):
         lower_empty(tmp_path / "run.safetensors", tmp_path / "target.safetensors", 0.75)
