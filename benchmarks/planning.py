@@ -13,11 +13,11 @@ from rclpy.serialization import serialize_message
 from std_msgs.msg import Header
 
 from scanssc_core.geometry import LIDAR_HEIGHT_M, invert_transform
-from scanssc_core.planning import RobotBody, clearing_ends, cost_of_columns, find_columns
+from scanssc_core.planning import PlanningClasses, RobotBody, clearing_ends, cost_of_columns, find_columns
 from scanssc_core.runtime.backends import make_occupancy_backend, make_stereo_backend
 from scanssc_core.runtime.pipeline import OccupancyPipeline
 from scanssc_core.synthetic.sequence import SyntheticSequence
-from scanssc_ros.output.class_costs import read_classes
+from scanssc_ros.output.class_costs import read_costs
 from scanssc_ros.output.planning_messages import costmap_message, planning_cloud, row_image
 from scanssc_ros.parameters import NodeParameters
 
@@ -43,7 +43,8 @@ def measure(model: str) -> dict[str, str]:
     pipeline = OccupancyPipeline(make_stereo_backend("sgm"), make_occupancy_backend(model))
     grid, label_set = pipeline.occupancy.grid, pipeline.occupancy.label_set
     labels = pipeline.run(frame.left_rgb, frame.right_rgb, frame.rig, frame.T_cam_velo).occupancy.labels
-    classes, parameters, header = read_classes("", label_set), NodeParameters(), Header(frame_id="velodyne")
+    classes = PlanningClasses.of(label_set.names, read_costs(""))
+    parameters, header = NodeParameters(), Header(frame_id="velodyne")
     body = RobotBody(parameters.step_height_m, parameters.robot_height_m + parameters.height_margin_m)
     camera_m = invert_transform(frame.T_cam_velo)[:3, 3]
     columns = find_columns(labels, grid, classes, body, -LIDAR_HEIGHT_M)

@@ -111,7 +111,9 @@ def _start(context: LaunchContext) -> list:
         )
     ]
     if argument("map") == "true":
-        files = [str(config / "semantic_map.yaml"), *([argument("params_file")] if argument("params_file") else [])]
+        ground = {name: value for name, value in preset["parameters"].items() if name == "ground_z_m"}
+        values: list = [str(config / "semantic_map.yaml"), ground]
+        values += [argument("params_file")] if argument("params_file") else []
         sim_time = [{"use_sim_time": switched["use_sim_time"]}] if "use_sim_time" in switched else []
         nodes.append(
             Node(
@@ -120,7 +122,7 @@ def _start(context: LaunchContext) -> list:
                 name="semantic_map",
                 namespace=argument("namespace"),
                 output="screen",
-                parameters=[*files, *sim_time],
+                parameters=[*values, *sim_time],
                 remappings=[
                     ("grid", "scanssc/occupancy"),
                     ("depth", "scanssc/depth"),

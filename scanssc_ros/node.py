@@ -12,7 +12,6 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.clock import TimeJump
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 
-from scanssc_core.planning import RobotBody
 from scanssc_core.runtime.backends import GEOMETRIC_BACKENDS, make_occupancy_backend, make_stereo_backend
 from scanssc_core.runtime.device import resolve_device
 from scanssc_core.runtime.pipeline import OccupancyPipeline
@@ -27,7 +26,7 @@ from scanssc_ros.diagnostics import (
 from scanssc_ros.input.extrinsics import Extrinsics
 from scanssc_ros.input.inputs import StereoInputs, StereoMessages
 from scanssc_ros.managed_node import ManagedNode, logs_exceptions
-from scanssc_ros.output.class_costs import read_classes
+from scanssc_ros.output.class_costs import read_costs
 from scanssc_ros.output.outputs import OccupancyOutputs
 from scanssc_ros.output.planning import PlanningOutputs
 from scanssc_ros.parameters import TOPIC, NodeParameters
@@ -130,7 +129,7 @@ class ScanSSCNode(ManagedNode[NodeParameters]):
                 parameters.dummy_latency_s,
             )
             self._extrinsics = build(lambda: Extrinsics(self, parameters))
-            classes = build(lambda: read_classes(parameters.class_costs, occupancy.label_set)) if occupancy else None
+            costs = build(lambda: read_costs(parameters.class_costs, occupancy.label_set.names)) if occupancy else None
             if not problems and occupancy is not None:
                 self._pipeline = OccupancyPipeline(
                     stereo, occupancy, parameters.keep_unseen, shares_cores=parameters.num_threads == 0
@@ -147,9 +146,8 @@ class ScanSSCNode(ManagedNode[NodeParameters]):
         problems = list(dict.fromkeys(problem for problem in problems if problem))
         if problems:
             return self.refuse(problems)
-        assert occupancy and classes  # or there is a problem
-        body = RobotBody(parameters.step_height_m, parameters.robot_height_m + parameters.height_margin_m)
-        self._planning = PlanningOutputs(self, occupancy.label_set, classes, body, parameters.person_margin_m)
+        assert occupancy and costs  # or there is a problem
+        self._planning = PlanningOutputs(self, costs, parameters.robot_body, parameters.person_margin_m)
         self._outputs = OccupancyOutputs(self, self._planning)
         self.get_logger().info(f"configured on {self._device}")
         return super().on_configure(state)

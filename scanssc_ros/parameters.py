@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from scanssc_core.geometry import LIDAR_HEIGHT_M, check_camera_pose
+from scanssc_core.geometry import check_camera_pose
 from scanssc_core.geometry.camera import BASELINE_RANGE_M
 from scanssc_core.geometry.frame_graph import bare_frame
 from scanssc_core.runtime.backends import (
@@ -17,7 +17,8 @@ from scanssc_core.runtime.backends import (
 )
 from scanssc_core.runtime.device import PRECISIONS
 from scanssc_core.sources.pairing import DEFAULT_DEPTH, DEFAULT_TOLERANCE_S
-from scanssc_ros.parameter_table import ParameterTable, parameter
+from scanssc_ros.parameter_table import parameter
+from scanssc_ros.planning_parameters import PlanningParameters
 
 # KITTI odometry sequences 04-12, Tr and P2 of calib.txt: LiDAR frame -> left colour camera, row by row.
 _KITTI_T_CAMERA_GRID = (
@@ -32,7 +33,7 @@ TOPIC = "topic"
 
 
 @dataclass(frozen=True)
-class NodeParameters(ParameterTable):
+class NodeParameters(PlanningParameters):
     """The parameters of the node `scanssc`."""
 
     image_transport: str = parameter(
@@ -115,13 +116,6 @@ class NodeParameters(ParameterTable):
         maximum=BASELINE_RANGE_M[1],
     )
     grid_frame: str = parameter("velodyne", "Frame of the grid: x forward, y left, z up.")
-    ground_z_m: float = parameter(
-        -LIDAR_HEIGHT_M,
-        "Height of the ground in grid_frame, where the model expects it: 0 for a base_link on the ground, -1.73 for "
-        "KITTI's LiDAR.",
-        minimum=-5.0,
-        maximum=5.0,
-    )
     camera_frame: str = parameter("", "Optical frame of the left camera; empty = frame_id of its images.")
     extrinsics_source: str = parameter(
         "tf",
@@ -157,28 +151,6 @@ class NodeParameters(ParameterTable):
     depth_max_rate_hz: float = parameter(
         5.0, "Most depth images per second; 0 = no limit.", minimum=0.0, maximum=1000.0, dynamic=True
     )
-    class_costs: str = parameter(
-        "", "File with the cost of each class in the costmap; empty = config/class_costs.yaml of the package."
-    )
-    step_height_m: float = parameter(
-        0.15, "For planners: what ends lower over the ground is no obstacle.", minimum=0.0, maximum=2.0
-    )
-    robot_height_m: float = parameter(
-        2.0, "For planners: height of the robot over the ground.", minimum=0.05, maximum=6.0
-    )
-    height_margin_m: float = parameter(
-        0.2, "For planners: room that the robot needs over it.", minimum=0.0, maximum=2.0
-    )
-    person_margin_m: float = parameter(
-        0.0, "Distance from persons that costs as much as they do in the costmap.", minimum=0.0, maximum=5.0
-    )
-    planning_max_rate_hz: float = parameter(
-        0.0,
-        "Most messages per second of each output for planners; 0 = one for each processed pair.",
-        minimum=0.0,
-        maximum=1000.0,
-        dynamic=True,
-    )
     max_age_s: float = parameter(
         2.0,
         "Results older than this, counted from the image, are not published.",
@@ -209,11 +181,6 @@ class NodeParameters(ParameterTable):
             found.append(
                 f"stereo_checkpoint: {self.stereo_checkpoint} was given, but stereo_backend is {TOPIC}, which computes "
                 "nothing"
-            )
-        if self.robot_height_m + self.height_margin_m <= self.step_height_m:
-            found.append(
-                f"robot_height_m: {self.robot_height_m} m and height_margin_m leave no height over "
-                f"step_height_m = {self.step_height_m} m for an obstacle"
             )
         return found
 

@@ -3,7 +3,7 @@
 All functions take any grid whose z axis points up; heights count from the ground that each column holds.
 """
 
-from scanssc_core.planning.classes import PlanningClasses
+from scanssc_core.planning.classes import PlanningClasses, check_costs
 from scanssc_core.planning.columns import Columns, RobotBody, find_columns
 from scanssc_core.planning.costmap import NO_INFORMATION, cost_of_columns, snapped_origin
 from scanssc_core.planning.rays import clearing_ends, seen_from
@@ -13,6 +13,7 @@ __all__ = [
     "Columns",
     "PlanningClasses",
     "RobotBody",
+    "check_costs",
     "clearing_ends",
     "cost_of_columns",
     "find_columns",

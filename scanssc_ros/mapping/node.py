@@ -14,7 +14,9 @@ from rclpy.timer import Timer
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
-from scanssc_core.mapping.semantic_map import Reset
+from scanssc_core.geometry import LIDAR_HEIGHT_M, VoxelGridSpec
+from scanssc_core.mapping.semantic_map import Reset, SemanticMap
+from scanssc_core.occupancy.interface import Occupancy
 from scanssc_ros.conversions import pose_to_matrix, stamp_to_ns
 from scanssc_ros.input.subscriptions import Subscriptions
 from scanssc_ros.input.transforms import TransformListener
@@ -25,7 +27,9 @@ from scanssc_ros.mapping.outputs import MapOutputs
 from scanssc_ros.mapping.parameters import ODOMETRY, TF, MapParameters
 from scanssc_ros.mapping.services import MapServices
 from scanssc_ros.msg import VoxelGrid
-from scanssc_ros.statuses import input_status
+from scanssc_ros.output.class_costs import read_costs
+from scanssc_ros.output.planning import PlanningOutputs
+from scanssc_ros.statuses import input_status, make_status
 
 #: Without a namespace, and unless it is remapped.
 NODE_NAME = "semantic_map"
@@ -44,6 +48,8 @@ class SemanticMapNode(ManagedNode[MapParameters]):
         self._transforms: TransformListener | None = None  # known while configured
         self._fusion: GridFusion | None = None
         self._outputs: MapOutputs | None = None
+        self._planning: PlanningOutputs | None = None
+        self._planning_problem = ""  # why nothing is published for planners
         self._map_services: MapServices | None = None
         self._inputs: Subscriptions | None = None  # known while active
         self._patience: Timer | None = None
@@ -70,6 +76,10 @@ class SemanticMapNode(ManagedNode[MapParameters]):
         parameters = self.parameters()
         problems = self.problems_of_parameters(parameters)
         needed = ["tf2_msgs", *(["nav_msgs"] if parameters.pose_source == ODOMETRY else [])]
+        try:
+            costs = read_costs(parameters.class_costs)
+        except ValueError as error:
+            problems.append(str(error))
         problems += [
             f"{package} is not installed, but poses come by it" for package in needed if not find_spec(package)
         ]
@@ -86,6 +96,8 @@ class SemanticMapNode(ManagedNode[MapParameters]):
             self._on_failed,
         )
         self._outputs = MapOutputs(self)
+        self._planning = PlanningOutputs(self, costs, parameters.robot_body, parameters.person_margin_m)
+        self._planning_problem = ""
         self._map_services = MapServices(self, parameters, self._fusion, lambda: self._publish(at_once=True))
         return super().on_configure(state)
 
@@ -131,10 +143,10 @@ class SemanticMapNode(ManagedNode[MapParameters]):
 
     def free(self) -> None:
         """See ManagedNode."""
-        for part in (self._map_services, self._outputs, self._transforms):
+        for part in (self._map_services, self._planning, self._outputs, self._transforms):
             if part is not None:
                 part.close()
-        self._map_services = self._outputs = self._transforms = self._fusion = None
+        self._map_services = self._planning = self._outputs = self._transforms = self._fusion = None
 
     # What comes in
 
@@ -181,7 +193,7 @@ class SemanticMapNode(ManagedNode[MapParameters]):
 
     def _publish(self, at_once: bool = False) -> None:
         """Everything that is made of the map; its lock is held."""
-        assert self._fusion is not None and self._outputs is not None
+        assert self._fusion is not None and self._outputs is not None and self._planning is not None
         semantic_map = self._fusion.semantic_map
         if semantic_map is None or not self.is_active:
             return
@@ -191,6 +203,26 @@ class SemanticMapNode(ManagedNode[MapParameters]):
         header = Header(stamp=Time(nanoseconds=stamp_ns).to_msg(), frame_id=parameters.odometry_frame)
         read = functools.cache(semantic_map.read)  # at most once, for all that is made of the map
         self._outputs.publish(read, semantic_map.class_names, header, parameters, at_once)
+        if self._planning.are_due(parameters.planning_max_rate_hz):
+            self._publish_for_planners(self._planning, semantic_map, read(), header, parameters)
+
+    def _publish_for_planners(
+        self,
+        planning: PlanningOutputs,
+        semantic_map: SemanticMap,
+        content: tuple[Occupancy, VoxelGridSpec],
+        header: Header,
+        parameters: MapParameters,
+    ) -> None:
+        ground_m = semantic_map.vehicle_m + (0.0, 0.0, parameters.ground_z_m)
+        sensor_m = ground_m + (0.0, 0.0, LIDAR_HEIGHT_M)
+        occupancy, place = content
+        arguments = (header, sensor_m, float(ground_m[2]), parameters.planning_max_rate_hz)
+        try:
+            planning.publish(occupancy, semantic_map.class_names, place, *arguments)
+            self._planning_problem = ""
+        except ValueError as error:
+            self._planning_problem = f"nothing for planners: class_costs: {error}"
 
     def statuses(self, parameters: MapParameters) -> list[DiagnosticStatus]:
         """See ManagedNode."""
@@ -202,6 +234,8 @@ class SemanticMapNode(ManagedNode[MapParameters]):
             statuses.append(pose_status(self._fusion, parameters))
             if parameters.use_depth:
                 statuses.append(depth_status(self._fusion))
+        if self._planning_problem:
+            statuses.append(make_status("planning", DiagnosticStatus.ERROR, self._planning_problem, {}))
         idle = (DiagnosticStatus.WARN, "inactive") if self.is_configured else self.idle
         num_published = self._outputs.num_published if self._outputs is not None else 0
         statuses.append(map_status(self._fusion, self.is_active, idle, timeout_s, num_published))

@@ -8,7 +8,8 @@ import numpy as np
 from scanssc_core.geometry.frame_graph import bare_frame
 from scanssc_core.mapping.forgetting import HalfLives
 from scanssc_core.mapping.semantic_map import MapConfig
-from scanssc_ros.parameter_table import ParameterTable, parameter
+from scanssc_ros.parameter_table import parameter
+from scanssc_ros.planning_parameters import PlanningParameters
 
 TF, ODOMETRY = "tf", "odometry"
 _DEFAULTS, _HALF_LIVES = MapConfig(), HalfLives()
@@ -25,7 +26,7 @@ def _half_life(default: float, of_what: str) -> Any:
 
 
 @dataclass(frozen=True)
-class MapParameters(ParameterTable):
+class MapParameters(PlanningParameters):
     """The parameters of the node `semantic_map`."""
 
     odometry_frame: str = parameter("odom", "Frame of the map: the vehicle moves in it without jumps.")

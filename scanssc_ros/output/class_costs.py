@@ -1,19 +1,20 @@
 """The file that says what each class costs a planner."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
 from ament_index_python.packages import get_package_share_directory
 
-from scanssc_core.labels import LabelSet
-from scanssc_core.planning import PlanningClasses
+from scanssc_core.planning import PlanningClasses, check_costs
 
 
-def read_classes(path: str, label_set: LabelSet) -> PlanningClasses:
-    """What the classes of a label set mean to a planner, by a file of `class: cost` (config/class_costs.yaml).
+def read_costs(path: str, class_names: Sequence[str] = ()) -> dict[str, int]:
+    """What each class costs a planner, by a file of `class: cost` (config/class_costs.yaml).
 
     Args:
         path: empty = the package's own file.
+        class_names: classes that must have a cost, after FREE's name.
     Raises:
         ValueError: if it cannot be read, or names what is no class, or lacks one; says which file and which.
     """
@@ -25,6 +26,8 @@ def read_classes(path: str, label_set: LabelSet) -> PlanningClasses:
     if not isinstance(costs, dict):
         raise ValueError(f"class_costs: expected lines of `class: cost` in {file}, got {type(costs).__name__}")
     try:
-        return PlanningClasses.of(label_set, costs)
+        check_costs(costs)
+        PlanningClasses.of(class_names, costs)
     except ValueError as error:
         raise ValueError(f"class_costs: {file}: {error}") from error
+    return costs

@@ -86,6 +86,12 @@ class OccupancyOutputs:
             published.append(self._publishers.publish("depth", depth_to_image(result.depth_m, left_header)))
         camera_m = (T_frame_grid(parameters.ground_z_m) @ invert_transform(T_cam_grid))[:3, 3]
         published += self._planning.publish(
-            result.occupancy, grid, grid_header, camera_m, parameters.ground_z_m, parameters.planning_max_rate_hz
+            result.occupancy,
+            label_set.names,
+            grid,
+            grid_header,
+            camera_m,
+            parameters.ground_z_m,
+            parameters.planning_max_rate_hz,
         )
         return published

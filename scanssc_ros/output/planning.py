@@ -3,6 +3,7 @@
 For any node that has a labelled grid whose axes are those of a frame with z up. docs/nav2.md says who takes what.
 """
 
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 
 import numpy as np
@@ -14,7 +15,6 @@ from sensor_msgs.msg import Image, PointCloud2
 from std_msgs.msg import Header
 
 from scanssc_core.geometry import VoxelGridSpec
-from scanssc_core.labels import LabelSet
 from scanssc_core.occupancy.interface import Occupancy
 from scanssc_core.planning import PlanningClasses, RobotBody, clearing_ends, cost_of_columns, find_columns
 from scanssc_ros.output.lazy_publishers import LazyPublishers
@@ -41,8 +41,7 @@ class PlanningOutputs:
 
     Args:
         node: owner of the publishers.
-        label_set: classes of the labels.
-        classes: what they mean to a planner.
+        costs: of each class, by name (class_costs.read_costs).
         body: what of a column the robot would touch.
         person_margin_m: see planning.cost_of_columns.
     """
@@ -50,12 +49,13 @@ class PlanningOutputs:
     def __init__(
         self,
         node: LifecycleNode,
-        label_set: LabelSet,
-        classes: PlanningClasses,
+        costs: Mapping[str, int],
         body: RobotBody,
         person_margin_m: float,
     ) -> None:
-        self._label_set, self._classes = label_set, classes
+        self._costs = costs
+        self._class_names: tuple[str, ...] = ()
+        self._classes = PlanningClasses.of((), costs)
         self._body, self._person_margin_m = body, person_margin_m
         self._has_label_info = find_spec("vision_msgs") is not None
         outputs: dict[str, tuple[type, QoSProfile]] = dict(OUTPUTS)
@@ -69,7 +69,6 @@ class PlanningOutputs:
                 "it; costmap and clouds do not"
             )
         self._publishers = LazyPublishers(node, outputs)
-        self._has_published_labels = False
 
     def close(self) -> None:
         """Destroy the publishers."""
@@ -79,9 +78,14 @@ class PlanningOutputs:
         """Whether someone subscribes to the confidence."""
         return self._publishers.is_due("segmentation/confidence", 0.0)
 
+    def are_due(self, max_rate_hz: float) -> bool:
+        """Whether an output is wanted now; see publish."""
+        return any(self._publishers.is_due(name, max_rate_hz) for name in OUTPUTS)
+
     def publish(
         self,
         occupancy: Occupancy,
+        class_names: Sequence[str],
         grid: VoxelGridSpec,
         header: Header,
         sensor_m: NDArray,
@@ -92,6 +96,7 @@ class PlanningOutputs:
 
         Args:
             occupancy: the labelled grid.
+            class_names: name of each label.
             grid: its place in header.frame_id.
             header: of every message.
             sensor_m: (3,) position in header.frame_id of the sensor that rays come from.
@@ -99,10 +104,14 @@ class PlanningOutputs:
             max_rate_hz: most messages of each output per second; 0 = one of each grid.
         Returns:
             names of the outputs that a message was published of.
+        Raises:
+            ValueError: naming the classes that have no cost.
         """
-        if self._has_label_info and not self._has_published_labels:
-            self._publishers.publish(LABELS, label_info(self._label_set, header))
-            self._has_published_labels = True
+        if tuple(class_names) != self._class_names:
+            self._classes = PlanningClasses.of(class_names, self._costs)
+            self._class_names = tuple(class_names)
+            if self._has_label_info:
+                self._publishers.publish(LABELS, label_info(class_names, header))
         due = {name for name in OUTPUTS if self._publishers.is_due(name, max_rate_hz)}
         if not due:
             return []

@@ -1,5 +1,6 @@
 """What planners take, as messages built from whole arrays: costmap, clouds, and masks over the points of a cloud."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,6 @@ from sensor_msgs.msg import Image, PointCloud2
 from std_msgs.msg import Header
 
 from scanssc_core.geometry import VoxelGridSpec
-from scanssc_core.labels import LabelSet
 from scanssc_core.planning import snapped_origin
 from scanssc_ros.conversions import cloud_message, int8_array, uint8_array
 
@@ -58,9 +58,9 @@ def row_image(values: NDArray, header: Header) -> Image:
     return image
 
 
-def label_info(label_set: LabelSet, header: Header) -> Any:
+def label_info(class_names: Sequence[str], header: Header) -> Any:
     """vision_msgs/LabelInfo: the name of each class id. Only where vision_msgs is installed."""
     from vision_msgs.msg import LabelInfo, VisionClass
 
-    class_map = [VisionClass(class_id=label, class_name=name) for label, name in enumerate(label_set.names)]
+    class_map = [VisionClass(class_id=label, class_name=name) for label, name in enumerate(class_names)]
     return LabelInfo(header=header, class_map=class_map)

@@ -225,4 +225,6 @@ def test_map_node_is_started_beside_when_asked_for_and_hears_the_node(launch_fil
         "depth/camera_info": "left/camera_info",
     }
     assert any(isinstance(given, dict) and given.get("publish_confidence") for given in node.kwargs["parameters"])
-    assert parameters_of(semantic_map) == (["semantic_map.yaml", "mine.yaml"], [{"use_sim_time": True}])
+    files, given = parameters_of(semantic_map)
+    assert files == ["semantic_map.yaml", "mine.yaml"]
+    assert given == [{"ground_z_m": 0.0}, {"use_sim_time": True}]  # of camera:=generic

@@ -12,10 +12,10 @@ from reference import nav2
 from reference import planning_scene as scene
 from scanssc_core.geometry import VoxelGridSpec
 from scanssc_core.labels import FREE, SEMANTIC_KITTI, UNKNOWN
-from scanssc_core.planning import RobotBody, clearing_ends, cost_of_columns, find_columns
+from scanssc_core.planning import PlanningClasses, RobotBody, clearing_ends, cost_of_columns, find_columns
 from scanssc_core.planning.rays import seen_from
 from scanssc_core.synthetic.rigs import KITTI_RIG
-from scanssc_ros.output.class_costs import read_classes
+from scanssc_ros.output.class_costs import read_costs
 from scanssc_ros.output.planning import LABELS, LATCHED, OUTPUTS
 from scanssc_ros.output.planning_messages import costmap_message
 from scanssc_ros.parameters import NodeParameters
@@ -26,7 +26,7 @@ GLOBAL = PARAMETERS["global_costmap"]["global_costmap"]["ros__parameters"]
 MONITOR = PARAMETERS["collision_monitor"]["ros__parameters"]
 STATIC = GLOBAL["static_layer"]
 GRID = VoxelGridSpec.semantic_kitti()
-CLASSES = read_classes("", SEMANTIC_KITTI)
+CLASSES = PlanningClasses.of(SEMANTIC_KITTI.names, read_costs(""))
 BODY = RobotBody(NodeParameters().step_height_m, NodeParameters().robot_height_m + NodeParameters().height_margin_m)
 QOS = {name: qos for name, (_, qos) in OUTPUTS.items()} | {LABELS: LATCHED}
 RELIABILITY = {nav2.RELIABLE: ReliabilityPolicy.RELIABLE, nav2.BEST_EFFORT: ReliabilityPolicy.BEST_EFFORT}
@@ -59,8 +59,9 @@ ENDPOINTS = [
 
 @pytest.mark.parametrize(("consumer", "topic"), ENDPOINTS)
 def test_every_topic_is_an_output_of_the_node_with_the_qos_that_its_consumer_asks_for(consumer, topic):
-    assert topic.startswith("/scanssc/")
-    offered = QOS[topic.removeprefix("/scanssc/")]
+    node, _, name = topic.removeprefix("/").partition("/")
+    assert node in ("scanssc", "semantic_map")
+    offered = QOS[name]
     reliability, durability = nav2.CONSUMERS[consumer]
     requested = QoSProfile(depth=10, reliability=RELIABILITY[reliability], durability=DURABILITY[durability])
     assert qos_check_compatible(offered, requested)[0] != QoSCompatibility.ERROR

@@ -1,22 +1,27 @@
 """The installed map node, in a process of its own, with a vehicle that publishes grids and poses."""
 
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import Point
 from lifecycle_msgs.msg import Transition
+from nav_msgs.msg import OccupancyGrid
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_srvs.srv import Trigger
 from tf2_msgs.msg import TFMessage
 
+from reference.planning import Planner
 from scanssc_core.geometry import VoxelGridSpec
 from scanssc_core.labels import FREE, SEMANTIC_KITTI, STEREO_GEOMETRY, UNKNOWN
 from scanssc_core.mapping.semantic_map import MapConfig, SemanticMap
 from scanssc_ros.client.voxel_grid import VoxelGridView
-from scanssc_ros.conversions import depth_to_image
+from scanssc_ros.conversions import depth_to_image, stamp_to_ns
+from scanssc_ros.mapping.parameters import MapParameters
 from scanssc_ros.programs.free_distance import Corridor, free_distance
 from scanssc_ros.srv import ClearBox, MapFile, QueryBox
 from system.harness import SECOND_NS, World, call, change_state
@@ -26,6 +31,7 @@ from system.transforms import transform
 pytestmark = pytest.mark.system
 
 T_CAM_BASE = np.array([[0.0, -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0], [0, 0, 0, 1]])  # at the vehicle, looking ahead
+ROOT = Path(__file__).resolve().parents[2]
 RATE = {"map_max_rate_hz": 0.0, "window_m": WINDOW_M}
 
 
@@ -77,6 +83,47 @@ def test_map_equals_what_the_core_makes_of_the_same_grids(world, start_map):
     np.testing.assert_array_equal(found.confidence, occupancy.confidence)
     assert (found.frame_id, found.resolution_m, found.class_names) == ("odom", 0.5, SEMANTIC_KITTI.names)
     np.testing.assert_allclose(found.indices_to_points([0, 0, 0]), np.array(place.origin_m) + 0.25)
+
+
+def test_costmap_and_obstacles_are_those_of_the_map_by_a_naive_reference(world, start_map):
+    start_map(planning_max_rate_hz=0.0, ground_z_m=-1.5)
+    costmaps, clouds = [], []
+    latched = QoSProfile(depth=3, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    world.create_subscription(OccupancyGrid, "semantic_map/costmap", costmaps.append, latched)
+    world.create_subscription(PointCloud2, "semantic_map/obstacles", clouds.append, 10)
+    names = ("costmap", "obstacles")
+    world.spin_until(lambda: all(world.count_publishers(f"/semantic_map/{name}") for name in names))
+    world.spin_for(0.5)
+    labels = wall()
+    labels[:20, 10:30, 0] = ROAD
+    labels[12:14, 20:22, 1:4] = CAR
+    for step in range(4):
+        stamp_ns = world.show(labels, pose(0.5 * step))
+    found = world.wait_for_map(stamp_ns)
+    world.spin_until(
+        lambda: all(kept and stamp_to_ns(kept[-1].header.stamp) == stamp_ns for kept in (costmaps, clouds))
+    )
+    table, costs = MapParameters(), yaml.safe_load((ROOT / "config" / "class_costs.yaml").read_text())
+    heights = table.step_height_m, table.robot_height_m + table.height_margin_m
+    corner_m = found.indices_to_points([-0.5, -0.5, -0.5])
+    planner = Planner(found.labels, corner_m, found.resolution_m, found.class_names, costs, *heights, -1.5)
+    info = costmaps[-1].info
+    assert (costmaps[-1].header.frame_id, info.width, info.height) == ("odom", *found.labels.shape[:2])
+    np.testing.assert_allclose((info.origin.position.x, info.origin.position.y), corner_m[:2], atol=1e-6)
+    costs_found = np.reshape(costmaps[-1].data, (info.height, info.width))
+    assert {(x, y): int(costs_found[y, x]) for x, y in planner.cells} == planner.costmap()
+    assert {-1, 0, 100} <= set(costs_found.flat)
+    assert clouds[-1].width == len(planner.obstacles()) > 0
+
+
+def test_class_without_a_cost_stops_the_costmap_by_its_name_and_not_the_map(world, start_map):
+    start_map()
+    world.create_subscription(OccupancyGrid, "semantic_map/costmap", lambda message: pytest.fail("a costmap"), 1)
+    world.spin_until(lambda: world.count_publishers("/semantic_map/costmap"))
+    world.spin_for(0.5)
+    stamp_ns = world.show(filled(1), names=("empty", "triffid"))
+    assert (world.wait_for_map(stamp_ns).labels == 1).any()
+    world.spin_until(lambda: "class_costs: triffid: this class has no cost" in world.message("planning"))
 
 
 def test_wall_that_left_the_view_two_seconds_ago_is_still_there(world, start_map):

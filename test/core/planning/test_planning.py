@@ -14,6 +14,7 @@ from scanssc_core.labels import KITTI_360, LABEL_SETS, SEMANTIC_KITTI, STEREO_GE
 from scanssc_core.planning import (
     PlanningClasses,
     RobotBody,
+    check_costs,
     clearing_ends,
     cost_of_columns,
     find_columns,
@@ -21,7 +22,7 @@ from scanssc_core.planning import (
 )
 
 COSTS = yaml.safe_load((Path(__file__).resolve().parents[3] / "config" / "class_costs.yaml").read_text())
-CLASSES = PlanningClasses.of(SEMANTIC_KITTI, COSTS)
+CLASSES = PlanningClasses.of(SEMANTIC_KITTI.names, COSTS)
 BODY = RobotBody(step_height_m=0.15, clearance_m=1.0)
 ROAD, TERRAIN, CAR, PERSON, BUILDING = map(SEMANTIC_KITTI.id_of, ("road", "terrain", "car", "person", "building"))
 GRID = VoxelGridSpec(shape=(30, 23, 9), voxel_size_m=0.2, origin_m=(0.0, -2.2, -1.0))
@@ -205,7 +206,7 @@ def test_no_line_to_an_end_goes_through_an_obstacle():
 
 def test_every_class_of_every_label_set_has_a_cost():
     for label_set in (*LABEL_SETS.values(), STEREO_GEOMETRY, KITTI_360):
-        classes = PlanningClasses.of(label_set, COSTS)
+        classes = PlanningClasses.of(label_set.names, COSTS)
         for label, name in enumerate(label_set.names[1:], start=1):
             assert classes.cost[label] == COSTS[name]
             assert classes.is_ground[label] != classes.is_obstacle[label]
@@ -213,12 +214,13 @@ def test_every_class_of_every_label_set_has_a_cost():
 
 
 def test_costs_that_are_unknown_missing_or_out_of_range_are_refused_by_name():
-    bad = {**COSTS, "vegitation": 100, "road": 101, "car": True, "pole": 1.5}
-    del bad["vegetation"]
     with pytest.raises(ValueError) as error:
-        PlanningClasses.of(SEMANTIC_KITTI, bad)
-    for name in ("vegitation: no label set", "vegetation: this class has no cost", "road: ", "car: ", "pole: "):
+        check_costs({**COSTS, "vegitation": 100, "road": 101, "car": True, "pole": 1.5})
+    for name in ("vegitation: no label set", "road: ", "car: ", "pole: "):
         assert name in str(error.value)
+    costs = {name: cost for name, cost in COSTS.items() if name != "vegetation"}
+    with pytest.raises(ValueError, match="vegetation: this class has no cost"):
+        PlanningClasses.of(SEMANTIC_KITTI.names, costs)
 
 
 def test_labels_of_another_shape_are_refused():

@@ -14,7 +14,7 @@ from scanssc_core.labels import SEMANTIC_KITTI
 from scanssc_core.occupancy.interface import Occupancy
 from scanssc_core.planning import RobotBody
 from scanssc_ros.output import planning
-from scanssc_ros.output.class_costs import read_classes
+from scanssc_ros.output.class_costs import read_costs
 from scanssc_ros.output.planning import LABELS, LATCHED, PlanningOutputs
 
 GRID = VoxelGridSpec(shape=(7, 4, 5), voxel_size_m=0.5, origin_m=(0.0, -1.0, -0.5))
@@ -57,8 +57,7 @@ def make_outputs(monkeypatch):
     monkeypatch.setattr(planning, "LazyPublishers", Publishers)
 
     def make(*wanted):
-        classes = read_classes("", SEMANTIC_KITTI)
-        outputs = PlanningOutputs(Node(), SEMANTIC_KITTI, classes, RobotBody(0.1, 2.0), 0.0)
+        outputs = PlanningOutputs(Node(), read_costs(""), RobotBody(0.1, 2.0), 0.0)
         outputs._publishers.wanted = set(wanted)
         return outputs
 
@@ -67,7 +66,7 @@ def make_outputs(monkeypatch):
 
 def publish(outputs, confidence=None):
     occupancy = Occupancy(LABELS_OF_GRID, confidence)
-    return outputs.publish(occupancy, GRID, Header(frame_id="odom"), np.zeros(3), -0.5, 0.0)
+    return outputs.publish(occupancy, SEMANTIC_KITTI.names, GRID, Header(frame_id="odom"), np.zeros(3), -0.5, 0.0)
 
 
 def test_nothing_is_computed_for_nobody(make_outputs, monkeypatch):
