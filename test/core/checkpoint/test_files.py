@@ -9,7 +9,7 @@ from safetensors.torch import save
 
 from core.network.tiny import TINY, TINY_LITE
 from core.train.small import MICRO, MICRO_LITE
-from scanssc_core.checkpoint.files import save_checkpoint
+from scanssc_core.checkpoint.files import read_calibration, save_checkpoint
 from scanssc_core.checkpoint.load import load_model, read_weights
 from scanssc_core.checkpoint.shipped import LITE_WEIGHTS
 from scanssc_core.network.kinds import make_network
@@ -44,9 +44,11 @@ def test_a_file_of_before_tells_its_kind_by_its_switches(config, is_on, tmp_path
     assert load_model(former).config == config
 
 
-def test_the_shipped_file_is_such_a_file():
+def test_the_shipped_file_says_its_kind_and_how_its_confidence_is_calibrated():
     with safe_open(LITE_WEIGHTS, framework="pt") as file:
-        assert "kind" not in file.metadata() and all(json.loads(file.metadata()["config"])[name] for name in SWITCHES)
+        assert file.metadata()["kind"] == "lite"
+    calibration = read_calibration(LITE_WEIGHTS)
+    assert calibration is not None and all(band.temperature > 1 for band in calibration.occupied)
 
 
 @pytest.mark.parametrize("missing", SWITCHES)
