@@ -14,9 +14,11 @@ TEST_PROCESSES ?= 2
 ENVIRONMENT := $(VENV)/.ready
 INSTALL := $(COLCON)/.built
 SOURCE_LIST := $(COLCON)/.sources
-# Nodes are tested one after the other, as they share the cores; before them all else, the longest first, side by side.
-TESTS_WITH_NODES := test/ros/ test/system/
-TESTS_WITHOUT_NODES := test/packaging/ $(filter-out test/packaging/ $(TESTS_WITH_NODES),$(wildcard test/*/ test/test_*.py))
+# Files of tests run side by side, the longest first; those with nodes after the others, each process in a DDS domain of
+# its own. Alone run those of what killed nodes leave in shared memory: every node that starts removes it.
+TESTS_ALONE := test/system/test_signals.py
+TESTS_WITH_NODES := $(filter-out $(TESTS_ALONE),$(wildcard test/system/test_*.py) $(wildcard test/ros/*/ test/ros/test_*.py))
+TESTS_WITHOUT_NODES := test/packaging/ $(filter-out test/packaging/ test/ros/ test/system/,$(wildcard test/*/ test/test_*.py))
 SOURCES := package.xml CMakeLists.txt $(shell find scanssc_ros scanssc_core launch config msg srv tools/tf2_msgs -type f \
 	-not -name '*.pyc')
 
@@ -37,7 +39,8 @@ demo: $(INSTALL)
 test: $(INSTALL)
 	@$(ROS) ruff check . && ruff format --check . && mypy
 	@$(ROS) OMP_NUM_THREADS=1 pytest -n $(TEST_PROCESSES) --dist loadfile $(TESTS_WITHOUT_NODES)
-	@$(ROS) pytest $(TESTS_WITH_NODES)
+	@$(ROS) pytest -n $(TEST_PROCESSES) --dist loadfile $(TESTS_WITH_NODES)
+	@$(ROS) pytest $(TESTS_ALONE)
 
 $(ENVIRONMENT): pyproject.toml constraints.txt tools/setup_environment.py
 	@$(PYTHON) tools/setup_environment.py $(VENV)
