@@ -9,7 +9,7 @@ import yaml
 from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import Point
 from lifecycle_msgs.msg import Transition
-from nav_msgs.msg import OccupancyGrid
+from nav_msgs.msg import OccupancyGrid, Odometry
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_srvs.srv import Trigger
@@ -257,7 +257,6 @@ def test_grid_waits_for_a_pose_that_comes_late(world, start_map):
 
 
 def test_pose_by_odometry_where_there_is_no_tf(world, start_node):
-    Odometry = pytest.importorskip("nav_msgs.msg").Odometry
     node = start_node(program="semantic_map", pose_source="odometry", **RATE)
     publisher = world.create_publisher(Odometry, "odometry", 10)
     world.listen()
