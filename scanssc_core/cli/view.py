@@ -12,7 +12,7 @@ from scanssc_core.cli.notes import show_notes
 from scanssc_core.cli.sources import BAG_FLAGS, open_stereo
 from scanssc_core.labels import colors_of
 from scanssc_core.mapping.files import load_map
-from scanssc_core.render.rerun_scene import boxes, save_to
+from scanssc_core.render.rerun_scene import boxes, import_rerun, save_to
 from scanssc_core.runtime.backends import make_occupancy_backend, make_stereo_backend
 from scanssc_core.runtime.pipeline import OccupancyPipeline
 
@@ -31,8 +31,7 @@ def _view(
     **bag_flags: Any,
 ) -> None:
     """Run the pipeline on a bag and show images, depth and voxels in the Rerun viewer (extra `view`); or show a map."""
-    import rerun as rr  # of the extra view
-
+    rr = import_rerun()
     if source.suffix == ".rrd":
         rr.init("scanssc", spawn=True)
         rr.log_file_from_path(source)

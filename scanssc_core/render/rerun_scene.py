@@ -1,4 +1,4 @@
-"""What the Rerun viewer (extra `view`) shows of a frame; rerun is imported by whoever opens a recording."""
+"""What the Rerun viewer shows of a frame. It is an extra: the module is imported when it is needed, and passed on."""
 
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,17 @@ from numpy.typing import NDArray
 
 from scanssc_core.geometry import VoxelGridSpec
 from scanssc_core.labels import FREE, UNKNOWN
+
+
+def import_rerun() -> Any:
+    """The module rerun.
+
+    Raises:
+        ModuleNotFoundError: if the extra `view` is not installed.
+    """
+    import rerun
+
+    return rerun
 
 
 def save_to(rr: Any, path: Path) -> None:

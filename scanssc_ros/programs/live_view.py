@@ -28,7 +28,7 @@ from std_msgs.msg import Header
 
 from scanssc_core.geometry import VoxelGridSpec
 from scanssc_core.labels import colors_of
-from scanssc_core.render.rerun_scene import boxes, save_to
+from scanssc_core.render.rerun_scene import boxes, import_rerun, save_to
 from scanssc_core.sources.images import to_uint8
 from scanssc_ros.client.voxel_grid import VoxelGridView
 from scanssc_ros.conversions import depth_from_message, image_to_rgb, pose_to_matrix, stamp_to_ns
@@ -108,8 +108,7 @@ def costmap_picture(message: OccupancyGrid) -> NDArray:
 
 def layout(rr: Any) -> Any:
     """Pictures on the left, grid and map on the right: each in a frame of its own."""
-    import rerun.blueprint as rrb
-
+    rrb = rr.blueprint
     pictures = rrb.Vertical(*(rrb.Spatial2DView(origin=name, name=name) for name in ("left", "depth", "costmap")))
     spaces = rrb.Vertical(*(rrb.Spatial3DView(origin=name, name=name) for name in ("grid", "map")))
     return rrb.Blueprint(rrb.Horizontal(pictures, spaces, column_shares=[1, 2]), collapse_panels=True)
@@ -128,10 +127,9 @@ def main() -> int:
     )
     options = parser.parse_args(remove_ros_args(sys.argv)[1:])
     try:
-        import rerun as rr
-    except ImportError:
-        parser.exit(1, "error: the live view needs Rerun: pip install '.[view]'\n")
-
+        rr = import_rerun()
+    except ModuleNotFoundError as error:
+        parser.exit(1, f"error: the live view needs Rerun: pip install '.[view]' ({error})\n")
     rr.init("scanssc", spawn=not (options.web or options.save))
     stop = StopRequest()
     stop.begin()
