@@ -4,17 +4,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
-from numpy.typing import NDArray
 from rich.progress import track
 
 from scanssc_core.cli.config_flags import with_flags
 from scanssc_core.cli.notes import show_notes
 from scanssc_core.cli.sources import BAG_FLAGS, open_stereo
-from scanssc_core.geometry import VoxelGridSpec
-from scanssc_core.labels import FREE, UNKNOWN, colors_of
+from scanssc_core.labels import colors_of
 from scanssc_core.mapping.files import load_map
+from scanssc_core.render.rerun_scene import boxes, import_rerun, save_to
 from scanssc_core.runtime.backends import make_occupancy_backend, make_stereo_backend
 from scanssc_core.runtime.pipeline import OccupancyPipeline
 
@@ -33,8 +31,7 @@ def _view(
     **bag_flags: Any,
 ) -> None:
     """Run the pipeline on a bag and show images, depth and voxels in the Rerun viewer (extra `view`); or show a map."""
-    import rerun as rr  # of the extra view
-
+    rr = import_rerun()
     if source.suffix == ".rrd":
         rr.init("scanssc", spawn=True)
         rr.log_file_from_path(source)
@@ -44,7 +41,7 @@ def _view(
         semantic_map, _ = load_map(source)
         _start(rr, save)
         occupancy, place = semantic_map.read()
-        rr.log("voxels", _boxes(rr, occupancy.labels, place, colors_of(semantic_map.class_names)))
+        rr.log("voxels", boxes(rr, occupancy.labels, place, colors_of(semantic_map.class_names)))
         return
 
     sequence = open_stereo(source, bag_flags)
@@ -60,7 +57,7 @@ def _view(
         rr.set_time("frame", sequence=index)
         rr.log("left", rr.Image(frame.left_rgb).compress(jpeg_quality=85))
         rr.log("depth", rr.DepthImage(result.depth_m, meter=1.0))
-        rr.log("voxels", _boxes(rr, result.occupancy.labels, grid, label_set.colors))
+        rr.log("voxels", boxes(rr, result.occupancy.labels, grid, label_set.colors))
         num_shown += 1
     if save is not None:
         typer.echo(f"{num_shown} frames in {save}")
@@ -70,22 +67,7 @@ def _start(rr: Any, save: Path | None) -> None:
     """A new recording, in the viewer or in a file."""
     rr.init("scanssc", spawn=save is None)
     if save is not None:
-        save.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            rr.save(save)
-        except (RuntimeError, UnicodeEncodeError) as error:  # the viewer takes names in UTF-8 only
-            raise OSError(f"cannot write {save}: {error}") from error
-
-
-def _boxes(rr: Any, labels: NDArray, grid: VoxelGridSpec, colors: NDArray) -> Any:
-    """The occupied voxels as solid cubes in the colours of their classes."""
-    indices = np.argwhere((labels != FREE) & (labels != UNKNOWN))
-    return rr.Boxes3D(
-        centers=grid.indices_to_points(indices),
-        half_sizes=np.full((len(indices), 3), grid.voxel_size_m / 2, np.float32),
-        colors=colors[labels[tuple(indices.T)]],
-        fill_mode="solid",
-    )
+        save_to(rr, save)
 
 
 view = with_flags(_view, BAG_FLAGS)

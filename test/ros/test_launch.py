@@ -5,6 +5,7 @@ The wheels lack both. The same file was run for real on their sources; see docs/
 
 import dataclasses
 import importlib.util
+import json
 import re
 import sys
 from pathlib import Path
@@ -190,6 +191,19 @@ def test_rviz_shows_the_topics_of_the_node_in_its_namespace(launch_file):
     assert rviz.kwargs["parameters"] == [{"use_sim_time": True}]
     _, rviz = started(launch_file, rviz="true", camera="kitti")
     assert dict(rviz.kwargs["remappings"])["/left/image_rect"] == "/kitti/camera_color_left/image_raw"
+
+
+def test_the_layout_for_foxglove_shows_the_topics_of_the_node(launch_file):
+    layout = json.loads((ROOT / "config" / "foxglove.json").read_text())
+    panels = layout["configById"]
+
+    def names(part):
+        return {part} if isinstance(part, str) else names(part["first"]) | names(part["second"])
+
+    assert names(layout["layout"]) == set(panels)
+    shown = {panel["imageMode"]["imageTopic"] for panel in panels.values() if "imageMode" in panel}
+    shown |= set(panels["3D!grid"]["topics"])
+    assert shown == {"/left/image_rect", *(f"/scanssc/{name}" for name in launch_file.OUTPUTS if name != "occupancy")}
 
 
 def test_rviz_is_started_with_our_configuration_only_when_asked_for(launch_file):
