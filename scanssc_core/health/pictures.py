@@ -93,7 +93,7 @@ def _sharpness_along_rows(grey: NDArray) -> float:
 
 
 def _shrink(image: NDArray, factor: int) -> NDArray:
-    height, width = image.shape[0] // factor, image.shape[1] // factor
+    height, width = max(1, image.shape[0] // factor), max(1, image.shape[1] // factor)
     whole = image[: height * factor, : width * factor]
     return cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA)
 

@@ -104,3 +104,10 @@ def test_a_repeated_picture_is_as_old_as_its_first_stamp():
     assert repeated.add(grey, 6.6) == 0
     assert repeated.add(grey, 2.0) == 0  # the clock went back
     assert repeated.add(grey, 2.5) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("shape", [(2, 2, 3), (3, 40, 3), (9, 13, 3)])
+def test_images_smaller_than_a_cell_are_measured_all_the_same(shape):
+    greys = [reduce_picture(np.full(shape, level, np.uint8)) for level in (10, 200)]
+    assert [measure_picture(grey).brightness for grey in greys] == [10, 200]
+    assert blocked_shares(*greys) == (1, 1)
