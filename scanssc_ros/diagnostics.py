@@ -4,9 +4,7 @@ import time
 
 from diagnostic_msgs.msg import DiagnosticStatus
 
-from scanssc_core.occupancy.ground_monitor import GroundOffset
-from scanssc_core.stereo.coverage import coverage_problem
-from scanssc_core.stereo.row_alignment import RowOffset
+from scanssc_core.health.input_health import Reading
 from scanssc_ros.input.extrinsics import Extrinsics
 from scanssc_ros.input.inputs import StereoInputs
 from scanssc_ros.statistics import Books, PipelineStatistics
@@ -47,64 +45,10 @@ def extrinsics_status(extrinsics: Extrinsics) -> DiagnosticStatus:
     return make_status("extrinsics", level, message, {"source": extrinsics.source, "position_m": extrinsics.position_m})
 
 
-def coverage_status(coverage: float | None) -> DiagnosticStatus:
-    """Whether the newest pair has as much depth as a working one.
-
-    Args:
-        coverage: share of its pixels that have depth; None before the first pair.
-    """
-    if coverage is None:
-        return make_status("depth coverage", OK, "not measured yet", {})
-    problem = coverage_problem(coverage)
-    message = problem or f"depth covers {coverage:.0%} of the pixels"
-    return make_status("depth coverage", WARN if problem else OK, message, {"coverage": f"{coverage:.3f}"})
-
-
-def row_alignment_status(offset: RowOffset | None, max_offset_px: float) -> DiagnosticStatus:
-    """Whether left and right rows still agree."""
-    if offset is None:
-        return make_status("row alignment", OK, "not measured yet", {})
-    values: dict[str, object] = {
-        "vertical_offset_px": f"{offset.center_px:.2f}",
-        "vertical_offset_at_edges_px": f"{offset.worst_px:.2f}",
-        "points": offset.num_tracks,
-    }
-    measured = (
-        f"the right image lies {offset.center_px:+.2f} px too low in the middle and up to {offset.worst_px:.2f} px off "
-        "at the edges"
-    )
-    if offset.worst_px > max_offset_px:
-        message = (
-            f"rows disagree: {measured}, more than max_row_offset_px = {max_offset_px:.2f}: "
-            "was a camera knocked? calibrate the pair anew"
-        )
-        return make_status("row alignment", WARN, message, values)
-    return make_status("row alignment", OK, f"rows agree: {measured}", values)
-
-
-def ground_status(offset: GroundOffset | None, max_offset_m: float) -> DiagnosticStatus:
-    """Whether the ground is where the camera's pose has it."""
-    if offset is None:
-        return make_status("ground", OK, "not measured yet", {})
-    values: dict[str, object] = {
-        "height_m": f"{offset.height_m:.2f}",
-        "expected_height_m": f"{offset.expected_height_m:.2f}",
-        "pitch_deg": f"{offset.pitch_deg:.1f}",
-        "roll_deg": f"{offset.roll_deg:.1f}",
-        "worst_m": f"{offset.worst_m():.2f}",
-    }
-    rises = "rises" if offset.pitch_deg > 0 else "falls"
-    measured = (
-        f"the camera is {offset.height_m:.2f} m over the measured ground, which {rises} by {abs(offset.pitch_deg):.1f} "
-        f"degrees ahead, and {offset.expected_height_m:.2f} m over the ground of its pose"
-    )
-    if offset.worst_m() > max_offset_m:
-        message = (
-            f"{measured}, {offset.worst_m():.2f} m apart where max_ground_offset_m is {max_offset_m:.2f}: check the "
-            "camera's transform, ground_z_m and the baseline"
-        )
-        return make_status("ground", WARN, message, values)
-    return make_status("ground", OK, measured, values)
+def health_status(reading: Reading) -> DiagnosticStatus:
+    """The answer to one question of the input health: a warning if it is a fault."""
+    level, message = (WARN, reading.fault) if reading.fault else (OK, reading.measured)
+    return make_status(reading.name, level, message, dict(reading.values))
 
 
 def pipeline_status(

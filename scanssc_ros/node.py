@@ -16,11 +16,9 @@ from scanssc_core.runtime.backends import GEOMETRIC_BACKENDS, make_occupancy_bac
 from scanssc_core.runtime.device import resolve_device
 from scanssc_core.runtime.pipeline import OccupancyPipeline
 from scanssc_ros.diagnostics import (
-    coverage_status,
     extrinsics_status,
-    ground_status,
+    health_status,
     pipeline_status,
-    row_alignment_status,
     synchronization_status,
 )
 from scanssc_ros.input.extrinsics import Extrinsics
@@ -253,12 +251,7 @@ class ScanSSCNode(ManagedNode[NodeParameters]):
         if self._extrinsics is not None:
             statuses.append(extrinsics_status(self._extrinsics))
         if self._processor is not None:
-            statuses.append(coverage_status(self._processor.coverage))
-            if parameters.max_ground_offset_m > 0:
-                statuses.append(ground_status(self._processor.ground.result(), parameters.max_ground_offset_m))
-        if self._processor is not None and parameters.max_row_offset_px > 0 and parameters.stereo_backend != TOPIC:
-            alignment = self._processor.row_alignment.result()
-            statuses.append(row_alignment_status(alignment, parameters.max_row_offset_px))
+            statuses += map(health_status, self._processor.health.readings(parameters.thresholds))
         idle = (DiagnosticStatus.WARN, "inactive") if self.is_configured else self.idle
         statuses.append(pipeline_status(self._statistics, self._processor, idle, timeout_s, values))
         return statuses

@@ -17,6 +17,7 @@ from scanssc_core.runtime.backends import (
 )
 from scanssc_core.runtime.device import PRECISIONS
 from scanssc_core.sources.pairing import DEFAULT_DEPTH, DEFAULT_TOLERANCE_S
+from scanssc_ros.health_parameters import HealthParameters
 from scanssc_ros.parameter_table import parameter
 from scanssc_ros.planning_parameters import PlanningParameters
 
@@ -33,7 +34,7 @@ TOPIC = "topic"
 
 
 @dataclass(frozen=True)
-class NodeParameters(PlanningParameters):
+class NodeParameters(HealthParameters, PlanningParameters):
     """The parameters of the node `scanssc`."""
 
     image_transport: str = parameter(
@@ -69,21 +70,6 @@ class NodeParameters(PlanningParameters):
     )
     rectify: bool = parameter(
         False, "Rectify images by K, D, R and P; leave false if they come rectified, whatever CameraInfo has in D."
-    )
-    max_row_offset_px: float = parameter(
-        1.5,
-        "Warn of a knocked camera when left and right rows disagree by more, anywhere in the image; 0 = no check.",
-        minimum=0.0,
-        maximum=100.0,
-        dynamic=True,
-    )
-    max_ground_offset_m: float = parameter(
-        0.5,
-        "Warn of a wrong pose or baseline when the measured ground lies further from where the pose has it, under the "
-        "camera or 10 m ahead; 0 = no check.",
-        minimum=0.0,
-        maximum=10.0,
-        dynamic=True,
     )
     model: str = parameter(
         LITE,

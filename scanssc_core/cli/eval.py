@@ -11,6 +11,8 @@ from rich.progress import Progress, track
 from scanssc_core.checkpoint.load import load_model
 from scanssc_core.checkpoint.shipped import LITE_WEIGHTS, terms_of
 from scanssc_core.cli.notes import show_notes
+from scanssc_core.datasets.corrupted import CorruptedDataset
+from scanssc_core.datasets.corruption import DEFAULT_SEVERITY, KINDS, Corruption
 from scanssc_core.datasets.dataset import open_dataset, read_labels
 from scanssc_core.datasets.layout import SPLITS, Layout
 from scanssc_core.evaluation.baselines import constant_prior
@@ -36,6 +38,15 @@ def evaluate(
             "view, as the benchmark scores them.",
         ),
     ] = False,
+    corrupt: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KIND[:SEVERITY]",
+            help=f"Damage the pair before: {', '.join(KINDS)}; severity 1 to 5, default {DEFAULT_SEVERITY}. Depth is "
+            "computed of what is left, by sgm.",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of --corrupt: the same seed makes the same damage.")] = 0,
     frames: Annotated[int, typer.Option(min=0, help="Only the first frames; 0 = all.")] = 0,
     workers: Annotated[int, typer.Option(min=0, help="Processes that load frames.")] = 1,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
@@ -56,6 +67,10 @@ def evaluate(
     layout = Layout(data, config.dataset)
     names = [name.strip() for name in split.split(",")]
     dataset = open_dataset(data, config.dataset, names, config.image_size, depth, corrections=config.corrections)
+    if corrupt is not None:
+        if depth is not None:
+            raise ValueError(f"depth: {depth} was given, but --corrupt computes the depth of the damaged images")
+        dataset, workers = CorruptedDataset(dataset, Corruption.parse(corrupt, seed)), 0
     num_frames = min(frames or len(dataset), len(dataset))
     num_labelled = sum(files.has_labels for files in dataset.files[:num_frames])
     if not num_labelled and not save_predictions:
@@ -74,8 +89,12 @@ def evaluate(
         evaluation.run(dataset, num_frames, workers, predictions, on_frame)
     if predictions is not None:
         typer.echo(f"{num_frames} predictions in {predictions}")
+    if isinstance(dataset, CorruptedDataset):
+        told = ", ".join(f"{name} in {count}" for name, count in dataset.faults.most_common())
+        typer.echo(f"input health: {told or 'no fault'}, of {num_frames} frames")
     if num_labelled:
-        title = f"{checkpoint.name} on {split} of {config.dataset}: {num_labelled} frames"
+        damage = f", {corrupt}" if corrupt else ""
+        title = f"{checkpoint.name} on {split} of {config.dataset}{damage}: {num_labelled} frames"
         label_set = LABEL_SETS[config.dataset]
         typer.echo(write_report(out, evaluation.counts, label_set, config.label_grid, title))
         typer.echo(f"tables and plots in {out}")

@@ -17,6 +17,7 @@ from scanssc_core.cli.sources import BAG_FLAGS, open_stereo, read_truth, refuse_
 from scanssc_core.datasets.depth_maps import find_depth_file, read_depth_file
 from scanssc_core.datasets.semantic_kitti import write_voxel_labels
 from scanssc_core.files import claim_folder, write_file
+from scanssc_core.health.coverage import CoverageLog, depth_coverage
 from scanssc_core.labels import SEMANTIC_KITTI
 from scanssc_core.render.report import render_report
 from scanssc_core.runtime.backends import AUTO, LITE, make_occupancy_backend, make_stereo_backend
@@ -24,7 +25,6 @@ from scanssc_core.runtime.device import resolve_device
 from scanssc_core.runtime.pipeline import OccupancyPipeline
 from scanssc_core.sources.kitti import open_pair
 from scanssc_core.sources.sequence import StereoFrame, StereoSequence
-from scanssc_core.stereo.coverage import CoverageLog, depth_coverage
 
 
 def _predict(

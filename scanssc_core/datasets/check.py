@@ -16,11 +16,11 @@ from scanssc_core.datasets.depth_maps import DEPTH_SUFFIXES, read_depth_file, re
 from scanssc_core.datasets.layout import SPLITS, FrameFiles, Layout
 from scanssc_core.datasets.semantic_kitti import VOXEL_GRID, read_raw_ids, read_voxel_mask
 from scanssc_core.datasets.teacher import read_teacher
+from scanssc_core.health.coverage import CoverageLog, depth_coverage
 from scanssc_core.sources.images import read_image
 from scanssc_core.sources.kitti import frame_stamps_ns
 from scanssc_core.sources.sequence_images import SequenceImages
 from scanssc_core.sources.text import read_lines
-from scanssc_core.stereo.coverage import CoverageLog, depth_coverage
 
 _LATE_MARGIN = 0.1  # share of the scan's voxels; on 30 KITTI frames right files lost 0.27 or more, late ones won 0.24
 _LATE = (

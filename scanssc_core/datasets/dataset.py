@@ -81,6 +81,7 @@ class SSCDataset(Dataset[SSCSample]):
     Attributes:
         layout: where the files lie.
         files: of each frame.
+        images: what those of a sequence have in common, by its name.
     """
 
     def __init__(
@@ -102,7 +103,7 @@ class SSCDataset(Dataset[SSCSample]):
         self.augmentation = augmentation
         self.corrections = corrections or Corrections()
         self.weight = weight
-        self._images = {name: layout.images(name) for name in dict.fromkeys(files.sequence for files in self.files)}
+        self.images = {name: layout.images(name) for name in dict.fromkeys(files.sequence for files in self.files)}
         self._frames_of_camera = defaultdict[bytes, list[int]](list)
         for index, frame_files in enumerate(self.files):
             self._frames_of_camera[self._camera_key(frame_files)].append(index)
@@ -156,13 +157,13 @@ class SSCDataset(Dataset[SSCSample]):
             ValueError: naming the file that is missing or wrong.
         """
         files = self.files[index]
-        images = self._images[files.sequence]
+        images = self.images[files.sequence]
         calibration = images.calibration
-        left_rgb = images.read(files.left)
+        left_rgb, depth_m = self.views(index)
         labels = read_labels(files, self.layout.dataset) if files.has_labels else None
         return Frame(
             left_rgb,
-            read_depth_map(files, self.depth_folder, images),
+            depth_m,
             calibration.P_left,
             calibration.T_velo_cam0,
             float(calibration.P_left[0, 3] - calibration.P_right[0, 3]),
@@ -172,9 +173,19 @@ class SSCDataset(Dataset[SSCSample]):
             read_teacher(files.teacher, labels, self.layout.dataset) if self.with_teacher else None,
         )
 
+    def views(self, index: int) -> tuple[NDArray, NDArray]:
+        """(H, W, 3) uint8 left image of a frame, and its (H, W) depth in metres, 0 = none.
+
+        Raises:
+            ValueError: naming the file that is missing or wrong.
+        """
+        files = self.files[index]
+        images = self.images[files.sequence]
+        return images.read(files.left), read_depth_map(files, self.depth_folder, images)
+
     def _camera_key(self, files: FrameFiles) -> bytes:
         """Equal for frames that the same camera took."""
-        calibration = self._images[files.sequence].calibration
+        calibration = self.images[files.sequence].calibration
         return calibration.P_left.tobytes() + calibration.T_velo_cam0.tobytes()
 
 

@@ -22,11 +22,11 @@ from scanssc_core.datasets.layout import NOMINAL_BASELINES_M, FrameFiles, Layout
 from scanssc_core.datasets.semantic_kitti import read_array
 from scanssc_core.files import claim_folder, write_file
 from scanssc_core.geometry import only_measured
+from scanssc_core.health.coverage import CoverageLog, depth_coverage
 from scanssc_core.runtime.backends import make_stereo_backend
 from scanssc_core.runtime.device import resolve_device
 from scanssc_core.sources.images import read_image_pair, read_values
 from scanssc_core.sources.sequence_images import SequenceImages
-from scanssc_core.stereo.coverage import CoverageLog, depth_coverage
 from scanssc_core.stereo.interface import StereoBackend
 
 _PNG_UNITS_PER_M = 256.0

@@ -12,11 +12,11 @@ from scanssc_core.datasets.dataset import SSCBatch, SSCDataset, camera_of, colla
 from scanssc_core.datasets.semantic_kitti import write_voxel_labels
 from scanssc_core.evaluation.baselines import stereo_occupied
 from scanssc_core.evaluation.distance import SliceMetrics
+from scanssc_core.health.coverage import CoverageLog, depth_coverage
 from scanssc_core.inference.precision import inference_in
 from scanssc_core.labels import FREE, UNKNOWN
 from scanssc_core.network.scanssc import ScanSSC
 from scanssc_core.occupancy.stereo import StereoOccupancyBackend
-from scanssc_core.stereo.coverage import CoverageLog, depth_coverage
 
 MODEL, STEREO, PRIOR = "model", "stereo", "prior"
 

@@ -8,16 +8,14 @@ from collections.abc import Callable
 from numpy.typing import NDArray
 from rclpy.lifecycle import LifecycleNode
 
-from scanssc_core.occupancy.ground_monitor import GroundMonitor
+from scanssc_core.health.input_health import InputHealth, Reading, faults
 from scanssc_core.runtime.pipeline import OccupancyPipeline, PipelineResult
 from scanssc_core.sources.images import to_uint8
-from scanssc_core.stereo.coverage import depth_coverage
-from scanssc_core.stereo.row_alignment import RowAlignmentMonitor
 from scanssc_ros.conversions import depth_from_message, image_to_rgb, stamp_to_ns
 from scanssc_ros.input.extrinsics import Extrinsics
 from scanssc_ros.input.inputs import SIDES, Picture, StereoMessages
 from scanssc_ros.output.outputs import OccupancyOutputs
-from scanssc_ros.parameters import NodeParameters
+from scanssc_ros.parameters import TOPIC, NodeParameters
 from scanssc_ros.statistics import PipelineStatistics, Throttle
 
 _WARNING_PERIOD_S = 10.0
@@ -52,9 +50,7 @@ class PairProcessor:
         parameters: gives the parameters that hold now.
 
     Attributes:
-        row_alignment: of the pairs processed.
-        ground: where their depth has it.
-        coverage: share of the newest pair's pixels that have depth; None before the first.
+        health: of the pairs that came.
         stamp_age_s: how far the newest pair's stamp lay behind the node's clock; below zero: ahead of it.
     """
 
@@ -77,9 +73,7 @@ class PairProcessor:
         self._is_cancelled = False
         self._publishing = threading.Lock()
         self._throttle = Throttle(_WARNING_PERIOD_S)
-        self.row_alignment = RowAlignmentMonitor()
-        self.ground = GroundMonitor()
-        self.coverage: float | None = None
+        self.health = InputHealth(has_right=parameters().stereo_backend != TOPIC)
         self.stamp_age_s = 0.0
 
     @property
@@ -120,11 +114,12 @@ class PairProcessor:
         except ValueError as error:
             raise PairDropped("no_extrinsics", str(error)) from error
         images = self._decode(pair)
+        self._check_images(pair, images)
         decoded_s = time.monotonic()
         result = self._run(pair, images, T_cam_grid)
-        self.coverage = depth_coverage(result.depth_m)
-        if self._parameters().max_ground_offset_m > 0:
-            self.ground.add(result.depth_m, pair.calibration.left, T_cam_grid)
+        thresholds = self._parameters().thresholds
+        self.health.add_depth(result.depth_m, pair.calibration.left, T_cam_grid, thresholds)
+        self._drop_faulty(self.health.depth_readings(thresholds))
         self._stage, before_publishing_s = "publish", time.monotonic()
         occupancy = self._pipeline.occupancy
         with self._publishing:
@@ -152,9 +147,18 @@ class PairProcessor:
         with_confidence = self._outputs.wants_confidence(parameters)
         if pair.calibration.rig is None:
             return self._pipeline.label(left_rgb, partner, pair.calibration.left, T_cam_grid, with_confidence)
-        if parameters.max_row_offset_px > 0:
-            self.row_alignment.add(left_rgb, partner)
         return self._pipeline.run(left_rgb, partner, pair.calibration.rig, T_cam_grid, with_confidence=with_confidence)
+
+    def _check_images(self, pair: StereoMessages, images: list[NDArray]) -> None:
+        left_rgb, partner = images
+        right_rgb = None if pair.calibration.rig is None else partner
+        thresholds = self._parameters().thresholds
+        self.health.add_images(left_rgb, right_rgb, stamp_to_ns(pair.left.header.stamp) / 1e9, thresholds)
+        self._drop_faulty(self.health.image_readings(thresholds))
+
+    def _drop_faulty(self, readings: list[Reading]) -> None:
+        if self._parameters().drop_faulty and (found := faults(readings)):
+            raise PairDropped(found[0].cause, found[0].fault)
 
     def _decode(self, pair: StereoMessages) -> list[NDArray]:
         """Left image, and right image or depth, rectified if asked for."""

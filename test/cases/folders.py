@@ -8,8 +8,8 @@ import numpy as np
 from cases.command import Result, scanssc
 
 from scanssc_core.geometry import only_measured
+from scanssc_core.health.coverage import MIN_COVERAGE, depth_coverage
 from scanssc_core.sources.kitti import open_sequence
-from scanssc_core.stereo.coverage import MIN_COVERAGE, depth_coverage
 from scanssc_core.stereo.sgm import SgmBackend
 
 ODOMETRY = Path("sequences/02")

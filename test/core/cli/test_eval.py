@@ -99,3 +99,22 @@ def test_model_of_another_grid_is_refused(data, tmp_path):
     command = ["eval", "--checkpoint", str(tmp_path / "coarse.safetensors"), "--data", str(data), "--workers", "0"]
     result = CliRunner().invoke(app, command)
     assert isinstance(result.exception, ValueError) and "expected a model of the labels' grid" in str(result.exception)
+
+
+def test_damaged_pairs_are_scored_with_depth_of_what_is_left_and_the_health_tells(data, tmp_path):
+    result = run(data, "--corrupt", "darkness:5", "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    told = next(line for line in result.output.splitlines() if line.startswith("input health: "))
+    assert "dark in 1" in told and told.endswith("of 1 frames")
+    assert "darkness:5: 1 frames" in result.output
+    again = run(data, "--corrupt", "darkness:5", "--out", tmp_path / "again")
+    assert again.output.replace("/again", "") == result.output.replace("/again", "")
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [(["--corrupt", "snow"], "expected one of darkness"), (["--corrupt", "fog", "--depth", "D"], "depth")],
+)
+def test_damage_that_cannot_be_done_is_refused(data, arguments, words):
+    result = run(data, *arguments)
+    assert isinstance(result.exception, ValueError) and words in str(result.exception)

@@ -20,12 +20,12 @@ def depth_coverage(depth_m: NDArray) -> float:
     return float(np.mean((depth_m > 0) & (depth_m <= MAX_DEPTH_M)))
 
 
-def coverage_problem(coverage: float) -> str | None:
-    """What is wrong with a pair whose depth covers this share of its pixels, and what to look at; None: nothing."""
-    if coverage >= MIN_COVERAGE:
-        return None
+def coverage_problem(coverage: float, least: float = MIN_COVERAGE) -> str:
+    """What is wrong with a pair whose depth covers this share of its pixels, and what to look at; empty: nothing."""
+    if coverage >= least:
+        return ""
     return (
-        f"depth covers {coverage:.1%} of the pixels, expected at least {MIN_COVERAGE:.0%}: are left and right swapped, "
+        f"depth covers {coverage:.1%} of the pixels, expected at least {least:.0%}: are left and right swapped, "
         "is a lens covered, are the images not those of the calibration, or is given depth not in metres?"
     )
 
@@ -45,7 +45,7 @@ class CoverageLog:
         """
         self._num_frames += 1
         problem = coverage_problem(coverage)
-        if problem is None:
+        if not problem:
             return
         self._num_uncovered += 1
         if self._num_uncovered == 1:

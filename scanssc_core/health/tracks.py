@@ -1,11 +1,11 @@
-"""Whether a point still lies in the same row of both images: tells a camera that was knocked.
+"""Whether a point lies in the same row of both images, and further left in the right one.
 
-Corners of the left image are tracked into the right one; in a rectified pair they move along their row. A camera that
-was pitched moves them all up or down; one that was rolled moves the left and the right half opposite ways.
+Corners of the left image are tracked into the right one; in a rectified pair they move along their row, to the left. A
+camera that was pitched moves them all up or down; one that was rolled moves the left and the right half opposite ways;
+if left and right are exchanged, they move to the right.
 """
 
 import math
-from collections import deque
 from dataclasses import dataclass
 
 import cv2
@@ -18,31 +18,34 @@ _TRACKED_WINDOW = (15, 15)
 _PYRAMID_LEVELS = 4  # finds disparities of 15 px * 2^4 and fewer
 _ROUND_TRIP_PX = 0.3  # a track counts if tracking back ends this close to where it began
 _MAX_OFFSET_PX = 24.0
+_STILL_PX = 1.0  # sideways: within a wrong track's reach
 _MIN_TRACKS = 20
 _FIT_STEPS = 10
 
 
 @dataclass(frozen=True)
-class RowOffset:
-    """How far right image points lie below the row of their left image points.
+class PairTracks:
+    """How points move from the left to the right image.
 
     Attributes:
-        center_px: at the middle column; above zero = lower in the right image.
+        center_px: how far they lie too low in the right image at the middle column; below zero: too high.
         edge_px: what is added at the right edge, and taken off at the left edge, by a roll between the cameras.
         num_tracks: corners that it was measured by.
+        swapped: share, 0 to 1, of those that move sideways at all which move to the right: left and right exchanged.
     """
 
     center_px: float
     edge_px: float
-    num_tracks: int
+    num_tracks: float
+    swapped: float
 
     @property
     def worst_px(self) -> float:
-        """Largest offset anywhere in the image, not below zero."""
+        """Largest offset of rows anywhere in the image, not below zero."""
         return abs(self.center_px) + abs(self.edge_px)
 
 
-def measure_row_offset(left_rgb: NDArray, right_rgb: NDArray) -> RowOffset | None:
+def track_pair(left_rgb: NDArray, right_rgb: NDArray) -> PairTracks | None:
     """Measure one pair: (H, W, 3) uint8 images. None if the images have too few corners that both show."""
     left, right = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (left_rgb, right_rgb))
     corners = _spread_corners(left)
@@ -51,44 +54,16 @@ def measure_row_offset(left_rgb: NDArray, right_rgb: NDArray) -> RowOffset | Non
     tracked = _track(left, right, corners)
     shift = tracked - corners
     is_good = np.abs(_track(right, left, tracked) - corners).max(axis=1) < _ROUND_TRIP_PX
-    # Points of a scene move to the left from the left to the right image.
-    is_good &= (shift[:, 0] < 1) & (np.abs(shift[:, 1]) < _MAX_OFFSET_PX)
+    is_good &= np.abs(shift[:, 1]) < _MAX_OFFSET_PX
+    to_left, to_right = (is_good & (side * shift[:, 0] > _STILL_PX) for side in (-1, 1))
+    # What moves the other way than most is a wrong track. Where little moves, the scene is far, not exchanged.
+    swapped = to_right.sum() / max(to_left.sum() + to_right.sum(), _MIN_TRACKS)
+    is_good &= ~(to_left if swapped > 0.5 else to_right)
     if is_good.sum() < _MIN_TRACKS:
         return None
     half_width = left.shape[1] / 2
     center_px, edge_px = _fit_line(corners[is_good, 0] / half_width - 1, shift[is_good, 1])
-    return RowOffset(center_px, edge_px, int(is_good.sum()))
-
-
-class RowAlignmentMonitor:
-    """The median of the newest measurements of a stream: one bad pair, or one nod of the car, does not matter.
-
-    Args:
-        period: measure every so many pairs; a measurement of two 1226x370 images takes about 13 ms of one core.
-        window: newest measurements that the median is taken of.
-        min_measurements: fewer give no result.
-    """
-
-    def __init__(self, period: int = 5, window: int = 15, min_measurements: int = 3) -> None:
-        self._period = period
-        self._min_measurements = min_measurements
-        self._newest: deque[RowOffset] = deque(maxlen=window)
-        self._num_pairs = 0
-
-    def add(self, left_rgb: NDArray, right_rgb: NDArray) -> None:
-        """Take the next pair; measures it if it is its turn."""
-        is_due = self._num_pairs % self._period == 0
-        self._num_pairs += 1
-        if is_due and (offset := measure_row_offset(left_rgb, right_rgb)) is not None:
-            self._newest.append(offset)
-
-    def result(self) -> RowOffset | None:
-        """Medians over the window; None before there are enough measurements."""
-        newest = list(self._newest)  # may be asked from another thread
-        if len(newest) < self._min_measurements:
-            return None
-        center_px, edge_px, num_tracks = np.median([(o.center_px, o.edge_px, o.num_tracks) for o in newest], axis=0)
-        return RowOffset(float(center_px), float(edge_px), int(num_tracks))
+    return PairTracks(center_px, edge_px, float(is_good.sum()), float(swapped))
 
 
 def _spread_corners(grey: NDArray) -> NDArray:

@@ -1,6 +1,5 @@
 """Whether the measured ground lies where the camera's pose has it: tells a wrong height, pitch, roll or baseline."""
 
-from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,37 +87,6 @@ def measure_ground(depth_m: NDArray, camera: PinholeCamera, T_cam_grid: NDArray)
         pitch_deg=float(np.degrees(np.arctan(slope_x))),
         roll_deg=float(np.degrees(np.arctan(slope_y))),
     )
-
-
-class GroundMonitor:
-    """The median of the newest measurements of a stream: a wall before the camera, or a ramp, does not matter.
-
-    Args:
-        period: measure every so many pairs.
-        window: newest measurements that the median is taken of.
-        min_measurements: fewer give no result.
-    """
-
-    def __init__(self, period: int = 10, window: int = 15, min_measurements: int = 3) -> None:
-        self._period = period
-        self._min_measurements = min_measurements
-        self._newest: deque[GroundOffset] = deque(maxlen=window)
-        self._num_frames = 0
-
-    def add(self, depth_m: NDArray, camera: PinholeCamera, T_cam_grid: NDArray) -> None:
-        """Take the next frame; measures it if it is its turn."""
-        is_due = self._num_frames % self._period == 0
-        self._num_frames += 1
-        if is_due and (offset := measure_ground(depth_m, camera, T_cam_grid)) is not None:
-            self._newest.append(offset)
-
-    def result(self) -> GroundOffset | None:
-        """Medians over the window; None before there are enough measurements."""
-        newest = list(self._newest)  # may be asked from another thread
-        if len(newest) < self._min_measurements:
-            return None
-        values = [(o.height_m, o.expected_height_m, o.pitch_deg, o.roll_deg) for o in newest]
-        return GroundOffset(*map(float, np.median(values, axis=0)))
 
 
 def _points_in_grid(depth_m: NDArray, camera: PinholeCamera, T_cam_grid: NDArray) -> NDArray:

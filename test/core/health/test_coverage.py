@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from scanssc_core.geometry import PinholeCamera, StereoRig
-from scanssc_core.stereo.coverage import MIN_COVERAGE, CoverageLog, coverage_problem, depth_coverage
+from scanssc_core.health.coverage import MIN_COVERAGE, CoverageLog, coverage_problem, depth_coverage
 from scanssc_core.stereo.sgm import SgmBackend
 
 RIG = StereoRig(PinholeCamera(180.0, 180.0, 140.0, 48.0, width=280, height=96), 0.5, 140.0)
@@ -49,7 +49,8 @@ def test_a_pair_that_cannot_match_is_below_the_threshold(pair, fault):
 
 def test_the_text_has_both_numbers_and_enough_depth_has_none():
     assert coverage_problem(0.032).startswith("depth covers 3.2% of the pixels, expected at least 20%")
-    assert coverage_problem(MIN_COVERAGE) is None
+    assert not coverage_problem(MIN_COVERAGE)
+    assert not coverage_problem(0.032, least=0.03)
 
 
 def test_the_first_frame_is_named_at_once_and_all_are_counted_at_the_end(caplog):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from scanssc_core.geometry import PinholeCamera, invert_transform
-from scanssc_core.occupancy.ground_monitor import GroundMonitor, GroundOffset, measure_ground
+from scanssc_core.health.ground import GroundOffset, measure_ground
 
 CAMERA = PinholeCamera(400.0, 400.0, 311.5, 187.5, width=624, height=376)
 
@@ -66,13 +66,3 @@ def test_no_ground_is_none(depth_m):
 def test_worst_is_under_the_camera_or_ahead():
     assert GroundOffset(1.0, 1.5, 0.0, 0.0).worst_m() == pytest.approx(0.5)
     assert GroundOffset(1.5, 1.5, 3.0, 0.0).worst_m() == pytest.approx(10 * np.tan(np.radians(3)))
-
-
-def test_one_frame_of_many_does_not_matter():
-    monitor = GroundMonitor(period=1)
-    right, wrong = pose(1.65), pose(0.9)
-    for index in range(7):
-        T_grid_cam = wrong if index == 3 else right
-        monitor.add(depth_of(T_grid_cam, seed=index), CAMERA, invert_transform(right))
-        assert (monitor.result() is None) == (index < 2)
-    assert monitor.result().height_m == pytest.approx(1.65, abs=0.05)
