@@ -199,7 +199,7 @@ def soak(
     return found
 
 
-def write_report(found: Soak) -> str:
+def write_report(found: Soak, docs: Path) -> str:
     """Table and plot; returns the table."""
     first, last = found.samples[int(len(found.samples) * _WARM_UP)], found.samples[-1]
     hours = last.at_s / 3600
@@ -243,8 +243,10 @@ def write_report(found: Soak) -> str:
         *(f"- {problem}" for problem in problems),
     ]
     text = "\n".join(lines) + "\n"
-    (_DOCS / "benchmarks" / f"soak_{found.model}.md").write_text(text)
-    _plot(found, _DOCS / "images" / f"soak_{found.model}.png")
+    for folder in (docs / "benchmarks", docs / "images"):
+        folder.mkdir(parents=True, exist_ok=True)
+    (docs / "benchmarks" / f"soak_{found.model}.md").write_text(text)
+    _plot(found, docs / "images" / f"soak_{found.model}.png")
     return text
 
 
@@ -268,13 +270,14 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--minutes", type=float, default=120.0)
     parser.add_argument("--model", default="dummy")
+    parser.add_argument("--docs", type=Path, default=_DOCS, help="where the report goes")
     parser.add_argument("--log-folder", type=Path, help="keep the node's log and the samples here")
     arguments = parser.parse_args()
     with TemporaryDirectory() as folder:
         log_folder = arguments.log_folder or Path(folder)
         log_folder.mkdir(parents=True, exist_ok=True)
         found = soak(arguments.minutes * 60, arguments.model, log_folder)
-    print(write_report(found))
+    print(write_report(found, arguments.docs))
     return 1 if found.problems() else 0
 
 

@@ -15,6 +15,8 @@ from PIL import Image, UnidentifiedImageError
 
 #: Four times an image of 8K. A header of a few bytes can ask for gigabytes: it is read before they are taken.
 _MAX_PIXELS = 1 << 27
+#: What either format can hold in a byte: a PNG of one bit a pixel, packed a thousandfold; a bit for a block of a JPEG.
+_MAX_PIXELS_PER_BYTE = {"PNG": 8 * 1032, "JPEG": 8 * 64}
 
 
 class _Encoding(NamedTuple):
@@ -230,12 +232,15 @@ def _check_size(content: bytes) -> None:
     try:
         with Image.open(io.BytesIO(content)) as header:
             width, height = header.size
+            most = min(_MAX_PIXELS, len(content) * _MAX_PIXELS_PER_BYTE.get(header.format or "", _MAX_PIXELS))
     except Image.DecompressionBombError as error:
         raise ValueError(f"more pixels than a picture has: {error}") from error
     except (UnidentifiedImageError, OSError):
         return  # the decoder will say what it is
-    if width * height > _MAX_PIXELS:
-        raise ValueError(f"more pixels than a picture has: {width}x{height}, expected {_MAX_PIXELS} at most")
+    if width * height > most:
+        raise ValueError(
+            f"more pixels than a picture of {len(content)} bytes has: {width}x{height}, expected {most} at most"
+        )
 
 
 def _refuse_depth(encoding: str) -> None:
