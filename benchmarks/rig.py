@@ -7,14 +7,17 @@ old it is. Both print one JSON object when they end, at SIGTERM:
     python benchmarks/rig.py listener '{"outputs": ["occupancy", "markers"]}'
 """
 
+import contextlib
 import json
 import os
+import re
 import signal
 import struct
 import subprocess
 import sys
 import threading
 from dataclasses import asdict, dataclass, field
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +60,7 @@ class CameraSettings:
 
     Attributes:
         rate_hz: pairs a second; 0: none until the end.
+        has_depth: depth of the left camera is sent in place of a right image, for a node with stereo_backend:=topic.
         reliability: of its publishers.
     """
 
@@ -64,6 +68,7 @@ class CameraSettings:
     width: int = 320
     height: int = 96
     is_compressed: bool = False
+    has_depth: bool = False
     reliability: str = "reliable"
 
 
@@ -100,10 +105,16 @@ class Process:
         self.process.communicate()
 
 
-def processor_s(pid: int) -> float:
-    """Seconds that a process has computed so far, all threads."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+def processor_s(pid: int, threads: str = "*") -> float:
+    """Seconds that the threads of a process have computed so far, those that still run and have such names."""
+    total = 0.0
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended by now
+            _, name, fields = re.split(r"[()]", (task / "stat").read_text(), maxsplit=2)
+            if fnmatch(name, threads):
+                values = fields.split()
+                total += (int(values[11]) + int(values[12])) / os.sysconf("SC_CLK_TCK")
+    return total
 
 
 class Camera(Node):
@@ -115,12 +126,15 @@ class Camera(Node):
         qos = QoSProfile(depth=10, reliability=ReliabilityPolicy[settings.reliability.upper()])
         image_type = CompressedImage if settings.is_compressed else Image
         suffix = "/compressed" if settings.is_compressed else ""
-        self._images = [self.create_publisher(image_type, f"{side}/image_rect{suffix}", qos) for side in SIDES]
-        self._infos = [self.create_publisher(CameraInfo, f"{side}/camera_info", qos) for side in SIDES]
+        sides = SIDES[:1] if settings.has_depth else SIDES
+        self._images = [self.create_publisher(image_type, f"{side}/image_rect{suffix}", qos) for side in sides]
+        if settings.has_depth:
+            self._images.append(self.create_publisher(Image, "depth", qos))
+        self._infos = [self.create_publisher(CameraInfo, f"{side}/camera_info", qos) for side in sides]
         self._pairs = [
             [bytearray(serialize_message(message)) for message in pair] for pair in make_pairs(settings, _NUM_PAIRS)
         ]
-        self._info_bytes = [bytearray(serialize_message(make_info(settings, side))) for side in SIDES]
+        self._info_bytes = [bytearray(serialize_message(make_info(settings, side))) for side in sides]
         if settings.rate_hz > 0:
             self.create_timer(1.0 / settings.rate_hz, self.publish_pair)
 
@@ -179,6 +193,8 @@ def make_pairs(settings: CameraSettings, count: int) -> list[list[Image | Compre
         for shift in (0, _WALL_PX):
             rgb = np.ascontiguousarray(texture[: settings.height, shift : shift + settings.width])
             pair.append(_image_message(rgb, settings.is_compressed))
+        if settings.has_depth:
+            pair[1] = _depth_message(settings)
         pairs.append(pair)
     return pairs
 
@@ -193,9 +209,22 @@ def _image_message(rgb: np.ndarray, is_compressed: bool) -> Image | CompressedIm
     return message
 
 
+def _depth_message(settings: CameraSettings) -> Image:
+    wall_m = _focal_px(settings) * BASELINE_M / _WALL_PX
+    depth_m = np.full((settings.height, settings.width), wall_m, np.float32)
+    message = Image(height=settings.height, width=settings.width, encoding="32FC1", step=4 * settings.width)
+    message.data = depth_m.tobytes()
+    message.header.frame_id = "camera"
+    return message
+
+
+def _focal_px(settings: CameraSettings) -> float:
+    return 0.58 * settings.width
+
+
 def make_info(settings: CameraSettings, side: str) -> CameraInfo:
     """Rectified, with the field of view of KITTI's cameras."""
-    focal_px = 0.58 * settings.width
+    focal_px = _focal_px(settings)
     offset = -focal_px * BASELINE_M if side == "right" else 0.0
     message = CameraInfo(width=settings.width, height=settings.height)
     message.header.frame_id = "camera"
