@@ -60,6 +60,7 @@ from scanssc_core.sources.images import read_image
 from scanssc_core.sources.kitti import read_lidar_poses
 from scanssc_core.sources.kitti_calibration import read_odometry_calibration, read_stereo_calibration
 from scanssc_core.sources.text import read_stamps_ns
+from scanssc_core.train.checkpoints import step_of
 from scanssc_ros.output.class_costs import read_costs
 from scanssc_ros.parameter_files import unbound_files
 
@@ -205,6 +206,11 @@ def _make_torch_file(is_zip: bool) -> Callable[[Path], Path]:
         return folder / "a.ckpt"
 
     return make
+
+
+def _make_last(folder: Path) -> Path:
+    torch.save({"global_step": 3, "state_dict": {"a": torch.ones(4, 4)}}, folder / "last.ckpt")
+    return folder / "last.ckpt"
 
 
 def _make_small_safetensors(folder: Path) -> Path:
@@ -387,10 +393,16 @@ READERS = (
     Reader("map .npz", _make_map, load_map, (_npz_of("metadata", "class_id"),)),
     Reader(".mcap", _make_bag(StoragePlugin.MCAP, "bag.mcap"), _frames),
     Reader(".db3", _make_bag(StoragePlugin.SQLITE3, "bag.db3"), _frames),
-    Reader("metadata.yaml", _make_bag(StoragePlugin.MCAP, "metadata.yaml"), lambda path: _frames(path.parent)),
+    Reader(
+        "metadata.yaml",
+        _make_bag(StoragePlugin.MCAP, "metadata.yaml"),
+        lambda path: _frames(path.parent),
+        (_deep_yaml, _deep_lists, _laughing_yaml),
+    ),
     Reader(".bag of ROS 1", _make_ros1_bag, _frames),
     Reader(".ckpt", _make_torch_file(True), read_state_dict, (_far_memo(b"zip"), _call)),
     Reader(".pth of before", _make_torch_file(False), read_state_dict, (_far_memo(b"old"),)),
+    Reader("last.ckpt", _make_last, step_of, (_far_memo(b"zip"), _call)),
     Reader(".safetensors", _make_small_safetensors, read_weights),
     Reader("lite.safetensors", _make_lite, lambda path: (read_calibration(path), load_model(path)), _HOSTILE_CONFIGS),
     Reader(
