@@ -200,8 +200,9 @@ class Chaos:
     def restart(self, **parameters: object) -> None:
         """Another node in the place of the one that has ended, until it hears and is heard."""
         assert not self.node.is_alive()
-        self.world.statuses.clear()
         self.node = self.start_node(**parameters)
+        self.world.spin_until(lambda: "active: waiting for" in self.node.log or not self.node.is_alive())
+        self.world.statuses.clear()  # those of the one before
         self.world.wait_for_node(self.node)
 
     def until_told(self, words: str, make_pair: Callable[[], dict[str, Any]] = dict) -> None:
@@ -646,8 +647,8 @@ def write_table(findings: Sequence[Finding]) -> str:
     by_fault = defaultdict(list)
     for finding in findings:
         by_fault[finding.fault].append(finding)
-    texts = {fault.__name__: fault.__doc__ or "" for fault in FAULTS}
-    for name, found in by_fault.items():
+    texts = {fault.__name__: (fault.__doc__ or "").rstrip(".") for fault in FAULTS}
+    for name, found in sorted(by_fault.items(), key=lambda entry: [*texts, entry[0]].index(entry[0])):
         recoveries_s = [finding.recovery_s for finding in found]
         problems = list(dict.fromkeys(problem for finding in found for problem in finding.problems))
         recovery = f"{statistics.median(recoveries_s):.2f}, {max(recoveries_s):.2f}"

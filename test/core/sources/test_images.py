@@ -1,4 +1,5 @@
 import os
+import resource
 import tracemalloc
 
 import cv2
@@ -227,6 +228,16 @@ def test_what_is_no_image_file_is_named(tmp_path, content, reason):
 def test_broken_compressed_image_is_refused(data):
     with pytest.raises(ValueError, match="jpeg.*not a whole image"):
         decode_compressed_image(data, "jpeg")
+
+
+def test_part_of_a_png_that_claims_a_gigabyte_takes_none():
+    data = bytearray(cv2.imencode(".png", RGB)[1].tobytes())
+    start = data.index(b"IDAT") - 4
+    data[start : start + 4] = (1 << 30).to_bytes(4, "big")
+    before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ValueError, match="not a whole image"):
+        decode_compressed_image(bytes(data), "png")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib < 1 << 17
 
 
 @pytest.mark.parametrize(("width", "height"), [(65500, 65500), (12000, 12000), (4000, 4000)])
