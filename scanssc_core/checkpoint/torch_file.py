@@ -128,7 +128,7 @@ def _refuse_far_memory(file: IO[bytes]) -> None:
     start = file.tell()
     try:
         for opcode, argument, position in pickletools.genops(file):
-            if opcode.name in _PUTS and isinstance(argument, int) and argument > position:
+            if opcode.name in _PUTS and isinstance(argument, int) and argument > (position or 0):
                 raise ValueError(f"{opcode.name} {argument} at byte {position}")
     except ValueError as error:
         raise pickle.UnpicklingError(str(error)) from error
