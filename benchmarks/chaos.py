@@ -635,7 +635,7 @@ def _try(chaos: Chaos, fault: Callable[[Chaos], float | None], seed: int) -> Fin
     world.told.clear()
     after_s = chaos.recovery_s()
     for recovery_s, is_told in ((worst_s, bool(told)), (after_s, bool(world.told))):
-        if recovery_s > _MAX_RECOVERY_S and not is_told or recovery_s > _PATIENCE_S:
+        if (recovery_s > _MAX_RECOVERY_S and not is_told) or recovery_s > _PATIENCE_S:
             problems.append(f"no right grid for {recovery_s:.1f} s, told: {', '.join(world.told) or 'nothing'}")
     problems += dict.fromkeys(world.wrong)
     if not chaos.node.is_alive():
