@@ -249,7 +249,11 @@ def run(stop: StopRequest, make_node: "Callable[[Future[None]], ManagedNode]") -
     """Run a node until it is to stop, or its context ends; status 1 if autostart cannot configure it."""
     stop.begin()
     num_freed = remove_orphans()
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    except RuntimeError as error:  # of its arguments, or of a file that they name
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     node = make_node(stop.requested)
     if num_freed:
         node.get_logger().info(f"{num_freed >> 20} MiB of shared memory of killed programs were freed")

@@ -6,7 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import yaml
+from scanssc_ros.yaml_files import read_yaml
 
 
 def unbound_files(arguments: Sequence[str], node_name: str, usual_name: str) -> list[str]:
@@ -24,7 +24,11 @@ def unbound_files(arguments: Sequence[str], node_name: str, usual_name: str) -> 
     for option, file in pairwise(arguments):
         if option != "--params-file":
             continue
-        sections = list(_sections(yaml.safe_load(Path(file).read_text())))
+        try:
+            sections = list(_sections(read_yaml(Path(file))))
+        except ValueError as error:
+            problems.append(f"params-file: {error}")
+            continue
         meant = [name for name in sections if name.rpartition("/")[2] in (usual_name, node_name.rpartition("/")[2])]
         if meant and not any(binds(name, node_name) for name in sections):
             problems.append(

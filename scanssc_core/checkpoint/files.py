@@ -91,7 +91,7 @@ def read_calibration(path: Path) -> Calibration | None:
         values = json.loads(text)
         free, occupied = (tuple(Temperature(**one) for one in values[kind]) for kind in LABEL_KINDS)
         return Calibration(tuple(values["borders_m"]), free, occupied)
-    except (KeyError, TypeError, ValueError) as error:
+    except Exception as error:  # values of wrong types may raise anything
         raise ValueError(
             f"{path}: calibration in its metadata: {error}: make it anew by `scanssc calibrate`"
         ) from error
@@ -106,7 +106,7 @@ def _begins_as_safetensors(path: Path) -> bool:
 def _read_config(path: Path, metadata: Mapping[str, str]) -> NetworkConfig:
     try:
         values = json.loads(metadata["config"])
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"{path}: the configuration in its metadata is no JSON: {error}") from error
     if not isinstance(values, dict):
         raise ValueError(f"{path}: expected a configuration of named values in its metadata, got {metadata['config']}")
@@ -121,7 +121,7 @@ def _read_config(path: Path, metadata: Mapping[str, str]) -> NetworkConfig:
         )
     try:
         config: NetworkConfig = _from_dict(_CONFIGS[kind], values)
-    except (TypeError, ValueError) as error:
+    except Exception as error:  # values of wrong types may raise anything
         raise ValueError(f"{path}: configuration in its metadata: {error}") from error
     return config
 

@@ -3,8 +3,12 @@
 Every file is read once. Nothing that a file contains is executed.
 """
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
+import torch
 from torch import nn
 
 from scanssc_core.checkpoint.files import read_checkpoint, save_checkpoint, save_parts
@@ -15,6 +19,8 @@ from scanssc_core.checkpoint.weights import Weights, check_state
 from scanssc_core.network.kinds import make_network
 from scanssc_core.network.scanssc import ScanSSC
 from scanssc_core.stereo.mobilestereonet.network import MobileStereoNet, MSNetConfig
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 def read_weights(path: Path) -> Weights:
@@ -58,9 +64,7 @@ def load_model(path: Path) -> ScanSSC:
             f"{path} holds weights of the stereo network msnet{weights.config.dims}d (stereo_checkpoint); expected "
             "those of a ScanSSC model"
         )
-    network = make_network(weights.config)
-    _fill(network, path, weights)
-    return network
+    return _filled(partial(make_network, weights.config), path, weights)
 
 
 def load_stereo_network(path: Path) -> MobileStereoNet:
@@ -75,15 +79,20 @@ def load_stereo_network(path: Path) -> MobileStereoNet:
         raise ValueError(
             f"{path} holds weights of ScanSSC ({', '.join(weights.parts)}); expected those of MobileStereoNet"
         )
-    network = MobileStereoNet(weights.config)
-    _fill(network, path, weights)
-    return network
+    return _filled(partial(MobileStereoNet, weights.config), path, weights)
 
 
-def _fill(network: nn.Module, path: Path, weights: Weights) -> None:
-    check_state(path, weights.state, network.state_dict())
+def _filled(make: Callable[[], Network], path: Path, weights: Weights) -> Network:
+    """A network with these weights; no memory is taken for one that its configuration has larger than they are."""
+    try:
+        with torch.device("meta"):
+            expected = make().state_dict()
+    except Exception as error:  # sizes that cannot be may raise anything
+        raise ValueError(f"{path}: no network of the configuration in its metadata: {error}") from error
+    check_state(path, weights.state, expected)
+    network = make()
     network.load_state_dict(weights.state)
-    network.eval()
+    return network.eval()
 
 
 def convert_checkpoint(source: Path, target: Path) -> Weights:

@@ -11,6 +11,7 @@ archives, and reads the optimizer's tensors too.
 
 import math
 import pickle
+import pickletools
 import re
 import zipfile
 import zlib
@@ -30,6 +31,7 @@ _PICKLE = "/data.pkl"
 _STATE_ENTRIES = ("state_dict", "model")  # where Lightning and mmcls keep the state dict, and MobileStereoNet
 _WRAPPERS = re.compile(r"(module\.|model\.)+")  # what DataParallel and Lightning put before the names of the network
 _ZIP_START = b"PK\x03\x04"
+_PUTS = ("PUT", "BINPUT", "LONG_BINPUT")
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, pickle.UnpicklingError)
 
 _STORAGES = {
@@ -102,6 +104,7 @@ class _Unpickler(pickle.Unpickler):
     """Knows the names above; collects the storages that tensors refer to."""
 
     def __init__(self, file: IO[bytes]) -> None:
+        _refuse_far_memory(file)
         super().__init__(file, encoding="utf-8")
         self.storages: dict[str, _Storage] = {}
 
@@ -115,6 +118,21 @@ class _Unpickler(pickle.Unpickler):
         if kind != "storage" or not isinstance(dtype, torch.dtype):
             return _Inert()
         return self.storages.setdefault(key, _Storage(key, dtype))
+
+
+def _refuse_far_memory(file: IO[bytes]) -> None:
+    """Refuse a pickle that keeps something under a number larger than there can be: a list of that length is made.
+
+    Reads one pickle, and goes back to its start.
+    """
+    start = file.tell()
+    try:
+        for opcode, argument, position in pickletools.genops(file):
+            if opcode.name in _PUTS and isinstance(argument, int) and argument > (position or 0):
+                raise ValueError(f"{opcode.name} {argument} at byte {position}")
+    except ValueError as error:
+        raise pickle.UnpicklingError(str(error)) from error
+    file.seek(start)
 
 
 def is_torch_file(path: Path) -> bool:

@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from scanssc_core.array_files import read_npy
 from scanssc_core.datasets.layout import NOMINAL_BASELINES_M, FrameFiles, Layout
-from scanssc_core.datasets.semantic_kitti import read_array
 from scanssc_core.files import claim_folder, write_file
 from scanssc_core.geometry import only_measured
 from scanssc_core.health.coverage import CoverageLog, depth_coverage
@@ -107,7 +107,7 @@ def read_depth_file(path: Path) -> NDArray:
         if units.dtype != np.uint16 or units.ndim != 2:
             raise ValueError(f"{path}: expected a grey PNG of 16 bits, got {units.shape} of {units.dtype}")
         return units.astype(np.float32) / np.float32(_PNG_UNITS_PER_M)
-    depth_m = read_array(path)
+    depth_m = read_npy(path)
     if depth_m.ndim != 2 or not np.issubdtype(depth_m.dtype, np.floating):
         raise ValueError(f"{path}: expected (H, W) floats, got {depth_m.shape} of {depth_m.dtype}")
     return only_measured(depth_m)

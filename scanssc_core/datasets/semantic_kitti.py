@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from scanssc_core.array_files import read_npy
 from scanssc_core.files import write_file
 from scanssc_core.geometry import VoxelGridSpec
 from scanssc_core.labels import (
@@ -112,7 +113,7 @@ def read_preprocessed_labels(path: Path, dataset: str) -> NDArray:
     Raises:
         ValueError: naming the file, if it is not one, or holds numbers that are no class of the data set.
     """
-    values = read_array(path)
+    values = read_npy(path)
     if values.shape != VOXEL_GRID.shape:
         raise ValueError(f"{path}: expected an array of shape {VOXEL_GRID.shape}, got {values.shape}")
     labels = values.astype(np.uint8)
@@ -122,21 +123,6 @@ def read_preprocessed_labels(path: Path, dataset: str) -> NDArray:
         highest = LABEL_SETS[dataset].num_classes - 1
         raise ValueError(f"{path}: expected classes {FREE} to {highest} of {dataset} or {UNKNOWN}, got {wrong}")
     return labels
-
-
-def read_array(path: Path) -> NDArray:
-    """Read the array of a .npy file.
-
-    Raises:
-        ValueError: naming the file, if it is missing or not whole.
-    """
-    try:
-        with path.open("rb") as file:  # np.load would take an .npz too, and say otherwise that it is broken
-            return np.lib.format.read_array(file, allow_pickle=False)
-    except FileNotFoundError:
-        raise ValueError(f"missing {path}") from None
-    except (ValueError, EOFError, OSError) as error:
-        raise ValueError(f"{path}: not a whole .npy file ({error})") from error
 
 
 def _read(path: Path, num_bytes: int) -> bytes:

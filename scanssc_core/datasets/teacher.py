@@ -6,11 +6,11 @@
 """
 
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scanssc_core.array_files import read_npz
 from scanssc_core.datasets.semantic_kitti import VOXEL_GRID
 from scanssc_core.labels import FREE, LABEL_SETS, OCCUPIED, UNKNOWN
 
@@ -48,15 +48,11 @@ def read_teacher(path: Path, labels: NDArray | None, dataset: str) -> NDArray:
 
 
 def _read(path: Path) -> tuple[NDArray, NDArray]:
-    try:
-        with np.load(path) as file:
-            arrays = file["cls"], file["prob"]
-    except (BadZipFile, KeyError, ValueError, EOFError, OSError) as error:
-        raise ValueError(f"{path}: not a whole .npz file with cls and prob ({error})") from error
-    for name, values in zip(("cls", "prob"), arrays, strict=True):
+    arrays = read_npz(path, ("cls", "prob"))
+    for name, values in arrays.items():
         if values.dtype != np.uint8 or values.size != np.prod(VOXEL_GRID.shape):
             raise ValueError(
                 f"{path}: expected {np.prod(VOXEL_GRID.shape):,} uint8 in {name}, got {values.size:,} of {values.dtype}"
             )
-    class_ids, sixteenths = (values.reshape(VOXEL_GRID.shape) for values in arrays)
+    class_ids, sixteenths = (values.reshape(VOXEL_GRID.shape) for values in arrays.values())
     return class_ids, sixteenths

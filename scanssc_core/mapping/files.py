@@ -5,11 +5,11 @@ Readable by numpy.load. Each layer has a checksum of its own, so that damage is 
 
 import json
 import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 
+from scanssc_core.array_files import read_npz
 from scanssc_core.files import whole_file
 from scanssc_core.mapping.semantic_map import MapConfig, SemanticMap
 
@@ -59,27 +59,26 @@ def load_map(path: Path, config: MapConfig | None = None) -> tuple[SemanticMap, 
     if not path.is_file():
         raise ValueError(f"{path}: no such file; expected a map that was saved")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            metadata = json.loads(bytes(file["metadata"]))
-            if metadata["format"] != _FORMAT:
-                raise ValueError(f"its format is {metadata['format']!r}")
-            if metadata["version"] != VERSION:
-                raise ValueError(
-                    f"it has version {metadata['version']}, expected {VERSION}: load it with the release that saved it"
-                )
-            voxel_size_m = float(metadata["voxel_size_m"])
-            shape = file["class_id"].shape
-            if config is None:
-                config = MapConfig(window_m=tuple(size * voxel_size_m for size in shape))
-            semantic_map = SemanticMap(voxel_size_m, metadata["class_names"], config)
-            if semantic_map.window.shape != shape:
-                raise ValueError(
-                    f"its window has {shape} voxels, expected {semantic_map.window.shape}: set window_m alike"
-                )
-            semantic_map.window.low[:] = metadata["low"]
-            for name, values in semantic_map.window.layers.items():
-                values[:] = semantic_map.window.in_buffer_order(file[name].astype(values.dtype, casting="safe"))
-            semantic_map.vehicle_m[:] = metadata["vehicle_m"]
-            return semantic_map, str(metadata["frame_id"])
-    except (ValueError, KeyError, TypeError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
+        metadata = json.loads(bytes(read_npz(path, ["metadata"])["metadata"]))
+        if metadata["format"] != _FORMAT:
+            raise ValueError(f"its format is {metadata['format']!r}")
+        if metadata["version"] != VERSION:
+            raise ValueError(
+                f"it has version {metadata['version']}, expected {VERSION}: load it with the release that saved it"
+            )
+        voxel_size_m = float(metadata["voxel_size_m"])
+        shape = read_npz(path, ["class_id"])["class_id"].shape
+        if config is None:
+            config = MapConfig(window_m=tuple(size * voxel_size_m for size in shape))
+        semantic_map = SemanticMap(voxel_size_m, metadata["class_names"], config)
+        window = semantic_map.window
+        if window.shape != shape:
+            raise ValueError(f"its window has {shape} voxels, expected {window.shape}: set window_m alike")
+        window.low[:] = metadata["low"]
+        for name, values in read_npz(path, window.layers).items():
+            layer = window.layers[name]
+            layer[:] = window.in_buffer_order(values.astype(layer.dtype, casting="safe"))
+        semantic_map.vehicle_m[:] = metadata["vehicle_m"]
+        return semantic_map, str(metadata["frame_id"])
+    except Exception as error:  # metadata of wrong types may raise anything
         raise ValueError(f"{path} is no map that can be loaded: {error}") from error

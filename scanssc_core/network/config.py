@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from scanssc_core.geometry import VoxelGridSpec
+from scanssc_core.labels import LABEL_SETS
 from scanssc_core.network.corrections import Corrections
 from scanssc_core.network.image.efficientnet import EfficientNetConfig
 
@@ -102,6 +103,8 @@ class ScanSSCConfig:
     fusion: Literal["tri_feature", "linear", "average", "learned_volume"] = "tri_feature"
 
     def __post_init__(self) -> None:
+        if self.dataset not in LABEL_SETS:
+            raise ValueError(f"dataset: expected one of {', '.join(LABEL_SETS)}, got {self.dataset!r}")
         if any(size % (4 * self.stride) for size in self.image_size):
             raise ValueError(f"expected image_size divisible by {4 * self.stride}, got {self.image_size}")
         if self.num_bins % 4:

@@ -1,5 +1,6 @@
 """What each class means to a planner: something to stand on, or an obstacle, and what it costs."""
 
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -71,7 +72,7 @@ def check_costs(costs: Mapping[str, int]) -> None:
     """
     problems = [f"{name}: no label set has this class" for name in costs if name not in _KNOWN_NAMES]
     problems += [
-        f"{name}: expected a whole number from 0 to {LETHAL}, got {cost!r}"
+        f"{name}: expected a whole number from 0 to {LETHAL}, got {reprlib.repr(cost)}"
         for name, cost in costs.items()
         if not (isinstance(cost, int) and not isinstance(cost, bool) and 0 <= cost <= LETHAL)
     ]

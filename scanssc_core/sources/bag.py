@@ -48,6 +48,7 @@ def open_bag(path: Path) -> Iterator[AnyReader]:
         _refuse_unmerged(path)
         reader = AnyReader([_with_messages(path)], default_typestore=get_typestore(Stores.ROS2_HUMBLE))
         reader.open()
+        reader.topics  # noqa: B018 (made of the metadata, whose fields may be of any type)
     except Exception as error:  # the library's own errors have no common base, and damaged files raise others
         raise ValueError(
             f"{path} is no bag that can be read (a folder with metadata.yaml; .mcap, .db3 or .bag): "

@@ -95,6 +95,8 @@ class BagCalibration:
             for connection, _, raw in read_messages(reader, reader.topics[topic].connections):
                 self.update(topic, deserialize(reader, connection, raw))
                 break
+            if not self._told[topic]:
+                raise ValueError(f"{path}: no message of {topic} can be read, which its index has")
             if not options.rectify and self._told[topic][0].camera.D.any() and "rect" not in image_topic:
                 _logger.warning(
                     "%s: D of %s is not zero: %s is taken to be rectified already; --rectify does it",

@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +25,8 @@ _BASE_FRAME = "base_link"
 #: Sequences whose times start at zero are moved to the day KITTI was recorded: stamp 0 means "no time" in ROS.
 _RECORDING_DAY_NS = 1_317_384_000_000_000_000
 _DEFINITION_VERSION: Literal[8, 9] = 8  # rosbag2 metadata that Humble to Kilted read
+
+_MCAP_CHUNK, _MCAP_FOOTER = 6, 2
 
 _STORE = get_typestore(Stores.ROS2_HUMBLE)
 # Latched: a node that starts later still gets the transforms.
@@ -61,9 +65,32 @@ def write_stereo_bag(
     try:
         with Writer(workshop / bag.name, version=_DEFINITION_VERSION, storage_plugin=StoragePlugin.MCAP) as writer:
             _write_frames(writer, sequence, compressed, on_frame)
+        _write_checksums(workshop / bag.name / f"{bag.name}.mcap")
         (workshop / bag.name).rename(bag)
     finally:
         shutil.rmtree(workshop)
+
+
+def _write_checksums(path: Path) -> None:
+    """Fill in what the library leaves at zero: with a checksum, readers find a damaged chunk, else they read it.
+
+    Of an MCAP file without compression; https://mcap.dev/spec: records of a byte that names their kind, eight bytes of
+    their length, and their content. A chunk has 24 bytes of times and size, its checksum, the empty name of its
+    compression, the length of its messages, and them.
+    """
+    with path.open("r+b") as file:
+        file.seek(len(b"\x89MCAP0\r\n"))
+        while header := file.read(9):
+            start, (kind, size) = file.tell(), struct.unpack("<BQ", header)
+            if kind == _MCAP_FOOTER:
+                return
+            if kind == _MCAP_CHUNK:
+                file.seek(start + 24 + 4 + 4)
+                (num_bytes,) = struct.unpack("<Q", file.read(8))
+                checksum = zlib.crc32(file.read(num_bytes))
+                file.seek(start + 24)
+                file.write(struct.pack("<I", checksum))
+            file.seek(start + size)
 
 
 def _write_frames(writer: Writer, sequence: StereoSequence, compressed: bool, on_frame: Callable[[], None]) -> None:

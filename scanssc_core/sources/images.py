@@ -15,6 +15,8 @@ from PIL import Image, UnidentifiedImageError
 
 #: Four times an image of 8K. A header of a few bytes can ask for gigabytes: it is read before they are taken.
 _MAX_PIXELS = 1 << 27
+#: What either format can hold in a byte: a PNG of one bit a pixel, packed a thousandfold; a bit for a block of a JPEG.
+_MAX_PIXELS_PER_BYTE = {"PNG": 8 * 1032, "JPEG": 8 * 64}
 
 
 class _Encoding(NamedTuple):
@@ -213,12 +215,10 @@ def _decode_picture(data: bytes) -> NDArray:
 
 def _decode_file(data: bytes, flags: int) -> NDArray:
     buffer = np.frombuffer(data, np.uint8)
-    # Older OpenCV fills what a cut JPEG lacks with grey; after the last scan starts, a whole one has an end.
     content = buffer.tobytes()
-    is_cut = content.startswith(b"\xff\xd8") and content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda")
     _check_size(content)
     try:
-        image = None if is_cut or not buffer.size else cv2.imdecode(buffer, flags)
+        image = None if _is_cut(content) else cv2.imdecode(buffer, flags)
     except cv2.error as error:
         raise ValueError(f"cannot be decoded: {error}") from error
     if image is None:
@@ -226,16 +226,34 @@ def _decode_file(data: bytes, flags: int) -> NDArray:
     return image
 
 
+def _is_cut(content: bytes) -> bool:
+    """Whether a JPEG or PNG lacks its end.
+
+    Older OpenCV fills what a JPEG lacks with grey, and takes what a part of a PNG says of its length as memory.
+    """
+    if content.startswith(b"\xff\xd8"):  # after its last scan starts, a whole one has an end
+        return content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda")
+    if not content.startswith(b"\x89PNG\r\n\x1a\n"):
+        return False
+    position = 8  # of a part: four bytes of its length, its name, its content, a checksum
+    while content[position + 4 : position + 8] not in (b"IEND", b""):
+        position += 12 + int.from_bytes(content[position : position + 4], "big")
+    return len(content) < position + 12
+
+
 def _check_size(content: bytes) -> None:
     try:
         with Image.open(io.BytesIO(content)) as header:
             width, height = header.size
+            most = min(_MAX_PIXELS, len(content) * _MAX_PIXELS_PER_BYTE.get(header.format or "", _MAX_PIXELS))
     except Image.DecompressionBombError as error:
         raise ValueError(f"more pixels than a picture has: {error}") from error
-    except (UnidentifiedImageError, OSError):
-        return  # the decoder will say what it is
-    if width * height > _MAX_PIXELS:
-        raise ValueError(f"more pixels than a picture has: {width}x{height}, expected {_MAX_PIXELS} at most")
+    except (UnidentifiedImageError, OSError) as error:
+        raise ValueError(f"not a whole image ({len(content)} bytes)") from error
+    if width * height > most:
+        raise ValueError(
+            f"more pixels than a picture of {len(content)} bytes has: {width}x{height}, expected {most} at most"
+        )
 
 
 def _refuse_depth(encoding: str) -> None:

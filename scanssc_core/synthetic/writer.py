@@ -132,8 +132,8 @@ def _claim(root: Path, spec: SynthSpec) -> None:
     rigs = "" if spec.rigs == "kitti" else f", {spec.rigs} rigs"
     moving = ", moving" if spec.moving else ""
     text = f"seed {spec.seed}, {spec.num_frames} frames a sequence, {spec.spacing_m} m apart{rigs}{moving}\n"
-    if path.exists() and path.read_text() != text:
-        raise ValueError(f"{root} holds other streets ({path.read_text().strip()}); asked for: {text.strip()}")
+    if path.exists() and (held := path.read_text(errors="replace")) != text:
+        raise ValueError(f"{root} holds other streets ({held.strip()}); asked for: {text.strip()}")
     if not path.exists() and (root / "sequences").exists():
         raise ValueError(f"{root} holds sequences that `scanssc data synth` did not write; choose an empty folder")
     write_file(path, text.encode())

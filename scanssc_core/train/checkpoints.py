@@ -27,6 +27,21 @@ def remove_unfinished(folder: Path) -> None:
             path.unlink()
 
 
+def step_of(path: Path) -> int:
+    """The step after which a run was kept.
+
+    Raises:
+        ValueError: naming the file, if it is damaged or none of a run.
+    """
+    try:
+        return int(torch.load(path, mmap=True, weights_only=True)["global_step"])
+    except Exception as error:  # of torch, its unpickler or the operating system, and what a wrong content raises
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise ValueError(
+            f"{path} is damaged or no checkpoint of a run ({reason}): copy it again, or delete it to begin anew"
+        ) from error
+
+
 class WholeFileIO(TorchCheckpointIO):
     """Writes Lightning's checkpoints whole or not at all."""
 

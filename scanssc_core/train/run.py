@@ -20,7 +20,7 @@ from scanssc_core.datasets.dataset import SSCDataset, camera_of, collate
 from scanssc_core.files import write_file
 from scanssc_core.network.kinds import make_network
 from scanssc_core.network.scanssc import ScanSSC
-from scanssc_core.train.checkpoints import LAST, RunFiles, WholeFileIO, remove_unfinished
+from scanssc_core.train.checkpoints import LAST, RunFiles, WholeFileIO, remove_unfinished, step_of
 from scanssc_core.train.config import RunConfig
 from scanssc_core.train.initial_weights import initialize
 from scanssc_core.train.module import TrainingModule
@@ -71,7 +71,7 @@ def train(
     write_file(folder / "run.json", _to_json(config).encode())
     last = folder / LAST
     is_continued = last.exists()
-    first_step = torch.load(last, mmap=True, weights_only=True)["global_step"] if is_continued else 0
+    first_step = step_of(last) if is_continued else 0
 
     stream = SampleStream(
         [len(dataset) for dataset in train_sets], config.data.root_weights, config.data.epoch_frames, settings.seed
@@ -165,7 +165,11 @@ def _check_same_run(config: RunConfig, folder: Path) -> None:
     path = folder / "run.json"
     if not (folder / LAST).exists() or not path.exists():
         return
-    former, current = _flat(json.loads(path.read_text())), _flat(json.loads(_to_json(config)))
+    try:
+        former = _flat(json.loads(path.read_text()))
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise ValueError(f"{path} is not what a run has written ({error}): choose another folder") from error
+    current = _flat(json.loads(_to_json(config)))
     free = {f"train.{name}" for name in _FREE_TRAIN} | {f"data.{name}" for name in _FREE_DATA}
     differing = sorted(name for name in former | current if former.get(name) != current.get(name) and name not in free)
     if differing:

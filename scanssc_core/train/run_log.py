@@ -42,8 +42,15 @@ class RunLog(Logger):
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """All lines of a log; one that was cut off in the middle is left out."""
+    """All lines of a log; one that was cut off in the middle is left out.
+
+    Raises:
+        ValueError: naming the file, if another line is none of a log.
+    """
     if not path.exists():
         return []
-    *complete, _ = path.read_text().split("\n")
-    return [json.loads(line) for line in complete]
+    *complete, _ = path.read_text(errors="replace").split("\n")
+    try:
+        return [json.loads(line) for line in complete]
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is not what a run has written ({error})") from error

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
 from ament_index_python.packages import get_package_share_directory
 
 from scanssc_core.planning import PlanningClasses, check_costs
+from scanssc_ros.yaml_files import read_yaml
 
 
 def read_costs(path: str, class_names: Sequence[str] = ()) -> dict[str, int]:
@@ -20,9 +20,9 @@ def read_costs(path: str, class_names: Sequence[str] = ()) -> dict[str, int]:
     """
     file = Path(path) if path else Path(get_package_share_directory("scanssc_ros")) / "config" / "class_costs.yaml"
     try:
-        costs = yaml.safe_load(file.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ValueError(f"class_costs: {file} cannot be read: {error}") from error
+        costs = read_yaml(file)
+    except ValueError as error:
+        raise ValueError(f"class_costs: {error}") from error
     if not isinstance(costs, dict):
         raise ValueError(f"class_costs: expected lines of `class: cost` in {file}, got {type(costs).__name__}")
     try:

@@ -15,6 +15,7 @@ MODULES = [*FILES, *sorted((ROOT / "scanssc_ros").rglob("*.py"))]
 ALLOWED = {
     "labels": set(),
     "files": set(),
+    "array_files": set(),
     "geometry": set(),
     "confidence": {"geometry", "labels"},
     "health": {"geometry"},
@@ -24,10 +25,10 @@ ALLOWED = {
     "checkpoint": {"geometry", "labels", "files", "confidence", "network", "stereo"},
     "occupancy": {"geometry", "labels", "confidence", "network", "inference", "checkpoint"},
     "planning": {"geometry", "labels"},
-    "mapping": {"geometry", "labels", "files", "occupancy"},
+    "mapping": {"geometry", "labels", "files", "array_files", "occupancy"},
     "runtime": {"geometry", "labels", "confidence", "checkpoint", "stereo", "occupancy"},
     "sources": {"geometry", "labels", "files", "stereo"},
-    "datasets": {"geometry", "labels", "files", "health", "network", "stereo", "runtime", "sources"},
+    "datasets": {"geometry", "labels", "files", "array_files", "health", "network", "stereo", "runtime", "sources"},
     "synthetic": {"geometry", "labels", "files", "sources", "datasets"},
     "losses": {"geometry", "labels", "network"},
     "evaluation": {

@@ -18,6 +18,18 @@ SECTIONS = [
 ]
 
 
+@pytest.mark.parametrize(
+    "content",
+    [b"a: [b", b"a: \xff", b"a: " + b"[" * 100_000, b"- " * 100_000, b"a: " + b"9" * 10_000, b"\0"],
+    ids=["cut", "no text", "deep", "deep lists", "long number", "binary"],
+)
+def test_a_file_that_cannot_be_read_is_named(tmp_path, content):
+    file = tmp_path / "parameters.yaml"
+    file.write_bytes(content)
+    [problem] = unbound_files(["--params-file", str(file)], "/scanssc", "scanssc")
+    assert problem.startswith(f"params-file: {file} cannot be read: ")
+
+
 def name_in(namespace):
     return f"{namespace.rstrip('/')}/scanssc"
 

@@ -48,6 +48,34 @@ def executable(name: str) -> str:
     return str(Path(get_package_prefix("scanssc_ros")) / "lib" / "scanssc_ros" / name)
 
 
+def report_of(message: DiagnosticArray, node: str = "scanssc") -> dict[str, dict[str, str]]:
+    """The values of a node's diagnostics, by status and key."""
+    prefix = f"{node}: "
+    return {
+        status.name.removeprefix(prefix): {entry.key: entry.value for entry in status.values}
+        for status in message.status
+        if status.name.startswith(prefix)
+    }
+
+
+def imbalances(report: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """Where the books of a report of the node scanssc do not balance to the pair."""
+    pairs, sync = report["pipeline"], report.get("synchronization", {})
+
+    def dropped(values: Mapping[str, str], prefix: str) -> int:
+        return sum(int(value) for key, value in values.items() if key.startswith(prefix))
+
+    sums = {"matched": dropped(pairs, "dropped.") + sum(int(pairs[key]) for key in ("processed", "waiting", "in_work"))}
+    books = {"matched": int(pairs["matched"])}
+    if sync:
+        sums["matched by synchronization"] = int(pairs["matched"])
+        books["matched by synchronization"] = int(sync["matched"])
+        for side in ("left", "right"):
+            sums[side] = int(sync["matched"]) + dropped(sync, f"dropped.{side}.") + int(sync[f"waiting.{side}"])
+            books[side] = int(sync[f"received.{side}"])
+    return [f"{name}: {count}, accounted for: {sums[name]}" for name, count in books.items() if count != sums[name]]
+
+
 class NodeProcess:
     """An installed node with these parameters; its log is kept and shown when a test fails.
 

@@ -39,6 +39,15 @@ def test_what_the_node_would_not_heed_is_refused_by_name(start_node, tmp_path):
         assert problem in node.log
 
 
+def test_a_parameter_file_that_cannot_be_read_is_named_without_a_traceback(start_node, tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("/scanssc:\n  ros__parameters:\n    model: [stereo\n")
+    node = start_node("--params-file", str(file))
+    assert node.process.wait(60) == 1
+    assert "error: " in node.log and str(file) in node.log
+    assert "Traceback" not in node.log
+
+
 def test_parameters_that_rclpy_and_launch_set_are_no_unknown_ones(world, start_node):
     start_node("-p", "use_sim_time:=false", "-p", "start_type_description_service:=true")
     assert state(world) == State.PRIMARY_STATE_ACTIVE

@@ -1,6 +1,7 @@
 """Our files: what they say of themselves is taken or refused by name, and files of before are read."""
 
 import json
+import resource
 
 import pytest
 import torch
@@ -73,6 +74,12 @@ def test_a_file_of_before_with_some_of_the_switches_is_refused(missing, tmp_path
         (lambda values: [1], {}, "expected a configuration of named values"),
         (lambda values: values | {"image_size": [100, 320]}, {}, "image_size divisible by 32"),
         (lambda values: values | {"image_size": 7}, {}, "configuration in its metadata"),
+        (lambda values: values | {"depth_step_m": 0.0}, {}, "configuration in its metadata: .*zero"),
+        (
+            lambda values: values | {"dataset": "none"},
+            {},
+            "dataset: expected one of semantic_kitti, kitti360, got 'none'",
+        ),
     ],
 )
 def test_what_a_file_says_and_this_version_does_not_know_is_named_in_one_line(change, metadata, reason, tmp_path):
@@ -80,6 +87,23 @@ def test_what_a_file_says_and_this_version_does_not_know_is_named_in_one_line(ch
     with pytest.raises(ValueError, match=rf"some\.safetensors: .*{reason}") as caught:
         read_weights(path)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("change", [{"channels": 10**6}, {"head_channels": 10**7}, {"grid": 5}])
+def test_a_configuration_larger_than_the_weights_takes_no_memory(change, tmp_path):
+    path = write(tmp_path / "some.safetensors", MICRO, lambda values: values | change)
+    before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ValueError, match=r"some\.safetensors: "):
+        load_model(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib < 1 << 18
+
+
+def test_json_of_endless_depth_is_named(tmp_path):
+    state = make_network(MICRO).state_dict()
+    path = tmp_path / "some.safetensors"
+    path.write_bytes(save(state, {"format": "scanssc-1", "config": "[" * 100_000}))
+    with pytest.raises(ValueError, match=r"some\.safetensors: the configuration in its metadata is no JSON"):
+        read_weights(path)
 
 
 def test_broken_json_is_named(tmp_path):

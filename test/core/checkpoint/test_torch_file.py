@@ -7,6 +7,7 @@ import enum
 import os
 import pathlib
 import pickle
+import resource
 import zipfile
 
 import numpy as np
@@ -160,6 +161,20 @@ def test_known_names_cannot_be_changed(tmp_path, target):
         read_state_dict(path)
     torch.save({"a": torch.ones(1)}, path)
     assert read_state_dict(path)["a"].tolist() == [1]
+
+
+@pytest.mark.parametrize("put", [b"r\xff\xff\xff\x7f", b"p2000000000\n"], ids=["LONG_BINPUT", "PUT"])
+def test_a_number_to_keep_something_under_makes_no_list_of_that_length(tmp_path, put):
+    path = tmp_path / "hostile.ckpt"
+    write_pickle(path, b"\x80\x02}" + put + b".")
+    before_kib = peak_kib()
+    with pytest.raises(ValueError, match=r"hostile\.ckpt is damaged or incomplete \(.*PUT 2"):
+        read_state_dict(path)
+    assert peak_kib() - before_kib < 1 << 20
+
+
+def peak_kib():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def test_tensor_beyond_its_storage_is_refused(tmp_path):

@@ -69,7 +69,7 @@ def test_answers_of_a_frame_without_labels_count_everywhere(root):
 @pytest.mark.parametrize(
     "changed, message",
     [
-        ({"prob": None}, "not a whole .npz file with cls and prob"),
+        ({"prob": None}, "not a whole .npz file with cls, prob"),
         ({"cls": np.zeros(100, np.uint8)}, "expected 2,097,152 uint8 in cls, got 100 of uint8"),
         ({"prob": np.zeros(SHAPE, np.float32)}, "uint8 in prob, got 2,097,152 of float32"),
         ({"cls": np.full(SHAPE, 20, np.uint8)}, "expected cls from 0 to 19, got 20"),

@@ -35,6 +35,17 @@ def test_compressed_bag_keeps_the_images_but_for_jpeg(drive, tmp_path):
     assert np.abs(frame.left_rgb.astype(int) - expected.left_rgb).mean() < 12
 
 
+def test_a_flipped_bit_anywhere_in_the_messages_is_found(drive, tmp_path):
+    write_stereo_bag(drive, tmp_path / "bag")
+    file = tmp_path / "bag" / "bag.mcap"
+    content = bytearray(file.read_bytes())
+    left = next(iter(drive)).left_rgb.tobytes()
+    content[content.index(left) + len(left) // 2] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(ValueError, match=r"bag is damaged after 0 messages that were read: .*checksum"):
+        list(BagSequence(tmp_path / "bag"))
+
+
 def test_existing_bag_is_not_overwritten(drive, tmp_path):
     write_stereo_bag(drive, tmp_path / "bag")
     with pytest.raises(ValueError, match="exists"):

@@ -1,0 +1,624 @@
+"""Hostile files: every reader is given files that were broken by chance, many thousand of them.
+
+python benchmarks/fuzz.py [--cases 500] [--only NAME ...]
+
+A case is a good file with bits turned over, cut off, with other sizes in it, with other words and numbers, or another
+kind of file altogether. A reader may read it, or refuse it by a ValueError that names the file. Everything else is a
+fault: another exception, the end of the process, more memory than the file justifies, more than ten seconds, a file
+that was made, code that was run. Readers of one kind run in a process of their own, with limits. Writes
+docs/benchmarks/fuzz.md; ends with status 1 if there was a fault.
+"""
+
+import argparse
+import io
+import json
+import multiprocessing
+import os
+import re
+import resource
+import signal
+import sys
+import traceback
+import zipfile
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import FrameType
+
+import cv2
+import numpy as np
+import torch
+from safetensors.torch import save_file
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "test"))
+from rosbags.rosbag2 import StoragePlugin
+
+from core.sources.small_bags import SmallBag, good_bag
+from scanssc_core.checkpoint.files import read_calibration
+from scanssc_core.checkpoint.load import load_model, read_weights
+from scanssc_core.checkpoint.shipped import LITE_WEIGHTS
+from scanssc_core.checkpoint.torch_file import read_state_dict
+from scanssc_core.datasets.dataset import read_points
+from scanssc_core.datasets.depth_maps import read_depth_file
+from scanssc_core.datasets.semantic_kitti import (
+    LABEL_BYTES,
+    MASK_BYTES,
+    VOXEL_GRID,
+    read_preprocessed_labels,
+    read_voxel_labels,
+    read_voxel_mask,
+)
+from scanssc_core.datasets.teacher import read_teacher
+from scanssc_core.labels import SEMANTIC_KITTI
+from scanssc_core.mapping.files import load_map, save_map
+from scanssc_core.mapping.semantic_map import MapConfig, SemanticMap
+from scanssc_core.sources.bag_reader import BagSequence
+from scanssc_core.sources.images import read_image
+from scanssc_core.sources.kitti import read_lidar_poses
+from scanssc_core.sources.kitti_calibration import read_odometry_calibration, read_stereo_calibration
+from scanssc_core.sources.text import read_stamps_ns
+from scanssc_core.train.checkpoints import step_of
+from scanssc_ros.output.class_costs import read_costs
+from scanssc_ros.parameter_files import unbound_files
+
+_ROOT = Path(__file__).resolve().parents[1]
+_MAX_GROWTH_MIB = 192  # files are smaller than 5 MB, and what is packed in them is at most a thousand times as large
+_LIMIT_GIB = 2
+_MAX_S = 10
+_SIZES = [0, 1, -1, 2**15, 2**16 - 1, 2**31 - 1, 2**31, 2**32 - 1, 2**40, 2**63 - 1, 2**64 - 1, 10**9]
+_WORDS = [
+    "nan",
+    "inf",
+    "-1",
+    "1e400",
+    "9" * 400,
+    "",
+    "null",
+    "[",
+    "{}",
+    "~",
+    "é",
+    "\r",
+    "0x10",
+    "- a",
+    "1_0",
+    "true",
+    "&a *a",
+]
+_CALIBRATION = """P0: 707 0 602 0 0 707 183 0 0 0 1 0
+P1: 707 0 602 -380 0 707 183 0 0 0 1 0
+P2: 707 0 602 45 0 707 183 -0.3 0 0 1 0.005
+P3: 707 0 602 -335 0 707 183 2.3 0 0 1 0.003
+Tr: 0 -1 0 0.05 0 0 -1 -0.07 1 0 0 -0.3
+"""
+_PERSPECTIVE = """S_rect_00: 1408 376
+R_rect_00: 1 0 0 0 1 0 0 0 1
+P_rect_00: 552 0 682 0 0 552 238 0 0 0 1 0
+S_rect_01: 1408 376
+R_rect_01: 1 0 0 0 1 0 0 0 1
+P_rect_01: 552 0 682 -328 0 552 238 0 0 0 1 0
+"""
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A kind of file.
+
+    Attributes:
+        make: writes a good file into a folder, and returns the one that is to be broken.
+        read: reads it.
+        hostile: what chance does not find: files made by hand of the good one.
+    """
+
+    name: str
+    make: Callable[[Path], Path]
+    read: Callable[[Path], object]
+    hostile: tuple[Callable[[bytes], bytes], ...] = ()
+
+
+@dataclass
+class Outcome:
+    """What became of the cases of a reader.
+
+    Attributes:
+        faults: of each kind, how often, and the number of the first such case.
+    """
+
+    num_read: int = 0
+    num_refused: int = 0
+    faults: dict[str, list[int]] = field(default_factory=dict)
+
+    @property
+    def num_cases(self) -> int:
+        return self.num_read + self.num_refused + sum(count for count, _ in self.faults.values())
+
+    def add_fault(self, fault: str, case: int) -> None:
+        """Count a fault."""
+        count, first = self.faults.get(fault, [0, case])
+        self.faults[fault] = [count + 1, first]
+
+
+# Good files
+
+
+def _text(name: str, content: str) -> Callable[[Path], Path]:
+    def make(folder: Path) -> Path:
+        (folder / name).write_text(content)
+        return folder / name
+
+    return make
+
+
+def _array(name: str, values: Callable[[], np.ndarray]) -> Callable[[Path], Path]:
+    def make(folder: Path) -> Path:
+        path = folder / name
+        if path.suffix == ".npy":
+            np.save(path, values())
+        elif path.suffix in (".png", ".jpg"):
+            path.write_bytes(cv2.imencode(path.suffix, values())[1].tobytes())
+        else:
+            path.write_bytes(values().tobytes())
+        return path
+
+    return make
+
+
+def _noise(*shape: int, dtype: type = np.uint8) -> np.ndarray:
+    return (np.random.default_rng(0).integers(0, 256, shape)).astype(dtype)
+
+
+def _make_kitti_360(folder: Path) -> Path:
+    (folder / "calib_cam_to_velo.txt").write_text("0 0 1 0.8 -1 0 0 0.3 0 -1 0 -0.2\n")
+    return _text("perspective.txt", _PERSPECTIVE)(folder)
+
+
+def _make_map(folder: Path) -> Path:
+    semantic_map = SemanticMap(0.5, SEMANTIC_KITTI.names, MapConfig(window_m=(6.0, 5.0, 3.0)))
+    save_map(folder / "map.npz", semantic_map, "odom")
+    return folder / "map.npz"
+
+
+def _make_teacher(folder: Path) -> Path:
+    values = np.zeros(VOXEL_GRID.shape, np.uint8)
+    np.savez_compressed(folder / "teacher.npz", cls=values, prob=values)
+    return folder / "teacher.npz"
+
+
+def _make_bag(storage: StoragePlugin, name: str) -> Callable[[Path], Path]:
+    def make(folder: Path) -> Path:
+        return good_bag(folder / "bag", storage) / name
+
+    return make
+
+
+def _make_ros1_bag(folder: Path) -> Path:
+    return SmallBag(is_ros1=True).rig().pairs().write(folder / "a.bag")
+
+
+def _make_torch_file(is_zip: bool) -> Callable[[Path], Path]:
+    def make(folder: Path) -> Path:
+        state = {f"pts_bbox_head.{index}.weight": torch.ones(4, 4) for index in range(20)}
+        content = {"state_dict": state, "epoch": 3, "hyper_parameters": {"a": [1, 2.0, None]}}
+        torch.save(content, folder / "a.ckpt", _use_new_zipfile_serialization=is_zip)
+        return folder / "a.ckpt"
+
+    return make
+
+
+def _make_last(folder: Path) -> Path:
+    torch.save({"global_step": 3, "state_dict": {"a": torch.ones(4, 4)}}, folder / "last.ckpt")
+    return folder / "last.ckpt"
+
+
+def _make_small_safetensors(folder: Path) -> Path:
+    save_file({"a.weight": torch.ones(4, 4), "b": torch.ones(3)}, folder / "a.safetensors", {"format": "scanssc-1"})
+    return folder / "a.safetensors"
+
+
+def _make_lite(folder: Path) -> Path:
+    (folder / "lite.safetensors").write_bytes(LITE_WEIGHTS.read_bytes())
+    return folder / "lite.safetensors"
+
+
+def _copy(name: str) -> Callable[[Path], Path]:
+    return _text(Path(name).name, (_ROOT / name).read_text())
+
+
+def _frames(path: Path) -> None:
+    for _ in BagSequence(path):
+        pass
+
+
+def _poses(path: Path) -> None:
+    (path.parent / "calib.txt").write_text(_CALIBRATION)
+    read_lidar_poses(path.parent, read_odometry_calibration(path.parent / "calib.txt"))
+
+
+def _read_parameters(path: Path) -> None:
+    if problems := unbound_files(["--params-file", str(path)], "/scanssc", "scanssc"):
+        raise ValueError("; ".join(problems))
+
+
+def _labels(path: Path) -> None:
+    read_voxel_labels(path, None, "semantic_kitti")
+
+
+# Files made by hand
+
+
+def _deep_yaml(good: bytes) -> bytes:
+    return b"a: " + b"[" * 100_000
+
+
+def _deep_lists(good: bytes) -> bytes:
+    return b"- " * 100_000
+
+
+def _laughing_yaml(good: bytes) -> bytes:
+    """Every line holds the one before it ten times: read, it is small; printed, it is not."""
+    lines = ["road: &a0 [1]", *(f"k{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 12))]
+    return "\n".join(lines).encode()
+
+
+def _large_png(good: bytes) -> bytes:
+    """Says that it is of 11,000 x 11,000 pixels, with the right checksum."""
+    header = b"IHDR" + (11_000).to_bytes(4, "big") * 2 + good[24:29]
+    return good[:12] + header + zlib.crc32(header).to_bytes(4, "big") + good[33:]
+
+
+def _large_jpeg(good: bytes) -> bytes:
+    """Says that it is of 11,000 x 11,000 pixels."""
+    at = good.index(b"\xff\xc0") + 5
+    return good[:at] + (11_000).to_bytes(2, "big") * 2 + good[at + 4 :]
+
+
+def _large_npy(shape: tuple[int, ...], dtype: str) -> Callable[[bytes], bytes]:
+    def make(good: bytes) -> bytes:
+        content = io.BytesIO()
+        np.lib.format.write_array_header_1_0(content, {"descr": dtype, "fortran_order": False, "shape": shape})
+        return content.getvalue() + b"\0" * 1000
+
+    return make
+
+
+def _object_npy(good: bytes) -> bytes:
+    content = io.BytesIO()
+    np.save(content, np.array([{"a": 1}], object), allow_pickle=True)
+    return content.getvalue()
+
+
+def _npz_of(*names: str) -> Callable[[bytes], bytes]:
+    """Entries whose header says that they are of terabytes."""
+
+    def make(good: bytes) -> bytes:
+        content = io.BytesIO()
+        with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name in names:
+                archive.writestr(f"{name}.npy", _large_npy((1 << 40,), "|u1")(b""))
+        return content.getvalue()
+
+    return make
+
+
+def _far_memo(protocol: bytes) -> Callable[[bytes], bytes]:
+    """A pickle that keeps something under the number 2**31."""
+
+    def make(good: bytes) -> bytes:
+        program = b"\x80\x02}r\xff\xff\xff\x7f."
+        if protocol == b"old":
+            return good[:15] + program * 5
+        content = io.BytesIO()
+        with zipfile.ZipFile(content, "w") as archive:
+            archive.writestr("archive/data.pkl", program)
+        return content.getvalue()
+
+    return make
+
+
+def _call(good: bytes) -> bytes:
+    """A pickle that makes a file when it is run."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr("archive/data.pkl", b"cos\nsystem\n(S'touch executed'\ntR.")
+    return content.getvalue()
+
+
+def _with_config(**values: object) -> Callable[[bytes], bytes]:
+    """Weights whose configuration says this."""
+
+    def make(good: bytes) -> bytes:
+        size = int.from_bytes(good[:8], "little")
+        header = json.loads(good[8 : 8 + size])
+        metadata = header["__metadata__"]
+        metadata["config"] = json.dumps(json.loads(metadata["config"]) | values)
+        changed = json.dumps(header).encode()
+        return len(changed).to_bytes(8, "little") + changed + good[8 + size :]
+
+    return make
+
+
+def _deep_config(good: bytes) -> bytes:
+    size = int.from_bytes(good[:8], "little")
+    header = json.loads(good[8 : 8 + size])
+    header["__metadata__"]["config"] = "[" * 100_000
+    changed = json.dumps(header).encode()
+    return len(changed).to_bytes(8, "little") + changed + good[8 + size :]
+
+
+_HOSTILE_CONFIGS = (
+    _with_config(channels=10**6),
+    _with_config(image_size=[10**6, 10**6]),
+    _with_config(grid={"shape": [10**5, 10**5, 10**3], "voxel_size_m": 0.8, "origin_m": [0, -25.6, -2]}),
+    _with_config(depth_step_m=0.0),
+    _with_config(depth_step_m=1e-9),
+    _with_config(label_scale=1000),
+    _with_config(dataset="none"),
+    _with_config(grid=5),
+    _deep_config,
+)
+
+READERS = (
+    Reader("calib.txt", _text("calib.txt", _CALIBRATION), read_odometry_calibration),
+    Reader("perspective.txt", _make_kitti_360, read_stereo_calibration),
+    Reader("times.txt", _text("times.txt", "0.0\n0.1\n0.2\n"), read_stamps_ns),
+    Reader("timestamps.txt", _text("timestamps.txt", "2011-09-26 13:02:25.964389445\n" * 3), read_stamps_ns),
+    Reader("poses.txt", _text("poses.txt", "1 0 0 0 0 1 0 0 0 0 1 0\n" * 3), _poses),
+    Reader(".label", _array("a.label", lambda: np.zeros(LABEL_BYTES, np.uint8)), _labels),
+    Reader(".invalid", _array("a.invalid", lambda: _noise(MASK_BYTES)), read_voxel_mask),
+    Reader(".bin of LiDAR", _array("a.bin", lambda: _noise(100, 4, dtype=np.float32)), read_points),
+    Reader(
+        "_1_1.npy",
+        _array("a_1_1.npy", lambda: np.zeros(VOXEL_GRID.shape, np.uint8)),
+        lambda path: read_preprocessed_labels(path, "semantic_kitti"),
+        (_large_npy((1 << 40,), "|u1"), _large_npy((256, 256, 32), "<f8"), _object_npy),
+    ),
+    Reader(
+        "depth .npy",
+        _array("a.npy", lambda: _noise(30, 40, dtype=np.float32)),
+        read_depth_file,
+        (_large_npy((1 << 20, 1 << 20), "<f4"), _object_npy),
+    ),
+    Reader("depth .png", _array("a.png", lambda: _noise(30, 40, dtype=np.uint16)), read_depth_file, (_large_png,)),
+    Reader("image .png", _array("a.png", lambda: _noise(30, 40, 3)), read_image, (_large_png,)),
+    Reader("image .jpg", _array("a.jpg", lambda: _noise(30, 40, 3)), read_image, (_large_jpeg,)),
+    Reader(
+        "teacher .npz",
+        _make_teacher,
+        lambda path: read_teacher(path, None, "semantic_kitti"),
+        (_npz_of("cls", "prob"),),
+    ),
+    Reader("map .npz", _make_map, load_map, (_npz_of("metadata", "class_id"),)),
+    Reader(".mcap", _make_bag(StoragePlugin.MCAP, "bag.mcap"), _frames),
+    Reader(".db3", _make_bag(StoragePlugin.SQLITE3, "bag.db3"), _frames),
+    Reader(
+        "metadata.yaml",
+        _make_bag(StoragePlugin.MCAP, "metadata.yaml"),
+        lambda path: _frames(path.parent),
+        (_deep_yaml, _deep_lists, _laughing_yaml),
+    ),
+    Reader(".bag of ROS 1", _make_ros1_bag, _frames),
+    Reader(".ckpt", _make_torch_file(True), read_state_dict, (_far_memo(b"zip"), _call)),
+    Reader(".pth of before", _make_torch_file(False), read_state_dict, (_far_memo(b"old"),)),
+    Reader("last.ckpt", _make_last, step_of, (_far_memo(b"zip"), _call)),
+    Reader(".safetensors", _make_small_safetensors, read_weights),
+    Reader("lite.safetensors", _make_lite, lambda path: (read_calibration(path), load_model(path)), _HOSTILE_CONFIGS),
+    Reader(
+        "class_costs.yaml",
+        _copy("config/class_costs.yaml"),
+        lambda path: read_costs(str(path)),
+        (_deep_yaml, _deep_lists, _laughing_yaml),
+    ),
+    Reader(
+        "parameter file",
+        _copy("config/scanssc.yaml"),
+        _read_parameters,
+        (_deep_yaml, _deep_lists, _laughing_yaml),
+    ),
+)
+
+
+# Breaking them
+
+
+def broken(content: bytes, rng: np.random.Generator) -> bytes:
+    """A file with one to three things done to it; most of them near its ends, where sizes and indices are."""
+    for _ in range(rng.integers(1, 4)):
+        is_text = b"\0" not in content[:200] and rng.random() < 0.7
+        content = _break_text(content, rng) if is_text else _break_bytes(bytearray(content), rng)
+    return content
+
+
+def _place(size: int, rng: np.random.Generator) -> int:
+    kind = rng.integers(4)
+    if kind == 0:
+        return int(rng.integers(min(size, 256) + 1))
+    if kind == 1:
+        return size - int(rng.integers(min(size, 512) + 1))
+    return int(rng.integers(size + 1))
+
+
+def _break_bytes(content: bytearray, rng: np.random.Generator) -> bytes:
+    at = _place(len(content), rng)
+    kind = rng.integers(7)
+    if kind <= 1 and content:
+        for _ in range(rng.integers(1, 9)):
+            at = min(_place(len(content), rng), len(content) - 1)
+            content[at] ^= 1 << rng.integers(8)
+    elif kind == 2:
+        del content[at:]
+    elif kind <= 4:
+        num_bytes = int(rng.choice([1, 2, 4, 8]))
+        number = int(rng.choice(_SIZES[:3])) if num_bytes == 1 else _SIZES[rng.integers(len(_SIZES))]
+        order = "little" if rng.random() < 0.8 else "big"
+        content[at : at + num_bytes] = (number % 2 ** (8 * num_bytes)).to_bytes(num_bytes, order)
+    elif kind == 5:
+        content[at:at] = rng.bytes(int(rng.integers(1, 64)))
+    else:
+        del content[at : at + int(rng.integers(1, 64))]
+    return bytes(content)
+
+
+def _break_text(content: bytes, rng: np.random.Generator) -> bytes:
+    words = re.split(rb"(\s+)", content)
+    at = int(rng.integers(len(words)))
+    kind = rng.integers(3)
+    word = str(rng.choice(_WORDS)).encode()
+    if kind == 0:
+        words[at] = word
+    elif kind == 1:
+        words[at] += word
+    else:
+        other = int(rng.integers(len(words)))
+        words[at], words[other] = words[other], words[at]
+    return b"".join(words)
+
+
+# Running them
+
+
+def run(readers: Sequence[Reader], num_cases: int, seed: int = 0) -> dict[str, Outcome]:
+    """Every reader with so many cases; a process that ends at one of them is a fault, and another goes on behind it."""
+    outcomes = {}
+    context = multiprocessing.get_context("fork")
+    for reader in readers:
+        outcome = outcomes[reader.name] = Outcome()
+        first = 0
+        while first < num_cases:
+            receiver, sender = context.Pipe(duplex=False)
+            process = context.Process(target=_run_cases, args=(reader, first, num_cases, seed, sender))
+            process.start()
+            sender.close()
+            try:
+                while True:
+                    first, kind, text = receiver.recv()
+                    first += 1
+                    if kind == "read":
+                        outcome.num_read += 1
+                    elif kind == "refused":
+                        outcome.num_refused += 1
+                    else:
+                        outcome.add_fault(text, first - 1)
+            except EOFError:
+                process.join()
+            if first < num_cases:
+                outcome.add_fault(f"the process ended with status {process.exitcode}", first)
+                first += 1
+    return outcomes
+
+
+def _run_cases(reader: Reader, first: int, num_cases: int, seed: int, sender: Connection) -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (_virtual_bytes() + (_LIMIT_GIB << 30), resource.RLIM_INFINITY))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    signal.signal(signal.SIGALRM, _out_of_time)
+    with TemporaryDirectory() as root, Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)  # what C libraries and warnings have to say
+        folder = Path(root) / "files"
+        folder.mkdir()
+        os.chdir(root)
+        path = reader.make(folder)
+        good = path.read_bytes()
+        reader.read(path)
+        others = [b"", b"\0" * 1000, b"PK\x03\x04", b"{}", _noise(1000).tobytes()]
+        others += [make(good) for make in reader.hostile]
+        there = _listing(Path(root))
+        for case in range(first, num_cases):
+            rng = np.random.default_rng([seed, case, zlib.crc32(reader.name.encode())])
+            path.write_bytes(others[case] if case < len(others) else broken(good, rng))
+            kind, text = _try(reader, path)
+            if made := _listing(Path(root)) - there:
+                kind, text = "fault", f"made {', '.join(sorted(made))}"
+            sender.send((case, kind, text))
+    sender.close()
+
+
+def _try(reader: Reader, path: Path) -> tuple[str, str]:
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    before_kib = _status_kib("VmRSS")
+    signal.alarm(_MAX_S)
+    kind, text = "read", ""
+    try:
+        reader.read(path)
+    except ValueError as error:
+        kind = "refused"
+        if path.name not in str(error) and path.parent.name not in str(error):
+            kind, text = "fault", f"does not name the file: {_where(error)}"
+        elif isinstance(error, UnicodeError):
+            kind, text = "fault", f"{type(error).__name__} {_where(error)}"
+    except _OutOfTime:
+        kind, text = "fault", f"more than {_MAX_S} s"
+    except BaseException as error:
+        kind, text = "fault", f"{type(error).__name__} {_where(error)}"
+    finally:
+        signal.alarm(0)
+    grown_mib = (_status_kib("VmHWM") - before_kib) >> 10
+    if kind != "fault" and grown_mib > _MAX_GROWTH_MIB:
+        kind, text = "fault", f"more than {_MAX_GROWTH_MIB} MiB for a file of {path.stat().st_size >> 10} KiB"
+    return kind, text
+
+
+class _OutOfTime(BaseException):
+    """No Exception: no reader may take it for a fault of the file."""
+
+
+def _out_of_time(number: int, frame: FrameType | None) -> None:
+    raise _OutOfTime
+
+
+def _where(error: BaseException) -> str:
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"in {last.name} of {Path(last.filename).name}"
+
+
+def _listing(root: Path) -> set[str]:
+    return {str(path.relative_to(root)) for path in root.rglob("*")}
+
+
+def _status_kib(name: str) -> int:
+    found = re.search(rf"^{name}:\s+(\d+)", Path("/proc/self/status").read_text(), re.MULTILINE)
+    return int(found[1]) if found else 0
+
+
+def _virtual_bytes() -> int:
+    return _status_kib("VmSize") << 10
+
+
+def write_table(outcomes: dict[str, Outcome], num_cases: int, path: Path) -> str:
+    """A row for each reader."""
+    lines = [
+        "# Hostile files",
+        "",
+        f"`python benchmarks/fuzz.py --cases {num_cases}`. Refused: by a ValueError that names the file.",
+        "",
+        "| reader | cases | read | refused | faults |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for name, outcome in outcomes.items():
+        faults = "; ".join(f"{count}: {fault} (case {first})" for fault, (count, first) in outcome.faults.items())
+        counts = f"{outcome.num_cases} | {outcome.num_read} | {outcome.num_refused}"
+        lines.append(f"| {name} | {counts} | {faults or 'none'} |")
+    text = "\n".join(lines) + "\n"
+    path.write_text(text)
+    return text
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--cases", type=int, default=500)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--table", type=Path, default=_ROOT / "docs" / "benchmarks" / "fuzz.md")
+    parser.add_argument("--only", nargs="+", default=[reader.name for reader in READERS])
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    outcomes = run([reader for reader in READERS if reader.name in arguments.only], arguments.cases, arguments.seed)
+    for name, outcome in outcomes.items():
+        print(name, outcome, flush=True)
+    if len(outcomes) == len(READERS):
+        print(write_table(outcomes, arguments.cases, arguments.table))
+    return 1 if any(outcome.faults for outcome in outcomes.values()) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
