@@ -94,4 +94,4 @@ class ScanSSCBackend:
         T_cam0_grid[:3, 3] -= offset_m
         projection = camera.matrix @ np.column_stack([np.eye(3), offset_m])
         fields = camera_fields(projection, np.linalg.inv(T_cam0_grid), view.scale, view.translation)
-        return CameraInputs(**{name: values[None].to(self._device) for name, values in fields.items()})
+        return CameraInputs(**{name: values[None] for name, values in fields.items()})

@@ -48,9 +48,9 @@ def sample_plane(plane: Tensor, columns: Tensor, rows: Tensor, weights: Tensor) 
 def sample_plane_by_grid(plane: Tensor, columns: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
     """sample_plane by grid_sample, which is faster with gradients."""
     height, width = plane.shape[1:3]
-    size = torch.tensor([width, height], dtype=columns.dtype, device=columns.device)
     # align_corners=False: pixel centre i lies at (2 i + 1) / size - 1.
-    grid = (2 * (torch.stack([columns, rows], dim=-1) + _BEFORE) + 1) / size - 1
+    axes = ((columns, width), (rows, height))
+    grid = torch.stack([(2 * (place + _BEFORE) + 1) / size - 1 for place, size in axes], dim=-1)
     outputs = []
     for head in range(plane.shape[3]):
         value = plane[:, :, :, head].permute(0, 3, 1, 2).to(grid.dtype)
