@@ -35,13 +35,6 @@ aten = torch.ops.aten
 # Operators whose result the host has to wait for.
 _READ_BACK = (aten.item, aten._local_scalar_dense, aten.is_nonzero, aten.equal)
 _UNKNOWN_SIZE = (aten.nonzero, aten.masked_select, aten._unique2, aten.repeat_interleave, aten.bincount)
-    aten.nonzero,
-    aten.masked_select,
-    aten._unique2,
-    aten.unique_dim,
-    aten.repeat_interleave,
-    aten.bincount,
-)
 _CHECKED = (aten.inverse, aten.linalg_inv, aten.linalg_solve, aten._linalg_check_errors)
 _INDEXED = (aten.index, aten.index_put, aten.index_put_)
 
