@@ -33,7 +33,7 @@ def sample_plane(plane: Tensor, columns: Tensor, rows: Tensor, weights: Tensor) 
     Returns:
         (B, N, heads * C): sum over the P samples.
     """
-    if torch.is_grad_enabled():
+    if torch.is_grad_enabled() or torch.compiler.is_compiling():
         return sample_plane_by_grid(plane, columns, rows, weights)
     B, height, width, heads, C = plane.shape
     table = plane.reshape(-1, C)
@@ -80,7 +80,8 @@ def sample_frustum(
     table, probabilities = plane.reshape(-1, C), distribution.reshape(-1)
     lower, along = _split(bins, num_bins)
     first = _row_of(sample[:, None, None], height * width, heads)
-    sum_rows = sum_of_rows if torch.is_grad_enabled() else sum_of_rows_in_bags
+    is_gathered = torch.is_grad_enabled() or torch.compiler.is_compiling()
+    sum_rows = sum_of_rows if is_gathered else sum_of_rows_in_bags
     corners = []
     for pixel, weight in _corners(columns, rows, weights, height, width):
         index = (sample[:, None, None] * (height * width) + pixel) * num_bins + lower
