@@ -127,10 +127,12 @@ def _corners(
 
 
 def _split(position: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """Positions along an axis of this size with border -> int32 index of the lower neighbour, share of the upper."""
+    """Positions along an axis of this size with border -> index of the lower neighbour, share of the upper."""
     position = position.clamp(-_BEFORE, size - _BEFORE - _AFTER)
     lower = position.floor()
-    return lower.int() + _BEFORE, position - lower
+    # ONNX looks up by 64-bit indices alone.
+    index = lower.to(torch.int64 if torch.compiler.is_compiling() else torch.int32)
+    return index + _BEFORE, position - lower
 
 
 def _row_of(sample: Tensor, num_pixels: int, heads: int) -> Tensor:
