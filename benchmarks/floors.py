@@ -57,9 +57,7 @@ def table(costs: dict[str, PartCost]) -> list[str]:
 def row(name: str, cost: PartCost) -> str:
     """A line of the table."""
     num_bytes = _HALF * cost.traffic_bytes
-    floors = [
-        f"{1000 * cost.num_flops / one.flops:.2f} / {1000 * num_bytes / one.bandwidth:.2f}" for one in DEVICES
-    ]
+    floors = [f"{1000 * cost.num_flops / one.flops:.2f} / {1000 * num_bytes / one.bandwidth:.2f}" for one in DEVICES]
     return f"| {' | '.join([name, f'{cost.num_flops / 1e9:.1f}', f'{num_bytes / 1e9:.2f}', *floors])} |"
 
 
