@@ -13,4 +13,5 @@ def import_engine(module: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise ValueError(f"{module} is not installed ({error}): pip install 'scanssc-core[engines]'") from error
+        remedy = f"pip install {module}, or pip install '.[engines]' in the folder of scanssc_ros"
+        raise ValueError(f"{module} is not installed ({error}): {remedy}") from error
