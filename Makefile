@@ -1,6 +1,7 @@
-# Two commands do everything on a bare machine: `make demo` and `make test`.
+# Two commands do everything on a bare machine: `make demo` and `make test`; a third what needs a GPU.
 #   make demo [BAG=path] [DEMO_ARGS=...]   environment, build, node, replayed bag, picture in demo/
 #   make test                              lint, types, unit and system tests
+#   make gpu                               tests, benchmark and a short training on a GPU -> docs/benchmarks/cuda.md
 #   make build                             only the environment and the package
 
 SHELL := /bin/bash
@@ -28,7 +29,7 @@ source $(VENV)/bin/activate && source $(COLCON)/install/setup.bash && \
 export FASTDDS_DEFAULT_PROFILES_FILE=$(CURDIR)/config/fastdds.xml ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST &&
 endef
 
-.PHONY: demo test build clean always
+.PHONY: demo test gpu build clean always
 .DEFAULT_GOAL := build
 
 build: $(INSTALL)
@@ -41,6 +42,9 @@ test: $(INSTALL)
 	@$(ROS) OMP_NUM_THREADS=1 pytest -n $(TEST_PROCESSES) --dist loadfile $(TESTS_WITHOUT_NODES)
 	@$(ROS) pytest -n $(TEST_PROCESSES) --dist loadfile $(TESTS_WITH_NODES)
 	@$(ROS) pytest $(TESTS_ALONE)
+
+gpu: $(INSTALL)
+	@$(ROS) python benchmarks/cuda.py
 
 $(ENVIRONMENT): pyproject.toml constraints.txt tools/setup_environment.py
 	@$(PYTHON) tools/setup_environment.py $(VENV)

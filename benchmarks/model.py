@@ -1,6 +1,6 @@
 """Time, memory and arithmetic of the models by stage, against the machine's convolution rate, as a Markdown table.
 
-    python benchmarks/model.py [--out docs/performance_table.md] [--only lite]
+    python benchmarks/model.py [--out docs/performance_table.md] [--only lite] [--device cuda]
 
 Each configuration runs in a process of its own, so that peak memory (weights included) is its own.
 """
@@ -37,12 +37,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, help="file for the table; default: standard output only")
     parser.add_argument("--only", choices=CONFIGS, help="one of the models")
+    parser.add_argument("--device", choices=["cpu", "cuda"], help="one of the devices; default: those that there are")
     parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
         print(json.dumps(measure(*options.child)))
         return
-    devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+    devices = [options.device] if options.device else ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
     lines = header()
     for name in [options.only] if options.only else CONFIGS:
         for device in devices:

@@ -1,9 +1,9 @@
 """Files that are written whole or not at all."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from uuid import uuid4
 
 
 @contextmanager
@@ -13,7 +13,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     Raises:
         OSError: naming the target, if it cannot be written; what was there before is still there.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}")  # not the process's number: containers share those
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary

@@ -8,6 +8,7 @@ os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 os.environ["ROS_PYTHON_CHECK_FIELDS"] = "1"
 
 import pytest
+import torch
 from domain_coordinator import domain_id
 
 from scanssc_core.runtime.environment import prepare_environment
@@ -23,6 +24,11 @@ os.environ["ROS_DOMAIN_ID"] = str(_domain.__enter__())
 
 def pytest_sessionfinish() -> None:
     _domain.__exit__(None, None, None)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("cuda") and not torch.cuda.is_available():
+        pytest.skip("needs a CUDA GPU")
 
 
 def _shared(name: str) -> Path:

@@ -15,6 +15,7 @@ from scanssc_core.checkpoint.weights import NetworkConfig, Weights
 from scanssc_core.confidence import LABEL_KINDS, Calibration, Temperature
 from scanssc_core.files import write_file
 from scanssc_core.labels import LABEL_SETS, RAW_IDS
+from scanssc_core.network.config import ScanSSCConfig
 from scanssc_core.network.kinds import KINDS
 from scanssc_core.stereo.mobilestereonet.network import MSNetConfig
 
@@ -31,6 +32,11 @@ def save_checkpoint(
     path: Path, state: Mapping[str, Tensor], config: NetworkConfig, calibration: Calibration | None = None
 ) -> None:
     """Write a whole network, whole or not at all: weights, what they are of, and what its confidence is worth."""
+    _write(path, state, metadata_of(config, calibration))
+
+
+def metadata_of(config: NetworkConfig, calibration: Calibration | None = None) -> dict[str, str]:
+    """What a file says of the network in it: kind, configuration, classes and what its confidence is worth."""
     content: dict[str, Any] = {"config": dataclasses.asdict(config)}
     if not isinstance(config, MSNetConfig):
         content["class_names"] = LABEL_SETS[config.dataset].names
@@ -38,16 +44,15 @@ def save_checkpoint(
     if calibration is not None:
         content["calibration"] = dataclasses.asdict(calibration)
     kind = next(name for name, config_type in _CONFIGS.items() if config_type is type(config))
-    _write(path, state, {"kind": kind, **{name: json.dumps(value) for name, value in content.items()}})
+    return {"format": _FORMATS[0], "kind": kind, **{name: json.dumps(value) for name, value in content.items()}}
 
 
 def save_parts(path: Path, weights: Weights) -> None:
     """Write some parts of a network, for training to start from."""
-    _write(path, weights.state, {"parts": json.dumps(weights.parts)})
+    _write(path, weights.state, {"format": _FORMATS[0], "parts": json.dumps(weights.parts)})
 
 
-def _write(path: Path, state: Mapping[str, Tensor], content: dict[str, str]) -> None:
-    metadata = {"format": _FORMATS[0], **content}
+def _write(path: Path, state: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
     write_file(path, save({name: value.contiguous() for name, value in state.items()}, metadata))
 
 
@@ -85,8 +90,25 @@ def read_calibration(path: Path) -> Calibration | None:
             text = (file.metadata() or {}).get("calibration")
     except SafetensorError:
         return None
-    if text is None:
-        return None
+    return None if text is None else _calibration_of(path, text)
+
+
+def read_description(path: Path, metadata: Mapping[str, str]) -> tuple[ScanSSCConfig, Calibration | None]:
+    """What the metadata of an exported network say of it: its configuration, and what its confidence is worth.
+
+    Raises:
+        ValueError: naming the file, if it was not exported by scanssc, or by a version that this one does not know.
+    """
+    if metadata.get("format") not in _FORMATS or "config" not in metadata:
+        raise ValueError(f"{path} has no description of a network in its metadata: make it by `scanssc export`")
+    config = _read_config(path, metadata)
+    if isinstance(config, MSNetConfig):
+        raise ValueError(f"{path} holds the stereo network MobileStereoNet; expected a ScanSSC model")
+    text = metadata.get("calibration")
+    return config, None if text is None else _calibration_of(path, text)
+
+
+def _calibration_of(path: Path, text: str) -> Calibration:
     try:
         values = json.loads(text)
         free, occupied = (tuple(Temperature(**one) for one in values[kind]) for kind in LABEL_KINDS)

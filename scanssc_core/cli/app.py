@@ -10,6 +10,7 @@ from scanssc_core.cli.checkpoint import checkpoint_app
 from scanssc_core.cli.data import data_app
 from scanssc_core.cli.eval import evaluate
 from scanssc_core.cli.eval_sequence import eval_sequence
+from scanssc_core.cli.export import export
 from scanssc_core.cli.gallery import gallery
 from scanssc_core.cli.info import info
 from scanssc_core.cli.predict import predict
@@ -31,6 +32,7 @@ app.command()(ablate)
 app.command()(calibrate)
 app.command("eval")(evaluate)
 app.command("eval-sequence")(eval_sequence)
+app.command()(export)
 app.command()(gallery)
 app.command()(info)
 app.command()(predict)

@@ -18,10 +18,12 @@ from rich.progress import (
 from rich.table import Table
 
 from scanssc_core.cli.data_synth import synth
+from scanssc_core.cli.options import ShardOption
 from scanssc_core.datasets.check import KINDS, check_sequence
 from scanssc_core.datasets.depth_maps import DepthSpec, write_depth_maps
 from scanssc_core.datasets.layout import SPLITS, Layout
 from scanssc_core.runtime.backends import STEREO_BACKENDS
+from scanssc_core.runtime.shards import shard_of
 
 data_app = typer.Typer(help="Check data sets and write what they lack.", no_args_is_help=True)
 data_app.command()(synth)
@@ -79,10 +81,11 @@ def depth(
     ] = "calibrated",
     file_format: Annotated[str, typer.Option("--format", help="npy (float32) or png (16 bits, 1/256 m).")] = "npy",
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = os.cpu_count() or 1,
+    shard: ShardOption = None,
 ) -> None:
     """Write a depth map for every frame; those that are there already are left, so an interrupted run goes on."""
     layout = Layout(root, dataset)
-    frames = layout.frames(sequence or layout.sequences())
+    frames = list(shard_of(shard).take(layout.frames(sequence or layout.sequences())))
     folder = out or layout.default_depth_folder
     spec = DepthSpec(stereo_backend, constants, f".{file_format}", checkpoint, device)  # type: ignore[arg-type]
     columns = (TextColumn("depth maps"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())

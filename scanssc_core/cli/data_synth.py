@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from scanssc_core.cli.options import ShardOption
+from scanssc_core.runtime.shards import shard_of
 from scanssc_core.synthetic.writer import SynthSpec, write_dataset
 
 
@@ -24,11 +26,13 @@ def synth(
         bool, typer.Option("--moving", help="Vehicles and people move; --spacing 0.8 are 10 Hz (mixed: 0.15).")
     ] = False,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = os.cpu_count() or 1,
+    shard: ShardOption = None,
 ) -> None:
     """Render procedural streets: stereo images, exact depth, LiDAR sweeps and complete voxel labels."""
     spec = SynthSpec(sequences, frames, seed, spacing, rigs, moving)
     columns = (TextColumn("rendering"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns) as progress:
-        task = progress.add_task("rendering", total=sequences * frames)
-        write_dataset(out, spec, workers, lambda: progress.advance(task))
-    typer.echo(f"{sequences * frames} frames in {out}")
+        numbers = shard_of(shard).take(range(sequences))
+        task = progress.add_task("rendering", total=len(numbers) * frames)
+        write_dataset(out, spec, workers, lambda: progress.advance(task), numbers)
+    typer.echo(f"{len(numbers) * frames} frames in {out}")

@@ -1,6 +1,7 @@
 """`scanssc eval`: the tables of the benchmarks and of the paper, beside both baselines."""
 
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from rich.progress import Progress, track
 from scanssc_core.checkpoint.load import load_model
 from scanssc_core.checkpoint.shipped import LITE_WEIGHTS, terms_of
 from scanssc_core.cli.notes import show_notes
+from scanssc_core.cli.options import ShardOption
 from scanssc_core.datasets.corrupted import CorruptedDataset
 from scanssc_core.datasets.corruption import DEFAULT_SEVERITY, KINDS, Corruption
 from scanssc_core.datasets.dataset import open_dataset, read_labels
@@ -20,6 +22,7 @@ from scanssc_core.inference.optimize import optimized_for_inference
 from scanssc_core.labels import LABEL_SETS
 from scanssc_core.runtime.cores import CoreSharing
 from scanssc_core.runtime.device import FORMATS, format_named, resolve_device
+from scanssc_core.runtime.shards import shard_of
 
 
 def evaluate(
@@ -51,11 +54,17 @@ def evaluate(
     workers: Annotated[int, typer.Option(min=0, help="Processes that load frames.")] = 1,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     precision: Annotated[str, typer.Option(help=f"{', '.join(FORMATS)}.")] = "float32",
+    shard: ShardOption = None,
 ) -> None:
-    """Score a model, the depth put into the grid, and the constant prior of the training frames."""
+    """Score a model, the depth put into the grid, and the constant prior of the training frames.
+
+    With --shard, each process leaves its counts in OUT/shards, and the one that comes last writes the tables.
+    """
     from scanssc_core.evaluation.report import write_report  # import torchmetrics, of the extra train
     from scanssc_core.evaluation.run import Evaluation
+    from scanssc_core.evaluation.shards import share_counts
 
+    share = shard_of(shard)
     torch_device = resolve_device(device)
     dtype = format_named(precision)
     checkpoint = checkpoint or LITE_WEIGHTS
@@ -72,6 +81,7 @@ def evaluate(
             raise ValueError(f"depth: {depth} was given, but --corrupt computes the depth of the damaged images")
         dataset, workers = CorruptedDataset(dataset, Corruption.parse(corrupt, seed)), 0
     num_frames = min(frames or len(dataset), len(dataset))
+    indices = share.take(range(num_frames))
     num_labelled = sum(files.has_labels for files in dataset.files[:num_frames])
     if not num_labelled and not save_predictions:
         raise ValueError(f"{data}: no frame of {split} has labels to score; --save-predictions writes the predictions")
@@ -80,18 +90,27 @@ def evaluate(
     evaluation = Evaluation(model, dtype, prior)
     predictions = out / "predictions" if save_predictions else None
     with Progress() as progress:
-        task, cores = progress.add_task("evaluating frames", total=num_frames), CoreSharing()
+        task, cores = progress.add_task("evaluating frames", total=len(indices)), CoreSharing()
 
         def on_frame() -> None:
             progress.advance(task)
             cores.adapt()
 
-        evaluation.run(dataset, num_frames, workers, predictions, on_frame)
+        evaluation.run(dataset, indices, workers, predictions, on_frame)
     if predictions is not None:
-        typer.echo(f"{num_frames} predictions in {predictions}")
+        typer.echo(f"{len(indices)} predictions in {predictions}")
     if isinstance(dataset, CorruptedDataset):
         told = ", ".join(f"{name} in {count}" for name, count in dataset.faults.most_common())
-        typer.echo(f"input health: {told or 'no fault'}, of {num_frames} frames")
+        typer.echo(f"input health: {told or 'no fault'}, of {len(indices)} frames")
+    if num_labelled and share.num_shards > 1:
+        settings = {"checkpoint": checkpoint, "sha256": sha256(checkpoint.read_bytes()).hexdigest(), "split": split}
+        settings |= {"data": data.resolve(), "depth": depth, "frames": num_frames, "precision": precision}
+        settings |= {"corrupt": corrupt, "seed": seed, "shards": share.num_shards}
+        description = "".join(f"{name}: {value}\n" for name, value in settings.items())
+        shards = out / "shards"
+        if share_counts(shards, share, evaluation.counts, evaluation.num_labelled, description) is None:
+            typer.echo(f"{evaluation.num_labelled} frames counted in {shards}; the last shard writes the tables")
+            return
     if num_labelled:
         damage = f", {corrupt}" if corrupt else ""
         title = f"{checkpoint.name} on {split} of {config.dataset}{damage}: {num_labelled} frames"

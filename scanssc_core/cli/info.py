@@ -61,9 +61,14 @@ def _temperatures(calibration: Calibration) -> Table:
 
 def _costs(costs: dict[str, PartCost]) -> Table:
     table = Table("part", title="cost of one frame, float32")
-    for column in ("parameters", "weights MB", "GFLOP", "result MB"):
+    for column in ("parameters", "weights MB", "GFLOP", "result MB", "traffic MB"):
         table.add_column(column, justify="right")
-    total = PartCost(sum(c.num_parameters for c in costs.values()), sum(c.num_flops for c in costs.values()), 0)
+    total = PartCost(
+        sum(c.num_parameters for c in costs.values()),
+        sum(c.num_flops for c in costs.values()),
+        0,
+        sum(c.traffic_bytes for c in costs.values()),
+    )
     for name, cost in (*costs.items(), ("total", total)):
         table.add_row(
             name,
@@ -71,5 +76,6 @@ def _costs(costs: dict[str, PartCost]) -> Table:
             f"{cost.num_parameters * 4 / 1e6:.1f}",
             f"{cost.num_flops / 1e9:.1f}",
             f"{cost.result_bytes / 1e6:.1f}" if cost.result_bytes else "",
+            f"{cost.traffic_bytes / 1e6:.0f}",
         )
     return table

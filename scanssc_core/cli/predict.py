@@ -13,6 +13,7 @@ from rich.progress import track
 
 from scanssc_core.cli.config_flags import with_flags
 from scanssc_core.cli.notes import show_notes
+from scanssc_core.cli.options import ShardOption
 from scanssc_core.cli.sources import BAG_FLAGS, open_stereo, read_truth, refuse_bag_flags
 from scanssc_core.datasets.depth_maps import find_depth_file, read_depth_file
 from scanssc_core.datasets.semantic_kitti import write_voxel_labels
@@ -23,6 +24,7 @@ from scanssc_core.render.report import render_report
 from scanssc_core.runtime.backends import AUTO, LITE, make_occupancy_backend, make_stereo_backend
 from scanssc_core.runtime.device import resolve_device
 from scanssc_core.runtime.pipeline import OccupancyPipeline
+from scanssc_core.runtime.shards import shard_of
 from scanssc_core.sources.kitti import open_pair
 from scanssc_core.sources.sequence import StereoFrame, StereoSequence
 
@@ -58,12 +60,14 @@ def _predict(
     precision: Annotated[str, typer.Option(help="auto, float32, float16 or bfloat16.")] = "float32",
     keep_unseen: Annotated[bool, typer.Option(help="Keep what lies outside the camera's view.")] = False,
     frames: Annotated[int, typer.Option(min=0, help="Only the first frames; 0 = all.")] = 0,
+    shard: ShardOption = None,
     **bag_flags: Any,
 ) -> None:
     """Label every frame; frames that are there already are left alone, so an interrupted run goes on."""
     *sources, out = paths
     sequence = _open_source(sources, left, right, calib, bag_flags)
     num_frames = min(frames or len(sequence), len(sequence))
+    indices = shard_of(shard).take(range(num_frames))
     for option, path in (("--truth", truth), ("--depth", depth)):
         if path is not None and not path.is_dir() and num_frames > 1:
             raise ValueError(f"{option}: {path} is of one frame, but there are {num_frames}")
@@ -90,6 +94,8 @@ def _predict(
     coverage = CoverageLog()
     taken = islice(sequence, frames or None)
     for index, frame in enumerate(track(taken, total=num_frames, description="labelling frames")):
+        if index not in indices:
+            continue
         num_done += 1
         name = f"{index:06d}" if frame.left_file is None else frame.left_file.stem
         if (out / f"{name}.npz").exists():

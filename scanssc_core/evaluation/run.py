@@ -1,6 +1,6 @@
 """Runs a model and the baselines over the frames of a data set and counts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -53,7 +53,7 @@ class Evaluation:
     def run(
         self,
         dataset: SSCDataset,
-        num_frames: int,
+        indices: Sequence[int],
         num_workers: int,
         predictions: Path | None,
         on_frame: Callable[[], None],
@@ -61,17 +61,17 @@ class Evaluation:
         """Predict frames and count those that have labels.
 
         Args:
-            num_frames: only the first ones.
+            indices: of the frames in the data set.
             num_workers: processes that load frames; 0: this one.
             predictions: folder for the official tree of .label files; None: they are not written.
             on_frame: called after each.
         Raises:
             ValueError: naming the file that is missing or wrong.
         """
-        frames = Subset(dataset, range(num_frames))
+        frames = Subset(dataset, indices)
         coverage = CoverageLog()
         loader = DataLoader(frames, batch_size=1, num_workers=num_workers, collate_fn=collate)
-        for index, batch in enumerate(loader):
+        for index, batch in zip(indices, loader, strict=True):
             coverage.add(f"{batch['sequence'][0]}/{batch['frame'][0]}", depth_coverage(batch["depth_m"].numpy()))
             predicted = self.predict(batch)
             if predictions is not None:

@@ -29,17 +29,34 @@ def fit_ground_plane(
     Returns:
         (B, 3) slopes a, b and height c in metres.
     """
-    level = points.new_tensor([0.0, 0.0, level_m])
-    prior_weight = points.new_tensor(prior)
     x, y, z = points.unbind(dim=-1)
     design = torch.stack([x, y, torch.ones_like(x)], dim=-1)  # (B, N, 3)
-    plane = level.expand(len(points), 3)
+    plane = points.new_zeros(len(points), 3)
+    plane[:, 2] = level_m
     for band in bands:
         near = weight * is_near(z - plane_height(plane, x, y), distance_m, band)
         weighted = (design * near[..., None]).mT
-        normal = weighted @ design + torch.diag(prior_weight)
-        plane = torch.linalg.solve(normal, (weighted @ z[..., None])[..., 0] + prior_weight * level)
+        normal, target = weighted @ design, (weighted @ z[..., None])[..., 0]
+        for index, num_points in enumerate(prior):
+            normal[:, index, index] += num_points
+        target[:, 2] += prior[2] * level_m
+        plane = _solve(normal, target)
     return plane
+
+
+def _solve(normal: Tensor, target: Tensor) -> Tensor:
+    """Solve (B, 3, 3) positive definite systems for (B, 3) targets by elimination.
+
+    In place of torch.linalg.solve, which asks the device whether it went well, and which other engines lack.
+    """
+    rows = torch.cat([normal, target[..., None]], dim=-1).unbind(dim=1)  # three of (B, 4)
+    first = rows[0] / rows[0][:, :1]
+    second, third = (row - row[:, :1] * first for row in rows[1:])
+    second = second / second[:, 1:2]
+    third = third - third[:, 1:2] * second
+    c = third[:, 3] / third[:, 2]
+    b = second[:, 3] - second[:, 2] * c
+    return torch.stack([first[:, 3] - first[:, 1] * b - first[:, 2] * c, b, c], dim=-1)
 
 
 def plane_height(plane: Tensor, x: Tensor, y: Tensor) -> Tensor:

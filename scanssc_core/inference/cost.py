@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
 from scanssc_core.network.camera_inputs import CameraInputs
@@ -23,11 +24,13 @@ class PartCost:
         num_parameters: that are learned.
         num_flops: of convolutions and matrix products, two for a multiply-add; samples and norms are not counted.
         result_bytes: of what the part hands on.
+        traffic_bytes: that its operators read and write, each for itself: what no cache holds and no compiler fuses.
     """
 
     num_parameters: int
     num_flops: int
     result_bytes: int
+    traffic_bytes: int
 
 
 def num_published_constants(config: ScanSSCConfig) -> int:
@@ -58,15 +61,21 @@ def cost_by_part(network: ScanSSC, image: Tensor, depth_m: Tensor, camera: Camer
     """
     parts = {name: part for name, part in _parts(network) if any(True for _ in part.parameters())}
     result_bytes: dict[str, int] = {}
+    traffic = _Traffic()
     hooks = [
         part.register_forward_hook(
             lambda _, __, result, name=name: result_bytes.update({name: result_bytes.get(name, 0) + _num_bytes(result)})
         )
         for name, part in parts.items()
     ]
+    for name, part in parts.items():
+        hooks += [
+            part.register_forward_pre_hook(lambda *_, name=name: traffic.begin(name)),
+            part.register_forward_hook(lambda *_: traffic.end()),
+        ]
     counter = FlopCounterMode(display=False, custom_mapping={torch.ops.aten.mkldnn_convolution: _convolution_flops})
     try:
-        with torch.inference_mode(), _UsualProposals(), counter:
+        with torch.no_grad(), _UsualProposals(), counter, traffic:  # inference mode would hide steps of an operator
             network(image, depth_m, camera)
     finally:
         for hook in hooks:
@@ -74,7 +83,12 @@ def cost_by_part(network: ScanSSC, image: Tensor, depth_m: Tensor, camera: Camer
     flops = {name: sum(counts.values()) for name, counts in counter.get_flop_counts().items()}
     root = type(network).__name__
     return {
-        name: PartCost(sum(p.numel() for p in parts[name].parameters()), flops.get(f"{root}.{name}", 0), num_bytes)
+        name: PartCost(
+            sum(p.numel() for p in parts[name].parameters()),
+            flops.get(f"{root}.{name}", 0),
+            num_bytes,
+            traffic.num_bytes.get(name, 0),
+        )
         for name, num_bytes in result_bytes.items()
     }
 
@@ -97,6 +111,37 @@ class _UsualProposals(TorchDispatchMode):
         if func is torch.ops.aten.nonzero.default and args[0].device.type == "meta":
             return args[0].new_empty(round(self._SHARE * args[0].numel()), args[0].ndim, dtype=torch.int64)
         return func(*args, **(kwargs or {}))
+
+
+class _Traffic(TorchDispatchMode):
+    """Adds up what the operators of the part that runs read and write; views cost nothing.
+
+    Attributes:
+        num_bytes: by part; of what runs between the parts under the empty name.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.num_bytes: dict[str, int] = {}
+        self._parts = [""]
+
+    def begin(self, name: str) -> None:
+        """A part begins."""
+        self._parts.append(name)
+
+    def end(self) -> None:
+        """The part that runs ends."""
+        self._parts.pop()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        returned = func._schema.returns
+        is_view = any(entry.alias_info is not None and not entry.alias_info.is_write for entry in returned)
+        if not is_view:
+            tensors = [leaf for leaf in tree_leaves((args, kwargs, result)) if isinstance(leaf, Tensor)]
+            part = self._parts[-1]
+            self.num_bytes[part] = self.num_bytes.get(part, 0) + sum(map(_num_bytes, tensors))
+        return result
 
 
 def _convolution_flops(x_shape: Any, weight_shape: Any, *_: object, out_shape: Any = None, **__: object) -> int:

@@ -6,7 +6,7 @@ the resize filter is left out as published.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -39,6 +39,31 @@ def camera_fields(
         "image_translation": image_translation,
     }
     return {name: torch.from_numpy(np.ascontiguousarray(values)).float() for name, values in fields.items()}
+
+
+class Unprojection(NamedTuple):
+    """What un-projects the pixels of a batch of cameras: their matrices, inverted once.
+
+    Attributes:
+        inverse_resize: (B, 3, 3) of the image rotation.
+        image_translation: (B, 3) see CameraInputs.
+        offset: (B, 3) fourth column of the projection.
+        rotation: (B, 3, 3) homogeneous raw pixels times depth -> axes of the grid frame.
+        position: (B, 3) in the grid frame of the frame that the projection starts from, metres.
+    """
+
+    inverse_resize: Tensor
+    image_translation: Tensor
+    offset: Tensor
+    rotation: Tensor
+    position: Tensor
+
+    def pixels_to_points(self, pixels: Tensor) -> Tensor:
+        """See CameraInputs.pixels_to_points."""
+        with own_precision(self.rotation.device):
+            raw = (pixels - self.image_translation[:, None]) @ self.inverse_resize.mT
+            on_ray = torch.cat([raw[..., :2] * raw[..., 2:], raw[..., 2:]], dim=-1) - self.offset[:, None]
+            return on_ray @ self.rotation.mT + self.position[:, None]
 
 
 @dataclass(frozen=True)
@@ -90,14 +115,18 @@ class CameraInputs:
         Returns:
             (B, N, 3) points in the grid frame, metres.
         """
-        with own_precision(self.projection.device):
-            return self._unproject(pixels)
+        return self.unprojection().pixels_to_points(pixels)
 
-    def _unproject(self, pixels: Tensor) -> Tensor:
-        raw = (pixels - self.image_translation[:, None]) @ torch.inverse(self.image_rotation).mT
-        on_ray = torch.cat([raw[..., :2] * raw[..., 2:], raw[..., 2:]], dim=-1) - self.projection[:, None, :3, 3]
-        rotation = self.T_grid_cam[:, :3, :3] @ torch.inverse(self.projection[:, :3, :3])
-        return on_ray @ rotation.mT + self.T_grid_cam[:, None, :3, 3]
+    def unprojection(self) -> Unprojection:
+        """What pixels_to_points computes with."""
+        with own_precision(self.projection.device):
+            return Unprojection(
+                torch.inverse(self.image_rotation),
+                self.image_translation,
+                self.projection[:, :3, 3],
+                self.T_grid_cam[:, :3, :3] @ torch.inverse(self.projection[:, :3, :3]),
+                self.T_grid_cam[:, :3, 3],
+            )
 
     def points_to_pixels(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Project points of the grid frame into the network's image.
@@ -122,8 +151,10 @@ class CameraInputs:
 class OfLastCamera(Generic[Tables]):
     """Tables that follow from the camera alone, kept until another camera comes; while gradients are wanted, made anew.
 
+    Cameras are compared where they are: on the host without waiting for the device that the tables are made on.
+
     Args:
-        make: makes them.
+        make: makes them, on the device of the network.
     """
 
     def __init__(self, make: Callable[[CameraInputs], Tables]) -> None:
@@ -136,5 +167,5 @@ class OfLastCamera(Generic[Tables]):
             return self._make(camera)
         if self._last is None or not self._last[0].equals(camera):
             kept = CameraInputs(**{name: values.clone() for name, values in vars(camera).items()})
-            self._last = (kept, self._make(camera))  # a copy: a change in place makes another camera
+            self._last = (kept, self._make(kept))  # a copy: a change in place makes another camera
         return self._last[1]

@@ -7,7 +7,7 @@ voxels of 0.8 m: 7.99 M parameters.
 """
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from scanssc_core.geometry import VoxelGridSpec
 from scanssc_core.labels import GROUND_SURFACES, LABEL_SETS
-from scanssc_core.network.camera_inputs import CameraInputs, OfLastCamera
+from scanssc_core.network.camera_inputs import CameraInputs
 from scanssc_core.network.config import ScanSSCConfig
 from scanssc_core.network.corrections import Corrections
 from scanssc_core.network.head.subvoxel_head import SubvoxelHead
@@ -24,7 +24,7 @@ from scanssc_core.network.lift.depth_points import DepthPoints, depth_to_points
 from scanssc_core.network.lift.proposal import propose_voxels
 from scanssc_core.network.measured.fine_geometry import NUM_MEASURES, VoxelPixels, fine_geometry, project_voxels
 from scanssc_core.network.measured.ground_elevation import NUM_HEIGHT_BINS, ground_elevation, height_bins
-from scanssc_core.network.scanssc import NECK_LEVELS, ScanSSC
+from scanssc_core.network.scanssc import NECK_LEVELS, Geometry, ScanSSC
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,13 @@ class LiteConfig(ScanSSCConfig):
     corrections: Corrections = field(default_factory=Corrections.all)
 
 
+class LiteTables(NamedTuple):
+    """What follows from the cameras alone: that of the paper's parts, and where fine voxels lie in the image."""
+
+    geometry: Geometry
+    pixels: VoxelPixels
+
+
 class LiteOutput(NamedTuple):
     """What the lite model says of a batch.
 
@@ -75,6 +82,7 @@ class LiteScanSSC(ScanSSC):
     """Image, stereo depth and camera in, class logits of every fine voxel out."""
 
     head: SubvoxelHead  # type: ignore[assignment]  # in place of the paper's
+    ground_classes: Tensor
 
     def __init__(self, config: LiteConfig) -> None:
         super().__init__(config)
@@ -85,8 +93,8 @@ class LiteScanSSC(ScanSSC):
         )
         self.head = SubvoxelHead(2 * config.channels, NUM_HEIGHT_BINS, config)
         names = LABEL_SETS[config.dataset].names
-        self._ground_classes = [index for index, name in enumerate(names) if name in GROUND_SURFACES]
-        self.voxel_pixels = OfLastCamera(self._voxel_pixels_of)
+        ground_classes = torch.tensor([index for index, name in enumerate(names) if name in GROUND_SURFACES])
+        self.register_buffer("ground_classes", ground_classes, persistent=False)
 
     def forward(  # type: ignore[override]  # NamedTuples cannot be extended
         self, image: Tensor, depth_m: Tensor, camera: CameraInputs, voxels: Tensor | None = None
@@ -97,33 +105,26 @@ class LiteScanSSC(ScanSSC):
             image, depth_m, camera: see ScanSSC.forward.
             voxels: (N,) coarse voxels, to have the logits of these only.
         """
-        volume, bins, depth_prob, segmentation = self._measured(image, depth_m, camera)
+        volume, bins, depth_prob, segmentation = self._measured(image, depth_m, self.tables(camera))
         logits = self.head(volume, bins) if voxels is None else self.head.sample(volume, bins, voxels)
         return LiteOutput(logits, depth_prob, segmentation)
 
-    def predict_labels(
-        self,
-        image: Tensor,
-        depth_m: Tensor,
-        camera: CameraInputs,
-        with_confidence: bool = True,
-        voxels: Tensor | None = None,
+    def label(
+        self, image: Tensor, depth_m: Tensor, tables: Any, with_confidence: bool = True, voxels: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
         """See ScanSSC.predict_labels; voxels that are not asked for get class and probability 0."""
-        volume, bins, _, _ = self._measured(image, depth_m, camera)
+        volume, bins, _, _ = self._measured(image, depth_m, tables)
         return self.head.label(volume, bins, with_confidence, voxels)
 
-    def _measured(self, image: Tensor, depth_m: Tensor, camera: CameraInputs) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _measured(self, image: Tensor, depth_m: Tensor, tables: LiteTables) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """What the head reads, (B, 2 C, X, Y, Z) and bins of height, the depth distribution and the image's classes."""
-        config = self.config
+        config, (geometry, pixels) = self.config, tables
         features = self.neck(self.backbone(image))  # (B, 5 neck_channels, H/8, W/8)
-        context, depth_prob = self.depth_net(features, camera.vector(), depth_m)
+        context, depth_prob = self.depth_net(features, geometry.camera, depth_m)
         segmentation = self.segmentation(features)
-        points = depth_to_points(depth_m, camera)
-        pixels = self.voxel_pixels(camera)
+        points = depth_to_points(depth_m, geometry.unprojection)
         fine = fine_geometry(points, pixels, config.label_grid, config.label_scale, features.dtype)
         proposals = propose_voxels(points, config.grid, config.corrections.drop_zero_depth)
-        geometry = self.geometry(camera)
         lifted = self.lift(context, depth_prob, geometry.nodes) + self.fine_geometry["volume"](fine)
         volume = self.complete(self.refine(lifted, proposals, context, depth_prob, geometry.references))
         measured = self.fine_geometry["head"](fine).mT.unflatten(2, config.grid.shape)
@@ -134,11 +135,13 @@ class LiteScanSSC(ScanSSC):
         """Heights of the fine voxels over the ground, for the head; no gradient flows back."""
         config = self.config
         classes = segmentation.detach().float().softmax(dim=1)
-        is_ground = classes[:, self._ground_classes].sum(dim=1, keepdim=True)
+        is_ground = classes.index_select(1, self.ground_classes).sum(dim=1, keepdim=True)
         is_ground = F.interpolate(is_ground, config.image_size, mode="bilinear", align_corners=False)
         ground = ground_elevation(points, is_ground.flatten(1), config.label_grid)
         return height_bins(ground, config.label_grid, config.label_scale)
 
-    def _voxel_pixels_of(self, camera: CameraInputs) -> VoxelPixels:
-        config = self.config
-        return project_voxels(camera, config.label_grid, config.label_scale, config.image_size)
+    def tables_of(self, camera: CameraInputs) -> LiteTables:
+        """See ScanSSC.tables_of."""
+        config, camera = self.config, camera.to(self.depths_m.device)
+        pixels = project_voxels(camera, config.label_grid, config.label_scale, config.image_size)
+        return LiteTables(self._geometry_of(camera), pixels)

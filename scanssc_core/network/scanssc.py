@@ -28,12 +28,12 @@ What of the paper is computed where, under scanssc_core/:
     Tab. E.1            evaluation/distance.py distant_half, group_mious
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from scanssc_core.network.camera_inputs import CameraInputs, OfLastCamera
+from scanssc_core.network.camera_inputs import CameraInputs, OfLastCamera, Unprojection
 from scanssc_core.network.config import ScanSSCConfig
 from scanssc_core.network.depth.depth_net import DepthNet
 from scanssc_core.network.head.semantic_head import SemanticHead
@@ -65,8 +65,17 @@ class ScanSSCOutput(NamedTuple):
 
 
 class Geometry(NamedTuple):
-    """What follows from the cameras alone: frustum nodes by voxel, and where voxels are seen."""
+    """What follows from the cameras alone.
 
+    Attributes:
+        camera: (B, 33) numbers that the depth net is told.
+        unprojection: of the pixels.
+        nodes: frustum nodes by voxel.
+        references: where voxels are seen.
+    """
+
+    camera: Tensor
+    unprojection: Unprojection
     nodes: SortedNodes
     references: VoxelReferences
 
@@ -99,7 +108,7 @@ class ScanSSC(nn.Module):
         self.register_buffer("depths_m", depths_m, persistent=False)
         centers = torch.from_numpy(config.grid.centers().reshape(-1, 3)).float()
         self.register_buffer("voxel_centers", centers, persistent=False)
-        self.geometry = OfLastCamera(self._geometry_of)
+        self.tables: OfLastCamera[Any] = OfLastCamera(self.tables_of)
 
     def forward(self, image: Tensor, depth_m: Tensor, camera: CameraInputs) -> ScanSSCOutput:
         """Label the grid.
@@ -109,7 +118,7 @@ class ScanSSC(nn.Module):
             depth_m: (B, 1, H, W) float32 metric depth at network size, 0 = none.
             camera: matrices of the batch.
         """
-        volume, depth_prob = self._scanned(image, depth_m, camera)
+        volume, depth_prob = self._scanned(image, depth_m, self.tables(camera))
         return ScanSSCOutput(self.head(volume), depth_prob)
 
     def predict_labels(
@@ -130,18 +139,24 @@ class ScanSSC(nn.Module):
         Returns:
             (B, X', Y', Z') uint8 and float32, of the grid that labels have; None if no confidence is asked for.
         """
-        volume, _ = self._scanned(image, depth_m, camera)
+        return self.label(image, depth_m, self.tables(camera), with_confidence, voxels)
+
+    def label(
+        self, image: Tensor, depth_m: Tensor, tables: Any, with_confidence: bool = True, voxels: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """See predict_labels; tables: of the camera (tables_of)."""
+        volume, _ = self._scanned(image, depth_m, tables)
         return self.head.label(volume, with_confidence)
 
-    def _scanned(self, image: Tensor, depth_m: Tensor, camera: CameraInputs) -> tuple[Tensor, Tensor]:
+    def _scanned(self, image: Tensor, depth_m: Tensor, tables: Geometry) -> tuple[Tensor, Tensor]:
         """(B, C, X, Y, Z) that the head reads, and the (B, D, H/8, W/8) depth distribution."""
         config = self.config
         features = self.neck(self.backbone(image))  # (B, 640, H/8, W/8)
-        context, depth_prob = self.depth_net(features, camera.vector(), depth_m)
-        proposals = propose_voxels(depth_to_points(depth_m, camera), config.grid, config.corrections.drop_zero_depth)
-        geometry = self.geometry(camera)
-        lifted = self.lift(context, depth_prob, geometry.nodes)  # (B, X*Y*Z, C)
-        voxels = self.refine(lifted, proposals, context, depth_prob, geometry.references)
+        context, depth_prob = self.depth_net(features, tables.camera, depth_m)
+        points = depth_to_points(depth_m, tables.unprojection)
+        proposals = propose_voxels(points, config.grid, config.corrections.drop_zero_depth)
+        lifted = self.lift(context, depth_prob, tables.nodes)  # (B, X*Y*Z, C)
+        voxels = self.refine(lifted, proposals, context, depth_prob, tables.references)
         return self.complete(voxels), depth_prob
 
     def lift(self, context: Tensor, depth_prob: Tensor, nodes: SortedNodes) -> Tensor:
@@ -161,12 +176,18 @@ class ScanSSC(nn.Module):
         Returns:
             (B, X*Y*Z, C).
         """
-        lifted = lifted.flatten(0, 1)
-        chosen = torch.nonzero(proposals.flatten()).squeeze(1)
+        lifted, is_proposed = lifted.flatten(0, 1), proposals.flatten()
+        # A compiled graph refines all voxels: its shapes must not depend on the depth.
+        is_static = torch.compiler.is_compiling()
+        chosen = torch.arange(len(lifted), device=lifted.device) if is_static else torch.nonzero(is_proposed)[:, 0]
         query = self.volume_embedding(chosen % self.config.num_voxels) + lifted[chosen]
         refined = self.cross_attention(query, context, depth_prob, references.select(chosen))
         voxels = torch.cat([self.prior_mlp(part) for part in in_parts(lifted, 0)])
-        voxels = voxels.index_copy(0, chosen, refined.to(voxels.dtype))
+        refined = refined.to(voxels.dtype)
+        if is_static:
+            voxels = torch.where(is_proposed[:, None], refined, voxels)
+        else:
+            voxels = voxels.index_copy(0, chosen, refined)
         return self.self_attention(voxels.unflatten(0, (-1, self.config.num_voxels)))
 
     def complete(self, voxels: Tensor) -> Tensor:
@@ -179,6 +200,10 @@ class ScanSSC(nn.Module):
             scanned[axis] = mixing(scanned[axis])
         return self.fusion(*scanned.values())
 
+    def tables_of(self, camera: CameraInputs) -> Any:
+        """What label reads of the camera: named tuples of tensors on the network's device."""
+        return self._geometry_of(camera.to(self.depths_m.device))
+
     def _geometry_of(self, camera: CameraInputs) -> Geometry:
         config = self.config
         feature_size = (config.image_size[0] // config.stride, config.image_size[1] // config.stride)
@@ -186,4 +211,4 @@ class ScanSSC(nn.Module):
         references = project_references(
             self.voxel_centers, camera, config.image_size, config.depth_range_m, config.corrections
         )
-        return Geometry(nodes, references)
+        return Geometry(camera.vector(), camera.unprojection(), nodes, references)

@@ -10,6 +10,8 @@ from torch import Tensor
 from scanssc_core.checkpoint.files import read_calibration
 from scanssc_core.checkpoint.load import load_model
 from scanssc_core.checkpoint.shipped import terms_of
+from scanssc_core.engines.load import is_exported, load_engine
+from scanssc_core.engines.network import EngineNetwork
 from scanssc_core.geometry import PinholeCamera
 from scanssc_core.inference.optimize import optimized_for_inference
 from scanssc_core.inference.precision import inference_in
@@ -17,6 +19,7 @@ from scanssc_core.labels import LABEL_SETS
 from scanssc_core.network.camera_inputs import CameraInputs, camera_fields
 from scanssc_core.network.image.preprocess import NetworkView
 from scanssc_core.network.layers.subvoxels import grid_to_subvoxels
+from scanssc_core.network.scanssc import ScanSSC
 from scanssc_core.occupancy.interface import Occupancy
 
 # The published models were trained with KITTI's projection matrices, which are relative to camera 0. The depth net
@@ -28,7 +31,7 @@ class ScanSSCBackend:
     """OccupancyBackend that runs a checkpoint.
 
     Args:
-        checkpoint: a published file, or one made of it by `scanssc checkpoint convert`.
+        checkpoint: a published file, one made of it by `scanssc checkpoint convert`, or one of `scanssc export`.
         device: where it runs.
         precision: number format of the forward pass; float32, or by autocast bfloat16 or float16.
 
@@ -37,9 +40,14 @@ class ScanSSCBackend:
     """
 
     def __init__(self, checkpoint: Path, device: torch.device, precision: torch.dtype = torch.float32) -> None:
-        self._model = optimized_for_inference(load_model(checkpoint), device, precision).to(device)
-        self.calibration = read_calibration(checkpoint)
-        self.notes = terms_of(checkpoint)
+        self._model: ScanSSC | EngineNetwork
+        if is_exported(checkpoint):
+            self._model, self.notes = load_engine(checkpoint, device, precision)
+            self.calibration = self._model.calibration
+        else:
+            self._model = optimized_for_inference(load_model(checkpoint), device, precision).to(device)
+            self.calibration = read_calibration(checkpoint)
+            self.notes = terms_of(checkpoint)
         if self.calibration is not None:
             self.notes += (f"the confidence is calibrated, as {checkpoint.name} says",)
         self._device = device
@@ -94,4 +102,4 @@ class ScanSSCBackend:
         T_cam0_grid[:3, 3] -= offset_m
         projection = camera.matrix @ np.column_stack([np.eye(3), offset_m])
         fields = camera_fields(projection, np.linalg.inv(T_cam0_grid), view.scale, view.translation)
-        return CameraInputs(**{name: values[None].to(self._device) for name, values in fields.items()})
+        return CameraInputs(**{name: values[None] for name, values in fields.items()})

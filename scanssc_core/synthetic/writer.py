@@ -1,6 +1,6 @@
 """Synthetic drives on disk, in the layout of SemanticKITTI."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -62,12 +62,19 @@ class SynthSpec:
         return make(self.drive_seed(number), self.num_frames, self.spacing_m, has_movers=self.moving)
 
 
-def write_dataset(root: Path, spec: SynthSpec, workers: int, on_frame: Callable[[], None] = lambda: None) -> None:
+def write_dataset(
+    root: Path,
+    spec: SynthSpec,
+    workers: int,
+    on_frame: Callable[[], None] = lambda: None,
+    numbers: Sequence[int] | None = None,
+) -> None:
     """Write root/sequences/XX; frames that are there are left as they are.
 
     Args:
         workers: processes.
         on_frame: called for every frame that is there.
+        numbers: of the sequences to write; default: all.
     Raises:
         ValueError: if the folder holds something else than a part of this.
     """
@@ -75,7 +82,7 @@ def write_dataset(root: Path, spec: SynthSpec, workers: int, on_frame: Callable[
     if spec.rigs == "mixed":
         write_file(root / "rigs.csv", _rigs_table(spec).encode())
     jobs = []
-    for number in range(spec.num_sequences):
+    for number in range(spec.num_sequences) if numbers is None else numbers:
         for start in range(0, spec.num_frames, _FRAMES_PER_JOB):
             indices = range(start, min(start + _FRAMES_PER_JOB, spec.num_frames))
             missing = [index for index in indices if not _label_file(_folder(root, number), index).exists()]
@@ -132,9 +139,10 @@ def _claim(root: Path, spec: SynthSpec) -> None:
     rigs = "" if spec.rigs == "kitti" else f", {spec.rigs} rigs"
     moving = ", moving" if spec.moving else ""
     text = f"seed {spec.seed}, {spec.num_frames} frames a sequence, {spec.spacing_m} m apart{rigs}{moving}\n"
+    has_sequences = (root / "sequences").exists()  # asked first: another process writes the text before them
     if path.exists() and (held := path.read_text(errors="replace")) != text:
         raise ValueError(f"{root} holds other streets ({held.strip()}); asked for: {text.strip()}")
-    if not path.exists() and (root / "sequences").exists():
+    if not path.exists() and has_sequences:
         raise ValueError(f"{root} holds sequences that `scanssc data synth` did not write; choose an empty folder")
     write_file(path, text.encode())
 

@@ -9,11 +9,12 @@ import torch
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image
 
-from core.network.tiny import TINY
+from core.network.tiny import TINY, TINY_LITE
 from scanssc_core.checkpoint.files import save_checkpoint
+from scanssc_core.engines.export import export_network
 from scanssc_core.geometry import PinholeCamera, StereoRig
 from scanssc_core.labels import SEMANTIC_KITTI, STEREO_GEOMETRY
-from scanssc_core.network.scanssc import ScanSSC
+from scanssc_core.network.kinds import make_network
 from scanssc_core.runtime.backends import make_occupancy_backend, make_stereo_backend
 from scanssc_core.runtime.pipeline import OccupancyPipeline
 from scanssc_core.sources.bag_reader import BagSequence
@@ -126,14 +127,30 @@ def test_simulated_time_that_jumps_back_is_survived(world, start_node, wall_bag)
     assert node.stop() == 0
 
 
-def test_scanssc_in_the_node_publishes_the_labels_of_the_offline_pipeline(world, start_node, wall_bag, tmp_path):
+@pytest.mark.parametrize(
+    ("config", "ending", "device"),
+    [
+        (TINY, ".safetensors", "cpu"),
+        pytest.param(TINY_LITE, ".onnx", "cpu", marks=pytest.mark.slow),
+        pytest.param(TINY, ".safetensors", "cuda", marks=pytest.mark.cuda),
+    ],
+)
+def test_scanssc_in_the_node_publishes_the_labels_of_the_offline_pipeline(
+    world, start_node, wall_bag, tmp_path, config, ending, device
+):
     torch.manual_seed(0)
     checkpoint = tmp_path / "tiny.safetensors"
-    save_checkpoint(checkpoint, ScanSSC(TINY).state_dict(), TINY)
-    start_node(
+    save_checkpoint(checkpoint, make_network(config).state_dict(), config)
+    used = checkpoint.with_suffix(ending)
+    if used != checkpoint:
+        for module in ("onnx", "onnxscript", "onnxruntime"):
+            pytest.importorskip(module)
+        export_network(checkpoint, used)
+    node = start_node(
         *KITTI_BAG,
         model="semantic_kitti",
-        checkpoint=checkpoint,
+        checkpoint=used,
+        device=device,
         precision="float32",
         extrinsics_source="tf",
         keep_unseen=True,
@@ -155,6 +172,7 @@ def test_scanssc_in_the_node_publishes_the_labels_of_the_offline_pipeline(world,
         assert (view.labels == expected.labels).mean() > 0.999
         assert view.class_names == SEMANTIC_KITTI.names
         assert view.confidence is not None and view.confidence.max() > 0
+    assert used == checkpoint or f"{used.name} runs in ONNX Runtime" in node.log
 
 
 def test_the_default_model_sees_the_road_ahead(world, start_node, tmp_path):

@@ -11,6 +11,11 @@ def best_class(logits: Tensor, with_confidence: bool) -> tuple[Tensor, ...]:
 
     A voxel whose logits are not numbers is UNKNOWN. The logits are overwritten.
     """
+    if torch.compiler.is_compiling():  # engines cannot read a bool as a number
+        best, label = logits.max(dim=1)
+        total = (logits - best[:, None]).exp().sum(dim=1)
+        label = torch.where(total.isnan(), UNKNOWN, label).to(torch.uint8)
+        return (label, total.reciprocal()) if with_confidence else (label,)
     # The first class that has the largest logit, as argmax(dim=1), which takes several times as long on a CPU.
     best = logits.amax(dim=1, keepdim=True)
     is_worse = logits.sub_(best).bool()

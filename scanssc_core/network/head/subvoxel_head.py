@@ -61,14 +61,16 @@ class SubvoxelHead(nn.Module):
         hidden = self._hidden(x)
         B, _, X, Y, Z = hidden.shape
         rows = hidden.flatten(2).mT  # (B, X * Y * Z, hidden)
-        if voxels is None:
-            voxels = torch.arange(X * Y * Z, device=x.device)
-        dtypes = (torch.uint8, torch.float32) if with_confidence else (torch.uint8,)
-        results = [hidden.new_zeros(B, self.scale**3, X * Y * Z, dtype=dtype) for dtype in dtypes]
-        for part in voxels.split(_PART):
-            logits = self._logits(rows[:, part].mT, bins[:, :, part])
-            for result, of_part in zip(results, best_class(logits, with_confidence), strict=True):
-                result.index_copy_(2, part, of_part)
+        chosen = torch.arange(X * Y * Z, device=x.device) if voxels is None else voxels
+        of_parts = [
+            best_class(self._logits(rows[:, part].mT, bins[:, :, part]), with_confidence)
+            for part in chosen.split(_PART)
+        ]
+        results = [torch.cat(parts, dim=2) for parts in zip(*of_parts, strict=True)]
+        if voxels is not None:
+            results = [
+                result.new_zeros(B, self.scale**3, X * Y * Z).index_copy_(2, voxels, result) for result in results
+            ]
         label, *confidence = (self._grid(result, hidden.shape[2:])[:, 0] for result in results)
         return label, confidence[0] if confidence else None
 

@@ -33,7 +33,7 @@ def sample_plane(plane: Tensor, columns: Tensor, rows: Tensor, weights: Tensor) 
     Returns:
         (B, N, heads * C): sum over the P samples.
     """
-    if torch.is_grad_enabled():
+    if torch.is_grad_enabled() or torch.compiler.is_compiling():
         return sample_plane_by_grid(plane, columns, rows, weights)
     B, height, width, heads, C = plane.shape
     table = plane.reshape(-1, C)
@@ -48,9 +48,9 @@ def sample_plane(plane: Tensor, columns: Tensor, rows: Tensor, weights: Tensor) 
 def sample_plane_by_grid(plane: Tensor, columns: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
     """sample_plane by grid_sample, which is faster with gradients."""
     height, width = plane.shape[1:3]
-    size = torch.tensor([width, height], dtype=columns.dtype, device=columns.device)
     # align_corners=False: pixel centre i lies at (2 i + 1) / size - 1.
-    grid = (2 * (torch.stack([columns, rows], dim=-1) + _BEFORE) + 1) / size - 1
+    axes = ((columns, width), (rows, height))
+    grid = torch.stack([(2 * (place + _BEFORE) + 1) / size - 1 for place, size in axes], dim=-1)
     outputs = []
     for head in range(plane.shape[3]):
         value = plane[:, :, :, head].permute(0, 3, 1, 2).to(grid.dtype)
@@ -80,7 +80,8 @@ def sample_frustum(
     table, probabilities = plane.reshape(-1, C), distribution.reshape(-1)
     lower, along = _split(bins, num_bins)
     first = _row_of(sample[:, None, None], height * width, heads)
-    sum_rows = sum_of_rows if torch.is_grad_enabled() else sum_of_rows_in_bags
+    is_gathered = torch.is_grad_enabled() or torch.compiler.is_compiling()
+    sum_rows = sum_of_rows if is_gathered else sum_of_rows_in_bags
     corners = []
     for pixel, weight in _corners(columns, rows, weights, height, width):
         index = (sample[:, None, None] * (height * width) + pixel) * num_bins + lower
@@ -126,10 +127,12 @@ def _corners(
 
 
 def _split(position: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """Positions along an axis of this size with border -> int32 index of the lower neighbour, share of the upper."""
+    """Positions along an axis of this size with border -> index of the lower neighbour, share of the upper."""
     position = position.clamp(-_BEFORE, size - _BEFORE - _AFTER)
     lower = position.floor()
-    return lower.int() + _BEFORE, position - lower
+    # ONNX looks up by 64-bit indices alone.
+    index = lower.to(torch.int64 if torch.compiler.is_compiling() else torch.int32)
+    return index + _BEFORE, position - lower
 
 
 def _row_of(sample: Tensor, num_pixels: int, heads: int) -> Tensor:

@@ -4,6 +4,7 @@ As published, no positional encoding enters, and a voxel counts as visible only 
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -36,8 +37,7 @@ class SeenVoxels:
     is_visible: Tensor
 
 
-@dataclass(frozen=True)
-class VoxelReferences:
+class VoxelReferences(NamedTuple):
     """Where all voxels are seen, for each camera of a batch.
 
     Attributes:
@@ -118,11 +118,12 @@ class FrustumAttention(nn.Module):
         heads, P = self.num_heads, self.num_points
         plane = with_border(self.value_proj(image.tokens).unflatten(3, (heads, -1)))
         height, width = image.tokens.shape[1:3]
-        size = query.new_tensor([width, height, image.num_bins])
-        centers = seen.points.to(query.dtype) * size - 0.5
+        sizes = (width, height, image.num_bins)
+        places = seen.points.to(query.dtype).unbind(dim=1)
+        centers = [(place * size - 0.5)[:, None, None] for place, size in zip(places, sizes, strict=True)]
         offsets = self.sampling_offsets(query).view(-1, heads, P, 2)
-        columns, rows = (offsets[..., axis] + centers[:, axis, None, None] for axis in (0, 1))
-        bins = self.sampling_offsets_depth(query).view(-1, heads, P) + centers[:, 2, None, None]
+        columns, rows = (offsets[..., axis] + centers[axis] for axis in (0, 1))
+        bins = self.sampling_offsets_depth(query).view(-1, heads, P) + centers[2]
         weights = self.attention_weights(query).view(-1, heads, P).softmax(dim=-1) * seen.is_visible[:, None, None]
         sampled = sample_frustum(plane, image.distribution, seen.sample, columns, rows, bins, weights)
         return query + self.dropout(self.output_proj(sampled))

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from scanssc_core.geometry import VoxelGridSpec
-from scanssc_core.network.camera_inputs import CameraInputs
+from scanssc_core.network.camera_inputs import CameraInputs, Unprojection
 
 _BORDER_M = 1e-4
 
@@ -23,12 +23,12 @@ class DepthPoints(NamedTuple):
     depth_m: Tensor
 
 
-def depth_to_points(depth_m: Tensor, camera: CameraInputs) -> DepthPoints:
+def depth_to_points(depth_m: Tensor, camera: CameraInputs | Unprojection) -> DepthPoints:
     """Un-project a depth map.
 
     Args:
         depth_m: (B, 1, H, W) float32 at network size, 0 = none.
-        camera: matrices of the batch.
+        camera: matrices of the batch, or those inverted.
     """
     B, _, H, W = depth_m.shape
     v, u = torch.meshgrid(
@@ -51,14 +51,11 @@ def points_per_voxel(depth: DepthPoints, grid: VoxelGridSpec, drop_zero_depth: b
         (B, X * Y * Z) int64; points on the grid's border (less than 0.1 mm inside) are left out.
     """
     points = depth.points
-    low = torch.tensor(grid.origin_m, dtype=points.dtype, device=points.device)
-    shape = torch.tensor(grid.shape, dtype=points.dtype, device=points.device)
-    high = torch.tensor([end for _, end in grid.extent_m], dtype=points.dtype, device=points.device)
-    is_inside = ((points > low + _BORDER_M) & (points < high - _BORDER_M)).all(dim=-1)
-    if drop_zero_depth:
-        is_inside &= depth.depth_m > 0
-    index = (shape * (points - low) / (high - low)).long()
-    flat = (index[..., 0] * grid.shape[1] + index[..., 1]) * grid.shape[2] + index[..., 2]
+    is_inside = depth.depth_m > 0 if drop_zero_depth else torch.ones_like(depth.depth_m, dtype=torch.bool)
+    flat = torch.zeros_like(is_inside, dtype=torch.int64)
+    for place, size, (low, high) in zip(points.unbind(dim=-1), grid.shape, grid.extent_m, strict=True):
+        is_inside &= (place > low + _BORDER_M) & (place < high - _BORDER_M)
+        flat = flat * size + (size * (place - low) / (high - low)).long()
     num_voxels = grid.shape[0] * grid.shape[1] * grid.shape[2]
     # Points outside go to one slot more, which is cut off.
     counts = torch.zeros(len(points), num_voxels + 1, dtype=torch.int64, device=points.device)

@@ -4,7 +4,7 @@ Two published slips are the defaults (Corrections.consistent_pixels, floor_index
 linspace(0, W - 1) and not through the middles of the cells, and voxel indices are truncated toward zero.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -59,16 +59,17 @@ def voxel_index(points: Tensor, grid: VoxelGridSpec, truncate: bool = True) -> T
     return torch.where(is_inside, (X * grid.shape[1] + Y) * grid.shape[2] + Z, -1)
 
 
-@dataclass(frozen=True)
-class SortedNodes:
+class SortedNodes(NamedTuple):
     """Frustum nodes of a batch of cameras, sorted by the voxel that they fall into.
 
     Attributes:
-        index: (B * D * H' * W',) int64 flat index of each node in (B, D, H', W').
+        order: (B * D * H' * W',) int64 flat index of each node in (B, D, H', W').
+        voxel: (B * D * H' * W',) int64 flat index into (B, X * Y * Z) of its voxel; B * X * Y * Z outside the grid.
         starts: (B * X * Y * Z + 1,) int64 where each voxel's nodes start; those outside the grid come last.
     """
 
-    index: Tensor
+    order: Tensor
+    voxel: Tensor
     starts: Tensor
 
 
@@ -91,9 +92,9 @@ def sort_nodes(
     num_voxels = grid.shape[0] * grid.shape[1] * grid.shape[2]
     B = len(voxel)
     first = num_voxels * torch.arange(B, device=voxel.device)[:, None]
-    voxel, index = torch.where(voxel < 0, B * num_voxels, voxel + first).flatten().sort(stable=True)
+    voxel, order = torch.where(voxel < 0, B * num_voxels, voxel + first).flatten().sort(stable=True)
     starts = torch.searchsorted(voxel, torch.arange(B * num_voxels + 1, device=voxel.device))
-    return SortedNodes(index, starts)
+    return SortedNodes(order, voxel, starts)
 
 
 def lift_splat(context: Tensor, depth_prob: Tensor, nodes: SortedNodes, grid: VoxelGridSpec) -> Tensor:
@@ -109,7 +110,11 @@ def lift_splat(context: Tensor, depth_prob: Tensor, nodes: SortedNodes, grid: Vo
     B, C, H, W = context.shape
     D = depth_prob.shape[1]
     features = context.permute(0, 2, 3, 1).reshape(B * H * W, C)
-    pixel = nodes.index // (D * H * W) * (H * W) + nodes.index % (H * W)
-    weights = depth_prob.reshape(-1)[nodes.index].to(features.dtype)
-    volume = F.embedding_bag(pixel, features, nodes.starts, mode="sum", per_sample_weights=weights)
+    pixel = nodes.order // (D * H * W) * (H * W) + nodes.order % (H * W)
+    weights = depth_prob.reshape(-1)[nodes.order].to(features.dtype)
+    if torch.compiler.is_compiling():  # no engine has bags of different sizes
+        rows = features[pixel] * weights[:, None]
+        volume = features.new_zeros(len(nodes.starts), C).index_add(0, nodes.voxel, rows)
+    else:
+        volume = F.embedding_bag(pixel, features, nodes.starts, mode="sum", per_sample_weights=weights)
     return volume[:-1].view(B, *grid.shape, C).permute(0, 4, 1, 2, 3)

@@ -5,7 +5,7 @@ in which the head predicts, this branch tells how many points fall into it, how 
 measured surface (free space before it, unknown behind it), and whether its pixel has a depth at all.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -20,8 +20,7 @@ NUM_MEASURES = 3
 _REACH_M = 1.6  # distances from the surface are clipped here
 
 
-@dataclass(frozen=True)
-class VoxelPixels:
+class VoxelPixels(NamedTuple):
     """Where the centres of all fine voxels lie in the image; follows from the camera alone.
 
     Attributes:

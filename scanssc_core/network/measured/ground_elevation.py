@@ -5,6 +5,7 @@ fills two voxels one above the other where it is not sure, and is half wrong. A 
 nothing was measured; what is measured moves it, in cells that grow with the distance from the next measurement.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -85,17 +86,23 @@ def height_bins(ground: GroundElevation, grid: VoxelGridSpec, scale: int) -> Ten
     device = ground.height_m.device
     over_m = _centers(grid, 2, device) - ground.height_m[..., None]  # (B, X, Y, Z)
     height = over_m.sub_(_LOWEST_M).div_(_BIN_M).clamp_(0, _NUM_HEIGHTS - 1).to(torch.uint8)
-    support = torch.bucketize(ground.support, torch.tensor(_SUPPORT_STEPS, device=device))
+    support = _steps_below(ground.support, _SUPPORT_STEPS)
     low_m, high_m = grid.extent_m[0]
-    steps_m = low_m + (high_m - low_m) * torch.tensor(_DISTANCE_STEPS, device=device)
-    distance = torch.bucketize(_centers(grid, 0, device), steps_m)
+    steps_m = [low_m + (high_m - low_m) * step for step in _DISTANCE_STEPS]
+    distance = _steps_below(_centers(grid, 0, device), steps_m)
     column = (support * (len(_DISTANCE_STEPS) + 1) + distance[:, None]) * _NUM_HEIGHTS
     return grid_to_subvoxels(height.add_(column.to(torch.uint8)[..., None]), scale)
 
 
+def _steps_below(values: Tensor, steps: Sequence[float]) -> Tensor:
+    """How many of the steps lie below each value: int64, of the same shape."""
+    return torch.stack([values > step for step in steps]).sum(dim=0)
+
+
 def _centers(grid: VoxelGridSpec, axis: int, device: torch.device) -> Tensor:
     """(S,) float32 coordinates of the voxel centres along an axis, metres."""
-    return torch.from_numpy(grid.axis_centers(axis)).to(device, torch.float32)
+    index = torch.arange(grid.shape[axis], device=device, dtype=torch.float64)
+    return ((index + 0.5) * grid.voxel_size_m + grid.origin_m[axis]).float()
 
 
 def _fill(sums: Tensor) -> tuple[Tensor, Tensor]:
@@ -107,6 +114,6 @@ def _fill(sums: Tensor) -> tuple[Tensor, Tensor]:
     for index, level in enumerate(reversed(levels)):
         if index:
             filled = F.interpolate(filled, scale_factor=2, mode="bilinear", align_corners=False)
-        coarser = filled * torch.tensor([1.0, _SUPPORT_DECAY], device=sums.device)[:, None, None]
+        coarser = torch.cat([filled[:, :1], _SUPPORT_DECAY * filled[:, 1:]], dim=1)
         filled = (level + _PRIOR_POINTS * coarser) / (level[:, 1:] + _PRIOR_POINTS)
     return filled[:, 0], filled[:, 1]

@@ -118,3 +118,19 @@ def test_damaged_pairs_are_scored_with_depth_of_what_is_left_and_the_health_tell
 def test_damage_that_cannot_be_done_is_refused(data, arguments, words):
     result = run(data, *arguments)
     assert isinstance(result.exception, ValueError) and words in str(result.exception)
+
+
+def test_two_shards_give_the_tables_of_one_process(data, tmp_path):
+    split = ("--split", "00,08")
+    assert run(data, *split, "--out", tmp_path / "one").exit_code == 0
+    first = run(data, *split, "--out", tmp_path / "two", "--shard", "1/2")
+    assert "the last shard writes the tables" in first.output and not (tmp_path / "two/report.txt").exists()
+    assert run(data, *split, "--out", tmp_path / "two", "--shard", "0/2").exit_code == 0
+    for name in ("report.txt", "overall.csv", "classes.csv", "slices.csv"):
+        assert (tmp_path / "two" / name).read_text() == (tmp_path / "one" / name).read_text()
+
+
+def test_shards_of_another_evaluation_are_refused(data, tmp_path):
+    assert run(data, "--out", tmp_path, "--shard", "0/2").exit_code == 0
+    other = run(data, "--out", tmp_path, "--shard", "1/3")
+    assert isinstance(other.exception, ValueError) and "made otherwise (shards: 2)" in str(other.exception)

@@ -5,7 +5,7 @@ import torch
 
 from core.network.test_model_golden import inputs, small_camera
 from core.network.tiny import TINY, TINY_LITE
-from scanssc_core.inference.cost import cost_by_part, num_published_constants, usual_cost
+from scanssc_core.inference.cost import _Traffic, cost_by_part, num_published_constants, usual_cost
 from scanssc_core.inference.optimize import OneDnnConv3d, optimized_for_inference
 from scanssc_core.network.config import semantic_kitti
 from scanssc_core.network.kinds import make_network
@@ -47,3 +47,14 @@ def test_convolutions_of_the_optimised_model_are_counted_as_those_of_the_plain_o
     assert plain.keys() == fast.keys()
     for name in ("head", "mixing.depth", "depth_net"):
         assert 0.3 * plain[name].num_flops < fast[name].num_flops <= plain[name].num_flops, name  # Winograd: fewer
+
+
+def test_traffic_is_what_operators_read_and_write_and_views_are_free():
+    x, weight = torch.empty(5, 6, device="meta"), torch.empty(6, 7, device="meta")
+    traffic = _Traffic()
+    with torch.no_grad(), traffic:
+        traffic.begin("product")
+        (x.view(5, 6) @ weight).t()
+        traffic.end()
+        x.add_(1)
+    assert traffic.num_bytes == {"product": 4 * (5 * 6 + 6 * 7 + 5 * 7), "": 4 * 2 * 5 * 6}

@@ -37,22 +37,22 @@ def golden():
     return load("small_train_step")
 
 
-def run_step(dtype):
+def run_step(dtype, device=None):
     """Losses, gradients by our names, gradient of the image."""
-    model = fill_model(ScanSSC(SMALL)).to(dtype)
-    image, depth_m = (values.to(dtype) for values in inputs("kitti", (96, 320)))
+    model = fill_model(ScanSSC(SMALL)).to(device, dtype)
+    image, depth_m = (values.to(device, dtype) for values in inputs("kitti", (96, 320)))
     image.requires_grad_()
     one = small_camera()
     fields = (one.projection, one.T_grid_cam, one.image_rotation, one.image_translation)
-    keep = torch.from_numpy(uniform("input.lidar_keep", depth_m.numel()) < 0.05).view_as(depth_m)
+    keep = torch.from_numpy(uniform("input.lidar_keep", depth_m.numel()) < 0.05).view_as(depth_m).to(device)
     a, b = (uniform(f"input.gt_{name}", 64 * 64 * 8) for name in "ab")
     labels = np.where(a < 0.1, 255, np.where(a < 0.6, 0, 1 + np.floor(np.float64(19) * b))).astype(np.uint8)
     losses = total_loss(
-        model(image, depth_m, CameraInputs(*(values.to(dtype) for values in fields))),
-        torch.from_numpy(labels).view(1, 64, 64, 8),
+        model(image, depth_m, CameraInputs(*(values.to(device, dtype) for values in fields))),
+        torch.from_numpy(labels).view(1, 64, 64, 8).to(device),
         torch.where(keep, depth_m, 0)[:, 0],
         LossConfig(),
-        class_weights(torch.from_numpy(SEMANTIC_KITTI.frequencies.astype(np.float64))).to(dtype),
+        class_weights(torch.from_numpy(SEMANTIC_KITTI.frequencies.astype(np.float64))).to(device, dtype),
         SMALL,
     )
     losses["total"].backward()
@@ -83,6 +83,13 @@ def test_losses_equal_the_published_ones(golden, step):
 def test_losses_in_float32_equal_the_published_ones(golden):
     losses, _, _ = run_step(torch.float32)
     check_losses(golden, losses, "loss.values", 2e-6)
+
+
+@pytest.mark.cuda
+def test_losses_on_a_gpu_equal_the_published_ones(golden):
+    losses, gradients, _ = run_step(torch.float64, torch.device("cuda"))
+    check_losses(golden, losses, "loss.values_float64", 1e-6)
+    assert all(gradient.isfinite().all() for gradient in gradients.values())
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from golden.formula import depth_input, image_input, positions
 from scanssc_core.checkpoint.load import convert_checkpoint, load_model
 from scanssc_core.geometry import VoxelGridSpec
 from scanssc_core.inference.optimize import optimized_for_inference
+from scanssc_core.inference.precision import inference_in
 from scanssc_core.network.camera_inputs import CameraInputs
 from scanssc_core.network.config import kitti360, semantic_kitti
 from scanssc_core.network.corrections import Corrections
@@ -119,6 +120,18 @@ def test_full_model_with_a_published_checkpoint_gives_the_published_logits(tmp_p
     assert (best - second)[differs].max(initial=0.0) < 1e-2
     rows = logits[0].flatten(1).T[positions(len(data["logits.rows"]), labels.size)].numpy()
     assert np.abs(rows - data["logits.rows"]).max() < 1e-2
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize(("precision", "most"), [(torch.float32, 100), (torch.bfloat16, 40_000)])
+def test_full_model_on_a_gpu_gives_the_published_labels(precision, most):
+    """In bfloat16 2 % of the labels may differ: the weights by formula are as good as random."""
+    device = torch.device("cuda")
+    model = optimized_for_inference(fill_model(ScanSSC(semantic_kitti())), device, precision).to(device)
+    image, depth = (values.to(device) for values in inputs("kitti", (384, 1280)))
+    with inference_in(precision, device):
+        labels, _ = model.predict_labels(image, depth, camera(load("geometry"), "kitti."))
+    assert np.count_nonzero(labels[0].cpu().numpy() != load("full_semantic_kitti")["argmax"]) <= most
 
 
 @pytest.mark.slow

@@ -1,0 +1,1 @@
+"""Networks as graphs in files, and the runtimes of others that run them."""

@@ -1,0 +1,133 @@
+"""Right on CUDA, shown without a GPU: nothing is left on the host, and the host waits only where a reason is given."""
+
+import numpy as np
+import pytest
+import torch
+from cases.fake_cuda import CUDA, WaitRecorder, fake_cuda, on_cuda
+from torch.optim import AdamW
+from torch.utils.data import default_collate
+
+from core.network.tiny import TINY, TINY_LITE
+from core.train.small import MICRO, MICRO_LITE, Street
+from scanssc_core.checkpoint.files import save_checkpoint
+from scanssc_core.evaluation.metrics import confusion_matrix
+from scanssc_core.geometry import PinholeCamera
+from scanssc_core.inference.optimize import optimized_for_inference
+from scanssc_core.losses.total import LossConfig
+from scanssc_core.network.kinds import KINDS, kind_of, make_network
+from scanssc_core.occupancy.scanssc import ScanSSCBackend
+from scanssc_core.train.config import RunConfig
+from scanssc_core.train.module import TrainingModule
+
+CONFIGS = {kind_of(config): config for config in (TINY, TINY_LITE)}
+CAMERA = PinholeCamera(353.5, 353.5, 301.0, 91.5, width=613, height=185)
+T_CAM_GRID = np.array([[0.0, -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0], [0, 0, 0, 1]])
+
+# Where the host waits for the device in every frame, and why it may.
+WAITS_OF_A_FRAME = {
+    ("occupancy/scanssc.py", "predict", "to"): "the frame comes in, before anything is queued; its labels go out",
+    ("network/scanssc.py", "refine", "nonzero"): "a street proposes a thirtieth of the voxels: refining them all (as a "
+    "compiled graph does, in a fixed shape) costs more than the wait",
+}
+# ... and once for each new camera.
+WAITS_OF_A_CAMERA = {
+    ("network/camera_inputs.py", "to", "to"): "four small matrices",
+    ("network/camera_inputs.py", "unprojection", "inverse"): "a singular projection must raise",
+    ("network/camera_inputs.py", "_project", "inverse"): "a singular pose must raise",
+    ("network/lift/lift_splat.py", "voxel_index", "to"): "corners of the grid",
+    ("network/measured/fine_geometry.py", "project_voxels", "to"): "centres of the voxels",
+    ("occupancy/scanssc.py", "_coarse_voxels", "to"): "voxels in view",
+}
+# In a training step too, as the cameras of a batch are new, and:
+WAITS_OF_A_TRAINING_STEP = WAITS_OF_A_CAMERA | {
+    ("network/scanssc.py", "refine", "nonzero"): "as in a frame",
+    ("losses/voxel_statistics.py", "voxel_statistics", "bincount"): "counts the labels ...",
+    ("losses/voxel_statistics.py", "voxel_statistics", "item"): "... and refuses those that are no class",
+    ("losses/depth_loss.py", "depth_loss", "index"): "cells with a LiDAR depth",
+    ("losses/scan_loss.py", "forward", "to"): "order of a walk",
+    ("train/module.py", "draw_voxels", "nonzero"): "voxels with a known label",
+}
+
+
+def test_every_kind_of_network_is_tried():
+    assert CONFIGS.keys() == KINDS.keys()
+
+
+@pytest.fixture(params=list(CONFIGS))
+def config(request):
+    return CONFIGS[request.param]
+
+
+@pytest.fixture(params=[torch.float32, torch.bfloat16, torch.float16])
+def backend(request, config, tmp_path):
+    """A backend on a fake CUDA device, optimised for it."""
+    checkpoint = tmp_path / "weights.safetensors"
+    network = make_network(config)
+    save_checkpoint(checkpoint, network.state_dict(), config)
+    backend = ScanSSCBackend(checkpoint, torch.device("cpu"), request.param)
+    backend._model, backend._device = optimized_for_inference(network, CUDA, request.param), CUDA
+    return backend
+
+
+def run_frame(backend, wanted):
+    """Label a frame; what waited for the device."""
+    image, depth_m = np.zeros((CAMERA.height, CAMERA.width, 3), np.uint8), np.ones((CAMERA.height, CAMERA.width))
+    with WaitRecorder() as recorder:
+        occupancy = backend.predict(image, depth_m, CAMERA, T_CAM_GRID, wanted=wanted)
+    assert occupancy.labels.shape == occupancy.confidence.shape == backend.grid.shape
+    return recorder.waits
+
+
+def test_a_frame_runs_on_the_device_and_waits_only_where_listed(backend):
+    wanted = np.arange(100)
+    with fake_cuda():
+        on_cuda(backend._model)
+        first, second = (run_frame(backend, wanted) for _ in range(2))
+    assert second == WAITS_OF_A_FRAME.keys()
+    assert first <= WAITS_OF_A_FRAME.keys() | WAITS_OF_A_CAMERA.keys()
+
+
+@pytest.mark.parametrize("small", [MICRO, MICRO_LITE])
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_a_training_step_runs_on_the_device_and_waits_only_where_listed(small, precision):
+    is_lite = kind_of(small) == "lite"
+    loss = LossConfig(scan=0.0, sampled_voxels=50, segmentation=1.0) if is_lite else LossConfig()
+    module = TrainingModule(make_network(small).train(), RunConfig(model=small, loss=loss), num_steps=10)
+    module.log_losses = lambda losses: None  # it asks Lightning's trainer
+    samples = [{**Street(2)[index], "segmentation": torch.zeros(small.image_size).byte()} for index in range(2)]
+    with fake_cuda(), WaitRecorder() as recorder:
+        on_cuda(module)
+        batch = default_collate(samples)
+        batch |= {name: value.to(CUDA, non_blocking=True) for name, value in batch.items() if torch.is_tensor(value)}
+        optimizer = AdamW(module.parameters())
+        with torch.autocast("cuda", precision, enabled=precision != torch.float32):
+            total = module.training_step(batch, 0)
+        assert total.device == CUDA
+        # Autograd's engine wants a real device; the formulas that are ours are called by hand.
+        nodes = own_gradients(total.grad_fn)
+        assert nodes
+        for node in nodes:
+            outputs = [torch.empty(m.shape, dtype=m.dtype, device=CUDA) for m in node._input_metadata]
+            gradient, *_ = node._forward_cls.backward(node, *outputs)
+            assert gradient.device == CUDA
+        for parameter in module.parameters():
+            parameter.grad = torch.empty_like(parameter)
+        optimizer.step()
+    assert recorder.waits <= WAITS_OF_A_TRAINING_STEP.keys()
+
+
+def own_gradients(root):
+    """The nodes of a graph of gradients whose formulas are written in the package."""
+    seen, waiting = set(), [root]
+    while waiting:
+        node = waiting.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            waiting += [following for following, _ in node.next_functions]
+    return [node for node in seen if hasattr(node, "_forward_cls")]
+
+
+def test_scores_are_counted_on_the_device():
+    with fake_cuda(), WaitRecorder():
+        predicted, labels = (torch.zeros(1, 4, 4, 4, dtype=torch.uint8, device=CUDA) for _ in range(2))
+        assert confusion_matrix(predicted, labels, 20).device == CUDA
