@@ -11,7 +11,7 @@ from scanssc_core.datasets.semantic_kitti import read_moving_mask, read_voxel_la
 from scanssc_core.evaluation.over_time import Moment, OverTime
 from scanssc_core.geometry import VoxelGridSpec, invert_transform
 from scanssc_core.labels import UNKNOWN
-from scanssc_core.mapping.resampling import NearestVoxels, padded
+from scanssc_core.mapping.resampling import LatticePoints, padded
 from scanssc_core.mapping.semantic_map import MapConfig, Observation, SemanticMap
 from scanssc_core.occupancy.interface import Occupancy
 from scanssc_core.occupancy.visibility import seen_through, visible_voxels
@@ -122,8 +122,8 @@ class _Places:
     """
 
     def __init__(self, grid: VoxelGridSpec, T_before_now: NDArray) -> None:
-        nearest = NearestVoxels(grid, T_before_now, [grid.axis_centers(axis) for axis in range(3)])
-        self._index = nearest.padded_indices((slice(None), slice(None), slice(None)))
+        points = LatticePoints(grid, T_before_now, [grid.axis_centers(axis) for axis in range(3)])
+        self._index = points.nearest((slice(None), slice(None), slice(None)))
 
     def labels(self, values: NDArray) -> NDArray:
         """(X, Y, Z) uint8 labels there; UNKNOWN outside."""
