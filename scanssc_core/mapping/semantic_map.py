@@ -2,10 +2,10 @@
 
 Each voxel of a rolling window keeps the log-odds of being occupied, a class, and the weight of that class:
 
-* A voxel that a grid calls occupied is a hit, one that it calls free a miss, both weighted with the grid's confidence;
-  where a ray of the depth image went through, the miss is a full one. UNKNOWN is no evidence. Log-odds are clamped, so
-  that a few grids suffice to change what many have said. A hit of a class that may move is not held back by misses of
-  before: who walks into free space is there at once.
+* A voxel that a grid calls occupied is a hit, one that it calls free a miss, both weighted with the grid's confidence
+  and the time since the grid before; where a ray of the depth image went through, the miss is one of full confidence.
+  UNKNOWN is no evidence. Log-odds are clamped, so that a few grids suffice to change what many have said. A hit of a
+  class that may move is not held back by misses of before: who walks into free space is there at once.
 * The class is that of a weighted majority vote in constant memory (Boyer and Moore's): a hit of the same class adds to
   its weight, one of another takes away, and whoever takes it below zero is the new class.
 * Evidence is halved within a time that depends on the class (forgetting.py) and so falls back to UNKNOWN.
@@ -41,8 +41,8 @@ class MapConfig:
     Attributes:
         window_m: size along the world's x, y, z, metres.
         hits: log-odds of one grid that calls a voxel occupied with full confidence, by the group of its class.
-        miss: log-odds of one grid that calls a voxel free with full confidence, or of a ray of the depth image that went
-            through it.
+        miss: log-odds of one grid that calls a voxel free with full confidence; a ray of the depth image that went
+            through is worth as much.
         lowest, highest: limits of the log-odds.
         correlation_s: grids that follow each other closely err alike: one that comes this long after the last has half
             the evidence of one by itself.
@@ -232,9 +232,8 @@ class SemanticMap:
             log_odds[planes] *= _look_up(kept, class_id[planes])
 
     def _fuse(self, observation: Observation, news: float) -> None:
-        """Add the evidence of a grid, times the share of it that is news."""
         grid, T_odom_grid, config = observation.grid, observation.T_odom_grid, self.config
-        change, labels = padded(self._evidence(observation) * np.float32(news), 0), padded(observation.occupancy.labels, UNKNOWN)
+        change, labels = padded(self._evidence(observation, news), 0), padded(observation.occupancy.labels, UNKNOWN)
         centers = [(self.window.world_indices(axis) + 0.5) * self.voxel_size_m for axis in range(3)]
         points = LatticePoints(grid, invert_transform(T_odom_grid), centers)
         corners = transform_points(T_odom_grid, np.stack(np.meshgrid(*grid.extent_m, indexing="ij"), -1).reshape(-1, 3))
@@ -262,16 +261,17 @@ class SemanticMap:
                 class_weight[:] = weights.reshape(class_weight.shape)
                 np.multiply(classes.reshape(class_id.shape), log_odds > 0, out=class_id)
 
-    def _evidence(self, observation: Observation) -> NDArray:
-        """(X, Y, Z) float32 log-odds that each voxel of the grid adds."""
+    def _evidence(self, observation: Observation, news: float) -> NDArray:
+        """(X, Y, Z) float32 log-odds that each voxel of the grid adds, of which a share of `news` counts."""
         labels, confidence = observation.occupancy.labels, observation.occupancy.confidence
-        of_label = self._hits.copy()
-        of_label[FREE], of_label[UNKNOWN] = -self.config.miss, 0.0
+        miss = self.config.miss * news
+        of_label = self._hits * np.float32(news)
+        of_label[FREE], of_label[UNKNOWN] = -miss, 0.0
         change = _look_up(of_label, labels)
         if confidence is not None:
             change *= confidence * np.float32(1 / 255)
         if observation.is_seen_through is not None:
-            change[observation.is_seen_through & ((labels == FREE) | (labels == UNKNOWN))] = -self.config.miss
+            change[observation.is_seen_through & ((labels == FREE) | (labels == UNKNOWN))] = -miss
         return change
 
     # Reading
