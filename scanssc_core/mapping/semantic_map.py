@@ -39,7 +39,7 @@ class MapConfig:
     """Size and rules of a map.
 
     Attributes:
-        window_m: size along the world's x, y, z, metres.
+        window_m: size along the world's x, y, z, metres; higher than a grid, whose ground would leave it on a slope.
         hits: log-odds of one grid that calls a voxel occupied with full confidence, by the group of its class.
         miss: log-odds of one grid that calls a voxel free with full confidence; a ray of the depth image that went
             through is worth as much.
@@ -53,7 +53,7 @@ class MapConfig:
         max_gap_s: a stamp later than this after the last is a jump.
     """
 
-    window_m: tuple[float, float, float] = (102.4, 102.4, 6.4)
+    window_m: tuple[float, float, float] = (102.4, 102.4, 9.6)
     hits: Hits = field(default_factory=Hits)
     miss: float = 1.5
     lowest: float = -1.0

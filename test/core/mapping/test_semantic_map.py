@@ -297,6 +297,24 @@ def test_sample_of_a_turned_grid_equals_the_point_by_point_reference():
     assert np.mean(is_equal) > 0.99  # two classes may count alike
 
 
+@pytest.mark.parametrize(("z_m", "pitch_rad"), [(0.0, 0.0), (0.3, 0.0), (-0.3, 0.02), (0.3, -0.02)])
+def test_ground_stays_in_the_window_where_the_street_rises_or_the_vehicle_nods(z_m, pitch_rad):
+    grid = VoxelGridSpec((64, 64, 8), 0.8, (0.0, -25.6, -2.4))  # of the size of SemanticKITTI's
+    labels = np.full(grid.shape, FREE, np.uint8)
+    labels[:, :, 0] = ROAD
+    T_odom_grid = pose(pitch_rad=pitch_rad)
+    T_odom_grid[2, 3] = z_m
+    semantic_map = SemanticMap(0.8, NAMES)
+    semantic_map.update(Observation(grid, Occupancy(labels), T_odom_grid, 0))
+    occupancy, place = semantic_map.read()
+    road_odom = transform_points(T_odom_grid, grid.indices_to_points(np.argwhere(labels == ROAD)))
+    indices, is_inside = place.points_to_indices(road_odom)
+    assert is_inside.all()
+    assert np.mean(occupancy.labels[tuple(indices.T)] == ROAD) > 0.7  # some centres change their layer on a slope
+    found = semantic_map.sample(grid, T_odom_grid).labels
+    assert np.mean((found == ROAD).any(2)) > 0.95
+
+
 def test_box_is_counted_by_class_and_cleared():
     semantic_map = SemanticMap(0.5, NAMES, CONFIG)
     labels = single(CAR, others=FREE)
