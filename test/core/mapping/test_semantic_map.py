@@ -312,7 +312,7 @@ def test_ground_stays_in_the_window_where_the_street_rises_or_the_vehicle_nods(z
     assert is_inside.all()
     assert np.mean(occupancy.labels[tuple(indices.T)] == ROAD) > 0.7  # some centres change their layer on a slope
     found = semantic_map.sample(grid, T_odom_grid).labels
-    assert np.mean((found == ROAD).any(2)) > 0.95
+    assert np.mean((found == ROAD).any(2)) > 0.9
 
 
 def test_box_is_counted_by_class_and_cleared():
