@@ -43,11 +43,13 @@ class LatticePoints:
         Returns:
             (A, B, C) intp.
         """
-        flat = self._dtype(0)
+        flat = np.zeros([term[0, part].size for term, part in zip(self._terms, block, strict=True)], self._dtype)
         for axis, size in enumerate(self._shape):
             index = self._coordinate(axis, block)
             np.floor(np.clip(index, -1, size, out=index), out=index)
-            flat = flat * self._dtype(size + 2) + index + self._dtype(1)
+            flat *= size + 2
+            flat += index
+            flat += 1
         return flat.astype(np.intp)
 
     def surrounding(self, block: Block) -> Iterator[tuple[NDArray, NDArray]]:

@@ -55,7 +55,7 @@ class MapConfig:
 
     window_m: tuple[float, float, float] = (102.4, 102.4, 9.6)
     hits: Hits = field(default_factory=Hits)
-    miss: float = 1.5
+    miss: float = 1.2
     lowest: float = -1.0
     highest: float = 1.0
     correlation_s: float = 0.1
