@@ -115,7 +115,7 @@ def main() -> None:
         "```",
         "",
         f"| window | {' | '.join(heads)} |",
-        "| --- | --- | --- |",
+        "| --- |" + " --- |" * len(columns),
         *(f"| {name} | {' | '.join(column[name] for column in columns)} |" for name in columns[0]),
     ]
     _TABLE.write_text("\n".join(lines) + "\n")
