@@ -24,7 +24,7 @@ from scanssc_core.occupancy.visibility import seen_through, visible_voxels
 from scanssc_ros.conversions import occupancy_to_message
 
 _TABLE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks" / "mapping.md"
-_WINDOWS_M = ((51.2, 51.2, 6.4), (100.0, 100.0, 6.4))
+_WINDOWS_M = ((51.2, 51.2, 6.4), (100.0, 100.0, 6.4), MapConfig().window_m)
 _NUM_RUNS = 30
 _GRID = VoxelGridSpec.semantic_kitti()
 _CAMERA = PinholeCamera(707.0, 707.0, 602.0, 183.0, width=1226, height=370)
@@ -115,7 +115,7 @@ def main() -> None:
         "```",
         "",
         f"| window | {' | '.join(heads)} |",
-        "| --- | --- | --- |",
+        "| --- |" + " --- |" * len(columns),
         *(f"| {name} | {' | '.join(column[name] for column in columns)} |" for name in columns[0]),
     ]
     _TABLE.write_text("\n".join(lines) + "\n")

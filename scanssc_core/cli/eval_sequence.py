@@ -33,6 +33,9 @@ def eval_sequence(
         float, typer.Option(min=0, help="Error of the map's odometry, as a share of the way; 0.01 is 1 %.")
     ] = 0.0,
     frames: Annotated[int, typer.Option(min=0, help="Only the first ones of each sequence; 0 = all.")] = 0,
+    every: Annotated[
+        int, typer.Option(min=1, help="Of these only every n-th, as a slower camera or model would give them.")
+    ] = 1,
     out: Annotated[Path, typer.Option(help="Folder for sequence.md, sequence.json and last.png.")] = Path(
         "evaluation-sequence"
     ),
@@ -56,11 +59,13 @@ def eval_sequence(
         if int(last) >= len(poses):
             raise ValueError(f"{folder / 'poses.txt'}: {len(poses)} poses, but there is a frame {last}")
         opened.append((sequence, poses))
-    num_frames = sum(min(frames or len(sequence), len(sequence)) for sequence, _ in opened)
+    num_frames = sum(len(range(0, min(frames or len(sequence), len(sequence)), every)) for sequence, _ in opened)
     with Progress() as progress:
         task = progress.add_task("evaluating frames", total=num_frames)
         for sequence, poses in opened:
-            evaluation.run(sequence, poses, drifted(poses, drift), lambda: progress.advance(task), frames or None)
+            evaluation.run(
+                sequence, poses, drifted(poses, drift), lambda: progress.advance(task), frames or None, every
+            )
 
     over_time = evaluation.over_time
     tables = over_time.score_table(), over_time.ghost_table()
@@ -72,6 +77,7 @@ def eval_sequence(
         "confidence": "as the backend gives it" if occupancy.calibration is None else "calibrated",
         "depth": stereo_backend,
         "drift": drift,
+        "every": every,
     }
     content = settings | {
         table.name: [dict(zip(table.header, row, strict=True)) for row in table.rows] for table in tables

@@ -11,7 +11,7 @@ from scanssc_core.datasets.semantic_kitti import read_moving_mask, read_voxel_la
 from scanssc_core.evaluation.over_time import Moment, OverTime
 from scanssc_core.geometry import VoxelGridSpec, invert_transform
 from scanssc_core.labels import UNKNOWN
-from scanssc_core.mapping.resampling import NearestVoxels, padded
+from scanssc_core.mapping.resampling import LatticePoints, padded
 from scanssc_core.mapping.semantic_map import MapConfig, Observation, SemanticMap
 from scanssc_core.occupancy.interface import Occupancy
 from scanssc_core.occupancy.visibility import seen_through, visible_voxels
@@ -49,6 +49,7 @@ class SequenceEvaluation:
         poses_odom: Sequence[NDArray],
         on_frame: Callable[[], None],
         num_frames: int | None = None,
+        every: int = 1,
     ) -> None:
         """Label, fuse and count the frames of a sequence.
 
@@ -56,6 +57,7 @@ class SequenceEvaluation:
             poses_true, poses_odom: (4, 4) of the LiDAR, of each frame by its number, true and as odometry has them.
             on_frame: called after each.
             num_frames: only the first ones.
+            every: of these, only every n-th, as a slower camera or model would give them.
         Raises:
             ValueError: naming the file, if an image or a voxel file cannot be read.
         """
@@ -65,7 +67,7 @@ class SequenceEvaluation:
         )
         self.over_time.begin()
         before: tuple[Moment, NDArray] | None = None
-        for index in range(min(num_frames or len(sequence), len(sequence))):
+        for index in range(0, min(num_frames or len(sequence), len(sequence)), every):
             frame = sequence.frame(index)
             assert frame.left_file is not None  # a KittiSequence is of files
             T_world_grid, T_odom_grid = (poses[int(frame.left_file.stem)] for poses in (poses_true, poses_odom))
@@ -122,8 +124,8 @@ class _Places:
     """
 
     def __init__(self, grid: VoxelGridSpec, T_before_now: NDArray) -> None:
-        nearest = NearestVoxels(grid, T_before_now, [grid.axis_centers(axis) for axis in range(3)])
-        self._index = nearest.padded_indices((slice(None), slice(None), slice(None)))
+        points = LatticePoints(grid, T_before_now, [grid.axis_centers(axis) for axis in range(3)])
+        self._index = points.nearest((slice(None), slice(None), slice(None)))
 
     def labels(self, values: NDArray) -> NDArray:
         """(X, Y, Z) uint8 labels there; UNKNOWN outside."""

@@ -22,11 +22,11 @@ class Hits:
 
     human: float = 4.0
     vehicle: float = 4.0
-    ground: float = 1.0
+    ground: float = 1.4
     structure: float = 1.0
-    nature: float = 1.0
-    object: float = 3.0
-    other: float = 1.2
+    nature: float = 1.6
+    object: float = 2.0
+    other: float = 1.5
 
     def __post_init__(self) -> None:
         for entry in fields(self):

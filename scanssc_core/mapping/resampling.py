@@ -1,14 +1,17 @@
-"""Which voxel of one grid holds the centre of each voxel of another that is turned against it."""
+"""Where the points of one grid lie among the voxels of another that is turned against it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scanssc_core.geometry import VoxelGridSpec
 
+Block = tuple[slice, slice, slice]
 
-class NearestVoxels:
+
+class LatticePoints:
     """Looks values of a grid up at points given by their coordinates along three axes.
 
     A rigid transform of points on a regular lattice is a sum of one term for each axis: a few additions for each voxel
@@ -32,7 +35,7 @@ class NearestVoxels:
         terms[0] += offset[:, None]
         self._terms = [term.astype(np.float32) for term in terms]
 
-    def padded_indices(self, block: tuple[slice, slice, slice]) -> NDArray:
+    def nearest(self, block: Block) -> NDArray:
         """Flat indices, into what `padded` makes of the grid's values, of the voxels that hold the points of a block.
 
         Args:
@@ -40,16 +43,39 @@ class NearestVoxels:
         Returns:
             (A, B, C) intp.
         """
-        along_x, along_y, along_z = (term[:, part] for term, part in zip(self._terms, block, strict=True))
-        flat = np.zeros((along_x.shape[1], along_y.shape[1], along_z.shape[1]), self._dtype)
+        flat = np.zeros([term[0, part].size for term, part in zip(self._terms, block, strict=True)], self._dtype)
         for axis, size in enumerate(self._shape):
-            plane = along_y[axis, :, None] + along_z[axis]
-            index = along_x[axis, :, None, None] + plane
+            index = self._coordinate(axis, block)
             np.floor(np.clip(index, -1, size, out=index), out=index)
             flat *= size + 2
             flat += index
             flat += 1
         return flat.astype(np.intp)
+
+    def surrounding(self, block: Block) -> Iterator[tuple[NDArray, NDArray]]:
+        """The eight voxels whose centres surround each point, with their weights of a trilinear interpolation.
+
+        Yields:
+            (A, B, C) intp flat indices as of `nearest`, and (A, B, C) float32 weights, whose sum over the eight is 1.
+        """
+        below, shares = [], []
+        for axis, size in enumerate(self._shape):
+            index = self._coordinate(axis, block) + np.float32(0.5)  # of centres, in the padded grid
+            np.clip(index, 0, np.nextafter(np.float32(size + 1), np.float32(0)), out=index)
+            below.append(np.floor(index))
+            shares.append((1 - (index - below[-1]), index - below[-1]))
+        stride_y = self._shape[2] + 2
+        stride_x = stride_y * (self._shape[1] + 2)
+        x, y, z = (index.astype(np.intp) for index in below)
+        lowest = x * stride_x + y * stride_y + z
+        for corner in product((0, 1), repeat=3):
+            share_x, share_y, share_z = (share[side] for share, side in zip(shares, corner, strict=True))
+            yield lowest + int(np.dot(corner, (stride_x, stride_y, 1))), share_x * share_y * share_z
+
+    def _coordinate(self, axis: int, block: Block) -> NDArray:
+        """(A, B, C) float32 place of each point along an axis of the grid, in voxels from the grid's corner."""
+        along_x, along_y, along_z = (term[axis, part] for term, part in zip(self._terms, block, strict=True))
+        return along_x[:, None, None] + (along_y[:, None] + along_z)
 
 
 def padded(values: NDArray, outside: int) -> NDArray:

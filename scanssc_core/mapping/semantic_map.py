@@ -2,10 +2,10 @@
 
 Each voxel of a rolling window keeps the log-odds of being occupied, a class, and the weight of that class:
 
-* A voxel that a grid calls occupied is a hit, one that it calls free a miss, both weighted with the grid's confidence;
-  where a ray of the depth image went through, the miss is a full one. UNKNOWN is no evidence. Log-odds are clamped, so
-  that a few grids suffice to change what many have said. A hit of a class that may move is not held back by misses of
-  before: who walks into free space is there at once.
+* A voxel that a grid calls occupied is a hit, one that it calls free a miss, both weighted with the grid's confidence
+  and the time since the grid before; where a ray of the depth image went through, the miss is one of full confidence.
+  UNKNOWN is no evidence. Log-odds are clamped, so that a few grids suffice to change what many have said. A hit of a
+  class that may move is not held back by misses of before: who walks into free space is there at once.
 * The class is that of a weighted majority vote in constant memory (Boyer and Moore's): a hit of the same class adds to
   its weight, one of another takes away, and whoever takes it below zero is the new class.
 * Evidence is halved within a time that depends on the class (forgetting.py) and so falls back to UNKNOWN.
@@ -22,12 +22,14 @@ from scanssc_core.geometry import VoxelGridSpec, invert_transform, transform_poi
 from scanssc_core.labels import FREE, UNKNOWN
 from scanssc_core.mapping.forgetting import HalfLives, movable_classes
 from scanssc_core.mapping.hits import Hits
-from scanssc_core.mapping.resampling import NearestVoxels, padded
+from scanssc_core.mapping.resampling import LatticePoints, padded
 from scanssc_core.mapping.rolling_window import RollingWindow
 from scanssc_core.occupancy.interface import Occupancy
 
 #: Planes that are worked on at once: what they take stays in the processor's cache.
 _PLANES = 8
+
+_KNOWLEDGE = ("log_odds", "class_id")
 
 TIME_BACK, TIME_GAP, ODOMETRY_JUMP = "time_back", "time_gap", "odometry_jump"
 
@@ -37,11 +39,13 @@ class MapConfig:
     """Size and rules of a map.
 
     Attributes:
-        window_m: size along the world's x, y, z, metres.
+        window_m: size along the world's x, y, z, metres; higher than a grid, whose ground would leave it on a slope.
         hits: log-odds of one grid that calls a voxel occupied with full confidence, by the group of its class.
-        miss: log-odds of one grid that calls a voxel free with full confidence.
-        ray_miss: log-odds of a ray of the depth image that went through a voxel.
+        miss: log-odds of one grid that calls a voxel free with full confidence; a ray of the depth image that went
+            through is worth as much.
         lowest, highest: limits of the log-odds.
+        correlation_s: grids that follow each other closely err alike: one that comes this long after the last has half
+            the evidence of one by itself.
         threshold: a voxel is occupied above this, free below its negative, else UNKNOWN.
         highest_class_weight: limit of the weight of a class, in hits of full confidence.
         half_lives: how fast evidence is forgotten.
@@ -49,13 +53,13 @@ class MapConfig:
         max_gap_s: a stamp later than this after the last is a jump.
     """
 
-    window_m: tuple[float, float, float] = (102.4, 102.4, 6.4)
+    window_m: tuple[float, float, float] = (102.4, 102.4, 9.6)
     hits: Hits = field(default_factory=Hits)
-    miss: float = 0.5
-    ray_miss: float = 1.0
-    lowest: float = -1.2
-    highest: float = 1.2
-    threshold: float = 0.02
+    miss: float = 1.2
+    lowest: float = -1.0
+    highest: float = 1.0
+    correlation_s: float = 0.1
+    threshold: float = 0.05
     highest_class_weight: float = 5.0
     half_lives: HalfLives = field(default_factory=HalfLives)
     max_speed_m_s: float = 40.0
@@ -167,17 +171,19 @@ class SemanticMap:
         """
         self._check(observation)
         grid, T_odom_grid = observation.grid, observation.T_odom_grid
-        reset = self._jump(observation)
+        reset, news = self._jump(observation), 1.0
         if reset is not None:
             self.clear()
         elif self.stamp_ns is not None:
-            self._forget((observation.stamp_ns - self.stamp_ns) / 1e9)
+            dt_s = (observation.stamp_ns - self.stamp_ns) / 1e9
+            self._forget(dt_s)
+            news = 1 - 0.5 ** (dt_s / self.config.correlation_s)
         self.stamp_ns, self.vehicle_m = observation.stamp_ns, T_odom_grid[:3, 3].copy()
         (_, _), (_, _), (z_min, z_max) = grid.extent_m
         center_m = transform_points(T_odom_grid, np.array([0.0, 0.0, (z_min + z_max) / 2]))
         half_window = np.array(self.window.shape) // 2
         self.window.move_to(np.rint(center_m / self.voxel_size_m).astype(np.int64) - half_window)
-        self._fuse(observation)
+        self._fuse(observation, news)
         return reset
 
     def _check(self, observation: Observation) -> None:
@@ -225,18 +231,18 @@ class SemanticMap:
         for planes in _planes(self.window.shape[0]):
             log_odds[planes] *= _look_up(kept, class_id[planes])
 
-    def _fuse(self, observation: Observation) -> None:
+    def _fuse(self, observation: Observation, news: float) -> None:
         grid, T_odom_grid, config = observation.grid, observation.T_odom_grid, self.config
-        change, labels = padded(self._evidence(observation), 0), padded(observation.occupancy.labels, UNKNOWN)
+        change, labels = padded(self._evidence(observation, news), 0), padded(observation.occupancy.labels, UNKNOWN)
         centers = [(self.window.world_indices(axis) + 0.5) * self.voxel_size_m for axis in range(3)]
-        nearest = NearestVoxels(grid, invert_transform(T_odom_grid), centers)
+        points = LatticePoints(grid, invert_transform(T_odom_grid), centers)
         corners = transform_points(T_odom_grid, np.stack(np.meshgrid(*grid.extent_m, indexing="ij"), -1).reshape(-1, 3))
         low, high = np.floor(corners.min(0) / self.voxel_size_m), np.ceil(corners.max(0) / self.voxel_size_m)
         for in_x, in_y, in_z in self.window.blocks(low, high):
             for planes in _planes(in_x.stop, in_x.start):
                 block = planes, in_y, in_z
                 log_odds, class_id, class_weight = (layer[block] for layer in self.window.layers.values())
-                source = nearest.padded_indices(block)
+                source = points.nearest(block)
                 added = change[source]
                 updated = log_odds + added
                 hits = np.flatnonzero(added > 0)
@@ -255,16 +261,17 @@ class SemanticMap:
                 class_weight[:] = weights.reshape(class_weight.shape)
                 np.multiply(classes.reshape(class_id.shape), log_odds > 0, out=class_id)
 
-    def _evidence(self, observation: Observation) -> NDArray:
-        """(X, Y, Z) float32 log-odds that each voxel of the grid adds."""
+    def _evidence(self, observation: Observation, news: float) -> NDArray:
+        """(X, Y, Z) float32 log-odds that each voxel of the grid adds, of which a share of `news` counts."""
         labels, confidence = observation.occupancy.labels, observation.occupancy.confidence
-        of_label = self._hits.copy()
-        of_label[FREE], of_label[UNKNOWN] = -self.config.miss, 0.0
+        miss = self.config.miss * news
+        of_label = self._hits * np.float32(news)
+        of_label[FREE], of_label[UNKNOWN] = -miss, 0.0
         change = _look_up(of_label, labels)
         if confidence is not None:
             change *= confidence * np.float32(1 / 255)
         if observation.is_seen_through is not None:
-            change[observation.is_seen_through & ((labels == FREE) | (labels == UNKNOWN))] = -self.config.ray_miss
+            change[observation.is_seen_through & ((labels == FREE) | (labels == UNKNOWN))] = -miss
         return change
 
     # Reading
@@ -286,21 +293,27 @@ class SemanticMap:
         return VoxelGridSpec(self.window.shape, self.voxel_size_m, (x, y, z))
 
     def sample(self, grid: VoxelGridSpec, T_odom_grid: NDArray) -> Occupancy:
-        """What the map holds at the voxels of a grid; UNKNOWN with confidence 0 outside the window.
+        """What the map holds at the voxel centres of a grid; UNKNOWN with confidence 0 outside the window.
+
+        The grid is turned against the map. Log-odds are interpolated between the eight voxels around a point, so that
+        nothing is cut at the map's voxels for a second time; the class is that of the one which speaks most for matter.
 
         Args:
             T_odom_grid: (4, 4) the grid's frame -> the odometry frame.
         """
-        occupancy, place = self.read()
-        assert occupancy.confidence is not None
-        labels, confidence = padded(occupancy.labels, UNKNOWN), padded(occupancy.confidence, 0)
-        nearest = NearestVoxels(place, T_odom_grid, [grid.axis_centers(axis) for axis in range(3)])
-        sampled = Occupancy(np.empty(grid.shape, np.uint8), np.empty(grid.shape, np.uint8))
-        assert sampled.confidence is not None
+        log_odds, class_id = (padded(self.window.in_world_order(self.window.layers[name]), 0) for name in _KNOWLEDGE)
+        points = LatticePoints(self.place(), T_odom_grid, [grid.axis_centers(axis) for axis in range(3)])
+        labels, confidence = np.empty(grid.shape, np.uint8), np.empty(grid.shape, np.uint8)
         for planes in _planes(grid.shape[0]):
-            source = nearest.padded_indices((planes, slice(None), slice(None)))
-            sampled.labels[planes], sampled.confidence[planes] = labels[source], confidence[source]
-        return sampled
+            shape = labels[planes].shape
+            total, most, likely = np.zeros(shape, np.float32), np.zeros(shape, np.float32), np.zeros(shape, np.uint8)
+            for index, weight in points.surrounding((planes, slice(None), slice(None))):
+                share = weight * log_odds[index]
+                total += share
+                np.copyto(likely, class_id[index], where=share > most)
+                np.maximum(most, share, out=most)
+            labels[planes], confidence[planes] = self._label(total, likely * (total > 0))
+        return Occupancy(labels, confidence)
 
     def _label(self, log_odds: NDArray, class_id: NDArray) -> tuple[NDArray, NDArray]:
         """Labels and confidence, uint8."""
@@ -335,7 +348,7 @@ class SemanticMap:
         counts = np.zeros(256, np.int64)
         nearest_m, nearest_class, nearest_distance_m = None, "", np.inf
         for block in self.window.blocks(low, high):
-            labels, _ = self._label(*(self.window.layers[name][block] for name in ("log_odds", "class_id")))
+            labels, _ = self._label(*(self.window.layers[name][block] for name in _KNOWLEDGE))
             counts += np.bincount(labels.reshape(-1), minlength=256)
             occupied = np.argwhere((labels != FREE) & (labels != UNKNOWN))
             if not len(occupied):

@@ -1,6 +1,7 @@
 """Naive twins of the map: a window that is copied when it moves, and fusion one voxel after the other."""
 
 import math
+from itertools import product
 
 import numpy as np
 
@@ -29,10 +30,26 @@ def voxel_holding(point_odom, T_odom_grid, grid):
     return index if all(0 <= i < size for i, size in zip(index, grid.shape, strict=True)) else None
 
 
+def surrounding(point, grid):
+    """The eight voxels around a point of the grid's frame as (index, weight); those outside the grid are None."""
+    place = (np.asarray(point) - np.array(grid.origin_m)) / grid.voxel_size_m - 0.5
+    for corner in product((0, 1), repeat=3):
+        index = tuple(int(i) for i in np.floor(place) + corner)
+        is_inside = all(0 <= i < size for i, size in zip(index, grid.shape, strict=True))
+        yield (index if is_inside else None), math.prod(1 - np.abs(place - index))
+
+
+def between(log_odds, class_id, point, grid):
+    """(log_odds, class_id) at a point among the voxels of a map: interpolated, and of the voxel that counts most."""
+    found = [(weight * log_odds[index], class_id[index]) for index, weight in surrounding(point, grid) if index]
+    total = sum(share for share, _ in found)
+    return total, (max(found)[1] if total > 0 else 0)
+
+
 def change_of(label, confidence, is_seen_through, config, hits):
     """Log-odds that a voxel of a grid adds; hits: log-odds by class id."""
     if is_seen_through and label in (0, UNKNOWN):
-        return -config.ray_miss
+        return -config.miss
     if label == UNKNOWN:
         return 0.0
     return (-config.miss if label == 0 else hits[label]) * confidence / 255
@@ -57,7 +74,7 @@ def fused(state, label, change, config, hits, movable):
             class_id, class_weight = label, weight - class_weight
         else:
             class_weight -= weight
-        class_weight = min(class_weight, config.highest_class_weight)
+        class_weight = float(np.float16(min(class_weight, config.highest_class_weight)))  # as the map keeps it
     return (log_odds, class_id, class_weight) if log_odds > 0 else (log_odds, 0, class_weight)
 
 

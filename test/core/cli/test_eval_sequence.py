@@ -81,6 +81,12 @@ def test_only_the_first_frames_and_a_drift(folder, tmp_path):
     assert (content["frames"], content["drift"]) == (2, 0.01)
 
 
+def test_every_other_frame_is_half_the_rate(folder, tmp_path):
+    assert run(folder, tmp_path, "--frames", "3", "--every", "2").exit_code == 0
+    content = json.loads((tmp_path / "sequence.json").read_text())
+    assert (content["frames"], content["labelled frames"], content["every"]) == (2, 2, 2)
+
+
 def test_poses_are_those_of_the_lidar(folder):
     poses = read_lidar_poses(folder, open_sequence(folder).images.calibration)
     for index, pose in enumerate(poses):
