@@ -2,7 +2,8 @@
 
 OMP_NUM_THREADS=1 python benchmarks/robustness.py [--data ROOT] [--frames 4] [--severities 1,3,5] [--checkpoint FILE]
 
-Without --data, streets that no shipped weights were trained on are rendered first, one frame each. Every kind at every
+Without --data, the first streets of docs/lite.md's validation, which no shipped weights were trained on, are rendered
+first; the first frame of each is taken. Every kind at every
 severity is what `scanssc eval --corrupt KIND:SEVERITY` does.
 """
 
@@ -167,7 +168,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = options.data or Path(folder) / "streets"
         if options.data is None:
-            write_dataset(root, SynthSpec(options.frames, 1, _SEED, spacing_m=15.0), 1, lambda: None)
+            write_dataset(root, SynthSpec(options.frames, 3, _SEED, spacing_m=15.0), 1, lambda: None)
         sequences = Layout(root, "semantic_kitti").sequences()[: options.frames]
         clean = open_dataset(
             root, "semantic_kitti", sequences, model.config.image_size, corrections=model.config.corrections
