@@ -1,8 +1,9 @@
 """What is left of the scores when pictures are damaged, and whether the input health tells: writes docs/robustness.md.
 
-OMP_NUM_THREADS=1 python benchmarks/robustness.py [--data ROOT] [--frames N] [--severities 1,3,5] [--checkpoint FILE]
+OMP_NUM_THREADS=1 python benchmarks/robustness.py [--data ROOT] [--frames 4] [--severities 1,3,5] [--checkpoint FILE]
 
-Without --data, streets that no shipped weights were trained on are rendered first, one frame each. Every kind at every
+Without --data, the first streets of docs/lite.md's validation, which no shipped weights were trained on, are rendered
+first; the first frame of each is taken. Every kind at every
 severity is what `scanssc eval --corrupt KIND:SEVERITY` does.
 """
 
@@ -34,15 +35,16 @@ _LOSS = 0.25  # of the clean IoU: a row that lost more should be told
 
 _TEXT = """# How robust: damaged pictures, and whether the input health tells
 
-Written by `{command}`: {num_frames} synthetic frames of KITTI's rig (streets of seed {seed}, which no shipped weights
-were trained on), severities {severities} of 5, depth by semi-global matching of the damaged pair, float32. {num_frames}
-frames tell large effects from none, not one per cent from two. One kind on a data set of your own:
+Written by `{command}`, which `--severities 1,2,3,4,5` and `--frames`
+make finer: {num_frames} synthetic frames of KITTI's rig (streets of seed {seed}, which no shipped weights were trained
+on), severities {severities} of 5, depth by semi-global matching of the damaged pair, float32. So few frames tell large
+effects from none, not one per cent from two. One kind on a data set of your own:
 `scanssc eval --data ROOT --corrupt fog:3`; `--seed` draws other damage, the same seed the same.
 
 IoU and mIoU in per cent: `lite`, and `stereo`, the depth put into the grid, which knows occupied and empty alone (both
 are scored over the whole grid, unseen voxels of `stereo` as empty). *Told*: in how many frames the input health
 ([health.md](health.md)) names a fault with its default thresholds, each frame by itself; a stream's medians differ from
-it only in that one odd pair does not count. Below the row of clean frames, in brackets, what is left of their IoU.
+it only in that one odd pair does not count. In brackets what is left of the IoU.
 
 ![IoU over severity for every kind](images/robustness.png)
 
@@ -89,7 +91,7 @@ def table(rows: list[Row], num_frames: int) -> str:
             what = "none | | "
         else:
             kind, severity = KINDS[row.corruption.kind], row.corruption.severity
-            what = f"{row.corruption.kind} | {kind.amounts[severity - 1]:g} {kind.unit} | {severity}"
+            what = f"{row.corruption.kind} | {kind.text.format(kind.amounts[severity - 1])} | {severity}"
         named = ", ".join(f"{name} {count}" for name, count in sorted(row.faults.items(), key=lambda item: -item[1]))
         lines.append(
             f"| {what} | {row.lite_iou:.1%} ({row.lite_iou / clean.lite_iou:.0%}) | {row.lite_miou:.1%} | "
@@ -144,7 +146,7 @@ def write_page(rows: list[Row], num_frames: int, severities: tuple[int, ...]) ->
             num_bad=len(bad),
             loss=_LOSS,
             num_told=len(bad) - len(untold),
-            untold=f"; not of {', '.join(untold)}" if untold else "",
+            untold=f", not of {', '.join(untold)}" if untold else "",
         ).replace("%", " %")
     )
 
@@ -157,7 +159,7 @@ def main() -> None:
     """See the head of this file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="labelled frames in the layout of SemanticKITTI, with both images")
-    parser.add_argument("--frames", type=int, default=6, help="the first of as many sequences")
+    parser.add_argument("--frames", type=int, default=4, help="the first of as many sequences")
     parser.add_argument("--severities", default="1,3,5")
     parser.add_argument("--checkpoint", type=Path, default=LITE_WEIGHTS)
     options = parser.parse_args()
@@ -166,7 +168,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = options.data or Path(folder) / "streets"
         if options.data is None:
-            write_dataset(root, SynthSpec(options.frames, 1, _SEED, spacing_m=15.0), 1, lambda: None)
+            write_dataset(root, SynthSpec(options.frames, 3, _SEED, spacing_m=15.0), 1, lambda: None)
         sequences = Layout(root, "semantic_kitti").sequences()[: options.frames]
         clean = open_dataset(
             root, "semantic_kitti", sequences, model.config.image_size, corrections=model.config.corrections

@@ -187,25 +187,25 @@ class Kind:
     Attributes:
         apply: pair, amount, generator and index of the frame -> pair.
         amounts: by severity.
-        unit: of the amounts, in words.
+        text: the amount in words.
     """
 
     apply: Callable[[StereoPair, float, np.random.Generator, int], StereoPair]
     amounts: tuple[float, float, float, float, float]
-    unit: str
+    text: str
 
 
 KINDS = {
-    "darkness": Kind(_darkness, (0.5, 0.3, 0.2, 0.1, 0.05), "of the light is left"),
-    "noise": Kind(_noise, (5, 10, 20, 30, 45), "grey levels, standard deviation"),
-    "motion_blur": Kind(_motion_blur, (5, 9, 15, 23, 35), "pixels long"),
-    "fog": Kind(_fog, (150, 80, 50, 30, 15), "metres of visual range"),
-    "rain": Kind(_rain, (5, 10, 20, 40, 80), "streaks in 100x100 pixels"),
-    "jpeg": Kind(_jpeg, (50, 30, 20, 10, 5), "quality"),
-    "lens_dirt": Kind(_lens_dirt, (0.05, 0.1, 0.2, 0.35, 0.5), "of the left image"),
-    "knocked": Kind(_knocked, (0.05, 0.1, 0.25, 0.5, 1.0), "degrees of pitch and roll of the right camera"),
-    "wrong_baseline": Kind(_wrong_baseline, (1.05, 1.1, 1.2, 1.35, 1.5), "times the true one"),
-    "right_lost": Kind(_right_lost, (0.2, 0.4, 0.6, 0.8, 1.0), "of the frames"),
+    "darkness": Kind(_darkness, (0.5, 0.3, 0.2, 0.1, 0.05), "{:g} of the light is left"),
+    "noise": Kind(_noise, (5, 10, 20, 30, 45), "deviation of {:g} grey levels"),
+    "motion_blur": Kind(_motion_blur, (5, 9, 15, 23, 35), "{:g} px long"),
+    "fog": Kind(_fog, (150, 80, 50, 30, 15), "visual range of {:g} m"),
+    "rain": Kind(_rain, (5, 10, 20, 40, 80), "{:g} streaks in 100x100 px"),
+    "jpeg": Kind(_jpeg, (50, 30, 20, 10, 5), "quality {:g}"),
+    "lens_dirt": Kind(_lens_dirt, (0.05, 0.1, 0.2, 0.35, 0.5), "{:g} of the left image"),
+    "knocked": Kind(_knocked, (0.05, 0.1, 0.25, 0.5, 1.0), "{:g} degrees of pitch and roll"),
+    "wrong_baseline": Kind(_wrong_baseline, (1.05, 1.1, 1.2, 1.35, 1.5), "{:g} times the true one"),
+    "right_lost": Kind(_right_lost, (0.2, 0.4, 0.6, 0.8, 1.0), "{:g} of the frames"),
 }
 
 

@@ -3,6 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from scanssc_core.health.input_health import Thresholds
 from scanssc_core.runtime.backends import make_occupancy_backend, make_stereo_backend
 from scanssc_core.synthetic.rigs import T_CAM_VELO
 from scanssc_ros.parameter_table import dynamic_parameters, markdown_table, unknown_parameters
@@ -92,3 +93,12 @@ def test_weights_that_no_depth_would_be_computed_with_are_refused_by_name(tmp_pa
         make_stereo_backend("sgm", tmp_path / "mine.ckpt")
     (problem,) = NodeParameters(stereo_backend="topic", stereo_checkpoint="mine.ckpt").problems()
     assert problem.startswith("stereo_checkpoint: mine.ckpt was given, but stereo_backend is topic")
+
+
+def test_thresholds_of_the_input_health_are_the_parameters_of_the_same_names():
+    assert NodeParameters().thresholds == Thresholds()
+    assert NodeParameters(min_sharpness=0.1, max_row_offset_px=0.0).thresholds == Thresholds(
+        min_sharpness=0.1, max_row_offset_px=0.0
+    )
+    names = {entry.name for entry in dataclasses.fields(Thresholds)}
+    assert names | {"drop_faulty"} <= dynamic_parameters(NodeParameters)
