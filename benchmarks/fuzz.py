@@ -4,9 +4,9 @@ python benchmarks/fuzz.py [--cases 500] [--only NAME ...]
 
 A case is a good file with bits turned over, cut off, with other sizes in it, with other words and numbers, or another
 kind of file altogether. A reader may read it, or refuse it by a ValueError that names the file. Everything else is a
-fault: another exception, the end of the process, more memory than the file justifies, more than ten seconds, a file
-that was made, code that was run. Readers of one kind run in a process of their own, with limits. Writes
-docs/benchmarks/fuzz.md; ends with status 1 if there was a fault.
+fault: another exception, the end of the process, more memory than the file justifies, more than ten seconds of
+processor time, a file that was made, code that was run. Readers of one kind run in a process of their own, with limits.
+Writes docs/benchmarks/fuzz.md; ends with status 1 if there was a fault.
 """
 
 import argparse
@@ -512,7 +512,7 @@ def run(readers: Sequence[Reader], num_cases: int, seed: int = 0) -> dict[str, O
 def _run_cases(reader: Reader, first: int, num_cases: int, seed: int, sender: Connection) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (_virtual_bytes() + (_LIMIT_GIB << 30), resource.RLIM_INFINITY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    signal.signal(signal.SIGALRM, _out_of_time)
+    signal.signal(signal.SIGPROF, _out_of_time)
     with TemporaryDirectory() as root, Path(os.devnull).open("w") as nowhere:
         os.dup2(nowhere.fileno(), 2)  # what C libraries and warnings have to say
         folder = Path(root) / "files"
@@ -537,7 +537,7 @@ def _run_cases(reader: Reader, first: int, num_cases: int, seed: int, sender: Co
 def _try(reader: Reader, path: Path) -> tuple[str, str]:
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
     before_kib = _status_kib("VmRSS")
-    signal.alarm(_MAX_S)
+    signal.setitimer(signal.ITIMER_PROF, _MAX_S)
     kind, text = "read", ""
     try:
         reader.read(path)
@@ -548,11 +548,11 @@ def _try(reader: Reader, path: Path) -> tuple[str, str]:
         elif isinstance(error, UnicodeError):
             kind, text = "fault", f"{type(error).__name__} {_where(error)}"
     except _OutOfTime:
-        kind, text = "fault", f"more than {_MAX_S} s"
+        kind, text = "fault", f"more than {_MAX_S} s of processor time"
     except BaseException as error:
         kind, text = "fault", f"{type(error).__name__} {_where(error)}"
     finally:
-        signal.alarm(0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
     grown_mib = (_status_kib("VmHWM") - before_kib) >> 10
     if kind != "fault" and grown_mib > _MAX_GROWTH_MIB:
         kind, text = "fault", f"more than {_MAX_GROWTH_MIB} MiB for a file of {path.stat().st_size >> 10} KiB"

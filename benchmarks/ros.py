@@ -33,7 +33,7 @@ _WIDTH, _HEIGHT = 1242, 375  # KITTI's
 _MOST_DROPPED = 0.05
 _FIRST_RATE_HZ, _LAST_RATE_HZ = 0.5, 256.0
 _NUM_HALVINGS = 3
-_LEAST_PAIRS = 12
+_LEAST_PAIRS = 21  # of which one may be lost
 _MIDDLEWARE_THREADS = "dds.*"  # as Fast DDS names its own
 #: Parameters of each model; of the dummy depth comes ready, so that nothing is computed: what is left is ROS.
 _MODELS: dict[str, dict[str, object]] = {

@@ -254,10 +254,10 @@ def _plot(found: Soak, file: Path) -> None:
     figure, (memory, counts) = plt.subplots(2, 1, figsize=(7, 4), sharex=True, layout="constrained")
     minutes = [sample.at_s / 60 for sample in found.samples]
     memory.plot(minutes, [sample.memory_mib for sample in found.samples], label="memory, MiB")
-    memory.set_ylim(bottom=0)
+    memory.set_ylim(0, 1.2 * max(sample.memory_mib for sample in found.samples))
     for name in ("threads", "handles", "shared_files"):
         counts.plot(minutes, [getattr(sample, name) for sample in found.samples], label=name.replace("_", " "))
-    counts.set_ylim(bottom=0)
+    counts.set_ylim(0, 1.2 * max(sample.handles for sample in found.samples))
     counts.set_xlabel("minutes")
     for axes in (memory, counts):
         axes.legend(loc="lower right")

@@ -3,6 +3,7 @@
 The parts of the network take this configuration and read from it what they are built of.
 """
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -13,6 +14,9 @@ from scanssc_core.network.image.efficientnet import EfficientNetConfig
 
 #: Order in which the scanned volumes are fused: the published weights need it.
 SCANNED_AXES = ("depth", "height", "width")
+
+#: Label voxels, or pixels: sixty-four times those of SemanticKITTI. What is larger is a mistake, and takes gigabytes.
+_MAX_SIZE = 1 << 27
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,10 @@ class ScanSSCConfig:
     def __post_init__(self) -> None:
         if self.dataset not in LABEL_SETS:
             raise ValueError(f"dataset: expected one of {', '.join(LABEL_SETS)}, got {self.dataset!r}")
+        sizes = {"label voxels": self.num_voxels * self.label_scale**3, "pixels": math.prod(self.image_size)}
+        for what, size in sizes.items():
+            if not 0 < size <= _MAX_SIZE:
+                raise ValueError(f"expected 1 to {_MAX_SIZE} {what}, got {size}")
         if any(size % (4 * self.stride) for size in self.image_size):
             raise ValueError(f"expected image_size divisible by {4 * self.stride}, got {self.image_size}")
         if self.num_bins % 4:

@@ -90,12 +90,13 @@ def deserialize(reader: AnyReader, connection: Connection, raw: bytes) -> Any:
     """A message by its fields.
 
     Raises:
-        ValueError: naming the topic, if the bytes are not a message of its type.
+        ValueError: naming bag and topic, if the bytes are not a message of its type.
     """
     try:
         return reader.deserialize(raw, connection.msgtype)
     except Exception as error:  # as above
-        raise ValueError(f"{connection.topic}: no {connection.msgtype}: {_reason(error)}") from error
+        where = f"{reader.paths[0]}: {connection.topic}"
+        raise ValueError(f"{where}: no {connection.msgtype}: {_reason(error)}") from error
 
 
 def _with_messages(path: Path) -> Path:

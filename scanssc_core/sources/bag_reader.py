@@ -96,7 +96,7 @@ class BagSequence:
         with open_bag(path) as reader:
             try:
                 self.topics = find_stereo_topics(reader, self._options)
-            except ValueError as error:
+            except (ValueError, AttributeError, TypeError) as error:  # the latter: see __iter__
                 raise ValueError(f"{path}: {error}") from error
             images = (self.topics.left_image, self.topics.right_image)
             self._num_images = min(reader.topics[topic].msgcount for topic in images)
@@ -112,6 +112,12 @@ class BagSequence:
             ValueError: naming the bag, if it is damaged or gives no frame, if calibration is missing, wrong or of
                 another size than the images, or if the pose of the camera is not known.
         """
+        try:
+            yield from self._read()
+        except (AttributeError, TypeError) as error:  # bags bring the definitions of their types
+            raise ValueError(f"{self._path}: a message has not the fields of its type: {error}") from error
+
+    def _read(self) -> Iterator[StereoFrame]:
         sides = {self.topics.left_image: LEFT, self.topics.right_image: RIGHT}
         wanted = {*sides, self.topics.left_info, self.topics.right_info}
         pairs: deque[tuple[_Picture, _Picture]] = deque()  # those that wait for their CameraInfo
@@ -125,7 +131,7 @@ class BagSequence:
                 try:
                     message = deserialize(reader, connection, raw)
                 except ValueError as error:
-                    _logger.warning("%s: %s; it is left out", self._path, error)
+                    _logger.warning("%s; it is left out", error)
                     continue
                 if connection.topic in sides:
                     side, stamp = sides[connection.topic], message.header.stamp

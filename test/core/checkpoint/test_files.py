@@ -89,7 +89,10 @@ def test_what_a_file_says_and_this_version_does_not_know_is_named_in_one_line(ch
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("change", [{"channels": 10**6}, {"head_channels": 10**7}, {"grid": 5}])
+HUGE_GRID = {"grid": {"shape": [5000, 5000, 64], "voxel_size_m": 0.8, "origin_m": [0.0, -25.6, -2.0]}}
+
+
+@pytest.mark.parametrize("change", [{"channels": 10**6}, {"head_channels": 10**7}, {"grid": 5}, HUGE_GRID])
 def test_a_configuration_larger_than_the_weights_takes_no_memory(change, tmp_path):
     path = write(tmp_path / "some.safetensors", MICRO, lambda values: values | change)
     before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -105,6 +105,18 @@ def test_stamps_of_zero_are_refused(tmp_path):
     assert refusal(bag, tmp_path) == f"{LEFT}: stamps of zero, by which no pair can be told"
 
 
+def test_messages_of_another_type_than_their_topic_has_are_named(tmp_path):
+    bag = SmallBag()
+    for topic, Tx in (
+        ("/stereo/left/camera_info", 0.0),
+        ("/stereo/right/camera_info", -FX * BASELINE_M),
+        ("/tf_static", 0),
+    ):
+        bag.info(topic, Tx)
+    with pytest.raises(ValueError, match=r"bag: a message has not the fields of its type: .*transforms"):
+        list(BagSequence(bag.pairs().write(tmp_path / "bag")))
+
+
 def test_a_good_bag_is_read_without_a_warning(tmp_path, caplog):
     assert len(list(BagSequence(good_bag(tmp_path / "bag")))) == 3
     assert not caplog.records
