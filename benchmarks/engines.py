@@ -25,7 +25,6 @@ _ROWS = (  # what is shown, ending of the file, precision
     ("PyTorch, eager", ".safetensors", "bfloat16"),
     ("ONNX Runtime", ".onnx", "float32"),
     ("OpenVINO", ".xml", "float32"),
-    ("OpenVINO", ".xml", "bfloat16"),
 )
 
 
