@@ -7,10 +7,15 @@ from pathlib import Path
 import torch
 from numpy.typing import NDArray
 
-from scanssc_core.checkpoint.files import read_description
+from scanssc_core.checkpoint.files import read_calibration, read_description
+from scanssc_core.checkpoint.load import load_model
+from scanssc_core.checkpoint.shipped import terms_of
+from scanssc_core.confidence import Calibration
 from scanssc_core.engines.graph import METADATA
 from scanssc_core.engines.network import Engine, EngineNetwork
 from scanssc_core.engines.requirements import import_engine
+from scanssc_core.inference.optimize import optimized_for_inference
+from scanssc_core.network.scanssc import ScanSSC
 
 #: What exported networks run in: in bfloat16, OpenVINO rounds the geometry too, and 2 % of the labels change.
 FORMAT = torch.float32
@@ -20,6 +25,23 @@ _ENDINGS = (".onnx", ".xml")
 def is_exported(path: Path) -> bool:
     """Whether the name of a file is that of an exported network."""
     return path.suffix in _ENDINGS
+
+
+def load_network(
+    path: Path, device: torch.device, precision: torch.dtype
+) -> tuple[ScanSSC | EngineNetwork, Calibration | None, tuple[str, ...]]:
+    """Load a network for inference, whatever file it is in: a checkpoint, or an exported network.
+
+    Returns:
+        the network on its device, what its confidence is worth, and notes for the user.
+    Raises:
+        ValueError: see checkpoint.load.load_model and load_engine.
+    """
+    if is_exported(path):
+        network, notes = load_engine(path, device, precision)
+        return network, network.calibration, notes
+    ours = optimized_for_inference(load_model(path), device, precision).to(device)
+    return ours, read_calibration(path), terms_of(path)
 
 
 def load_engine(path: Path, device: torch.device, precision: torch.dtype) -> tuple[EngineNetwork, tuple[str, ...]]:
