@@ -9,16 +9,15 @@ import typer
 from numpy.typing import NDArray
 from rich.progress import Progress, track
 
-from scanssc_core.checkpoint.load import load_model
-from scanssc_core.checkpoint.shipped import LITE_WEIGHTS, terms_of
+from scanssc_core.checkpoint.shipped import LITE_WEIGHTS
 from scanssc_core.cli.notes import show_notes
 from scanssc_core.cli.options import ShardOption
 from scanssc_core.datasets.corrupted import CorruptedDataset
 from scanssc_core.datasets.corruption import DEFAULT_SEVERITY, KINDS, Corruption
 from scanssc_core.datasets.dataset import open_dataset, read_labels
 from scanssc_core.datasets.layout import SPLITS, Layout
+from scanssc_core.engines.load import load_network
 from scanssc_core.evaluation.baselines import constant_prior
-from scanssc_core.inference.optimize import optimized_for_inference
 from scanssc_core.labels import LABEL_SETS
 from scanssc_core.runtime.cores import CoreSharing
 from scanssc_core.runtime.device import FORMATS, format_named, resolve_device
@@ -68,8 +67,8 @@ def evaluate(
     torch_device = resolve_device(device)
     dtype = format_named(precision)
     checkpoint = checkpoint or LITE_WEIGHTS
-    show_notes(terms_of(checkpoint))
-    model = optimized_for_inference(load_model(checkpoint), torch_device, dtype).to(torch_device)
+    model, _, notes = load_network(checkpoint, torch_device, dtype)
+    show_notes(notes)
     config = model.config
     if save_predictions and config.dataset != "semantic_kitti":
         raise ValueError(f"save_predictions: the official tree is SemanticKITTI's; this model labels {config.dataset}")

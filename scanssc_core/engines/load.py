@@ -7,18 +7,41 @@ from pathlib import Path
 import torch
 from numpy.typing import NDArray
 
-from scanssc_core.checkpoint.files import read_description
+from scanssc_core.checkpoint.files import read_calibration, read_description
+from scanssc_core.checkpoint.load import load_model
+from scanssc_core.checkpoint.shipped import terms_of
+from scanssc_core.confidence import Calibration
 from scanssc_core.engines.graph import METADATA
 from scanssc_core.engines.network import Engine, EngineNetwork
 from scanssc_core.engines.requirements import import_engine
+from scanssc_core.inference.optimize import optimized_for_inference
+from scanssc_core.network.scanssc import ScanSSC
 
-#: Number formats that each kind of file can run in, by the ending of its name.
-FORMATS_OF_FILE = {".onnx": (torch.float32,), ".xml": (torch.float32, torch.bfloat16)}
+#: What exported networks run in: in bfloat16, OpenVINO rounds the geometry too, and 2 % of the labels change.
+FORMAT = torch.float32
+_ENDINGS = (".onnx", ".xml")
 
 
 def is_exported(path: Path) -> bool:
     """Whether the name of a file is that of an exported network."""
-    return path.suffix in FORMATS_OF_FILE
+    return path.suffix in _ENDINGS
+
+
+def load_network(
+    path: Path, device: torch.device, precision: torch.dtype
+) -> tuple[ScanSSC | EngineNetwork, Calibration | None, tuple[str, ...]]:
+    """Load a network for inference, whatever file it is in: a checkpoint, or an exported network.
+
+    Returns:
+        the network on its device, what its confidence is worth, and notes for the user.
+    Raises:
+        ValueError: see checkpoint.load.load_model and load_engine.
+    """
+    if is_exported(path):
+        network, notes = load_engine(path, device, precision)
+        return network, network.calibration, notes
+    ours = optimized_for_inference(load_model(path), device, precision).to(device)
+    return ours, read_calibration(path), terms_of(path)
 
 
 def load_engine(path: Path, device: torch.device, precision: torch.dtype) -> tuple[EngineNetwork, tuple[str, ...]]:
@@ -34,10 +57,9 @@ def load_engine(path: Path, device: torch.device, precision: torch.dtype) -> tup
         raise ValueError(f"no exported network at {path}")
     if device.type != "cpu":
         raise ValueError(f"device: {path.name} runs on the CPU here; set device to cpu")
-    if precision not in FORMATS_OF_FILE[path.suffix]:
-        names = " or ".join(str(one).removeprefix("torch.") for one in FORMATS_OF_FILE[path.suffix])
-        raise ValueError(f"precision: {path.name} runs in {names}, got {str(precision).removeprefix('torch.')}")
-    engine = _open_onnx(path) if path.suffix == ".onnx" else _open_openvino(path, precision)
+    if precision != FORMAT:
+        raise ValueError(f"precision: {path.name} runs in float32, got {str(precision).removeprefix('torch.')}")
+    engine = _open_onnx(path) if path.suffix == ".onnx" else _open_openvino(path)
     config, calibration = read_description(path, engine.metadata)
     notes = (f"{path.name} runs in {engine.name}", *json.loads(engine.metadata.get("notes", "[]")))
     return EngineNetwork(engine, config, calibration), notes
@@ -62,10 +84,10 @@ def _open_onnx(path: Path) -> Engine:
     return Engine(f"ONNX Runtime {onnxruntime.__version__}", input_names, metadata, run)
 
 
-def _open_openvino(path: Path, precision: torch.dtype) -> Engine:
+def _open_openvino(path: Path) -> Engine:
     openvino = import_engine("openvino")
     settings = {
-        "INFERENCE_PRECISION_HINT": "bf16" if precision == torch.bfloat16 else "f32",
+        "INFERENCE_PRECISION_HINT": "f32",
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
         "PERFORMANCE_HINT": "LATENCY",
     }

@@ -38,7 +38,10 @@ class EngineNetwork:
 
     Attributes:
         config, calibration: see the checkpoint that was exported.
+        device: that takes inputs and gives labels.
     """
+
+    device = torch.device("cpu")
 
     def __init__(self, engine: Engine, config: ScanSSCConfig, calibration: Calibration | None) -> None:
         self.config, self.calibration = config, calibration

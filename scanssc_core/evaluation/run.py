@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader, Subset
 
 from scanssc_core.datasets.dataset import SSCBatch, SSCDataset, camera_of, collate
 from scanssc_core.datasets.semantic_kitti import write_voxel_labels
+from scanssc_core.engines.network import EngineNetwork
 from scanssc_core.evaluation.baselines import stereo_occupied
 from scanssc_core.evaluation.distance import SliceMetrics
 from scanssc_core.health.coverage import CoverageLog, depth_coverage
@@ -35,7 +36,7 @@ class Evaluation:
         ValueError: if the model's voxels are not those of the labels.
     """
 
-    def __init__(self, model: ScanSSC, precision: torch.dtype, prior: NDArray | None) -> None:
+    def __init__(self, model: ScanSSC | EngineNetwork, precision: torch.dtype, prior: NDArray | None) -> None:
         self.model, self.precision = model, precision
         self.stereo_backend = StereoOccupancyBackend()
         grid = model.config.label_grid
@@ -84,11 +85,10 @@ class Evaluation:
 
     def predict(self, batch: SSCBatch) -> Tensor:
         """(B, X, Y, Z) uint8 class ids that the model gives a batch, on the CPU."""
-        device = self.model.voxel_centers.device
+        device = self.model.device
         with inference_in(self.precision, device):
             image, depth_m = batch["image"].to(device), batch["depth_m"].to(device)
-            camera = camera_of(batch).to(device)
-            labels, _ = self.model.predict_labels(image, depth_m, camera, with_confidence=False)
+            labels, _ = self.model.predict_labels(image, depth_m, camera_of(batch), with_confidence=False)
         return labels.cpu()
 
     def _count(self, predicted: Tensor, labels: Tensor, dataset: SSCDataset, index: int) -> None:

@@ -142,6 +142,6 @@ class LiteScanSSC(ScanSSC):
 
     def tables_of(self, camera: CameraInputs) -> LiteTables:
         """See ScanSSC.tables_of."""
-        config, camera = self.config, camera.to(self.depths_m.device)
+        config, camera = self.config, camera.to(self.device)
         pixels = project_voxels(camera, config.label_grid, config.label_scale, config.image_size)
         return LiteTables(self._geometry_of(camera), pixels)

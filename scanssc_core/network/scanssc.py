@@ -110,6 +110,11 @@ class ScanSSC(nn.Module):
         self.register_buffer("voxel_centers", centers, persistent=False)
         self.tables: OfLastCamera[Any] = OfLastCamera(self.tables_of)
 
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self.depths_m.device
+
     def forward(self, image: Tensor, depth_m: Tensor, camera: CameraInputs) -> ScanSSCOutput:
         """Label the grid.
 
@@ -202,7 +207,7 @@ class ScanSSC(nn.Module):
 
     def tables_of(self, camera: CameraInputs) -> Any:
         """What label reads of the camera: named tuples of tensors on the network's device."""
-        return self._geometry_of(camera.to(self.depths_m.device))
+        return self._geometry_of(camera.to(self.device))
 
     def _geometry_of(self, camera: CameraInputs) -> Geometry:
         config = self.config

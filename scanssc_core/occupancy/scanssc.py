@@ -7,19 +7,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from scanssc_core.checkpoint.files import read_calibration
-from scanssc_core.checkpoint.load import load_model
-from scanssc_core.checkpoint.shipped import terms_of
-from scanssc_core.engines.load import is_exported, load_engine
-from scanssc_core.engines.network import EngineNetwork
+from scanssc_core.engines.load import load_network
 from scanssc_core.geometry import PinholeCamera
-from scanssc_core.inference.optimize import optimized_for_inference
 from scanssc_core.inference.precision import inference_in
 from scanssc_core.labels import LABEL_SETS
 from scanssc_core.network.camera_inputs import CameraInputs, camera_fields
 from scanssc_core.network.image.preprocess import NetworkView
 from scanssc_core.network.layers.subvoxels import grid_to_subvoxels
-from scanssc_core.network.scanssc import ScanSSC
 from scanssc_core.occupancy.interface import Occupancy
 
 # The published models were trained with KITTI's projection matrices, which are relative to camera 0. The depth net
@@ -40,14 +34,7 @@ class ScanSSCBackend:
     """
 
     def __init__(self, checkpoint: Path, device: torch.device, precision: torch.dtype = torch.float32) -> None:
-        self._model: ScanSSC | EngineNetwork
-        if is_exported(checkpoint):
-            self._model, self.notes = load_engine(checkpoint, device, precision)
-            self.calibration = self._model.calibration
-        else:
-            self._model = optimized_for_inference(load_model(checkpoint), device, precision).to(device)
-            self.calibration = read_calibration(checkpoint)
-            self.notes = terms_of(checkpoint)
+        self._model, self.calibration, self.notes = load_network(checkpoint, device, precision)
         if self.calibration is not None:
             self.notes += (f"the confidence is calibrated, as {checkpoint.name} says",)
         self._device = device

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scanssc_core.checkpoint.load import load_stereo_network
 from scanssc_core.checkpoint.shipped import LITE_WEIGHTS
 from scanssc_core.confidence import Calibration
-from scanssc_core.engines.load import FORMATS_OF_FILE, is_exported
+from scanssc_core.engines.load import FORMAT, is_exported
 from scanssc_core.geometry import PinholeCamera, StereoRig, VoxelGridSpec
 from scanssc_core.labels import FREE, LABEL_SETS, SEMANTIC_KITTI, LabelSet
 from scanssc_core.occupancy.interface import Occupancy, OccupancyBackend
@@ -146,9 +146,8 @@ def make_occupancy_backend(
 
 
 def _faster_network(checkpoint: Path, device: torch.device, precision: str) -> ScanSSCBackend:
-    formats = formats_of_precision(precision, device)
-    if precision == AUTO and is_exported(checkpoint):
-        formats = tuple(one for one in formats if one in FORMATS_OF_FILE[checkpoint.suffix])
+    is_fixed = precision == AUTO and is_exported(checkpoint)
+    formats = (FORMAT,) if is_fixed else formats_of_precision(precision, device)
     backend, note = fastest(
         lambda dtype: ScanSSCBackend(checkpoint, device, dtype),
         lambda backend: OccupancyPipeline(None, backend, shares_cores=False).warm_up(),

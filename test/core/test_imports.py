@@ -40,6 +40,7 @@ ALLOWED = {
         "health",
         "network",
         "inference",
+        "engines",
         "stereo",
         "occupancy",
         "mapping",
