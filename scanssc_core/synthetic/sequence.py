@@ -74,6 +74,7 @@ class SyntheticSequence:
         noise: standard deviation of the cameras' noise in mid grey, 0..255.
         turn_rad: how far to the left of the road's direction the car looks.
         sway_rad: how much the car nods, rolls and turns about that.
+        nod_rad, nod_s: how much it nods beside that, and in how many seconds; it rolls half as much, half as fast again.
         nose_down_rad: how far the grid's frame is pitched down.
         sees_near: whether the labels hold what the scanner on a car's roof cannot see about the car.
         seed: of noise and sway.
@@ -92,6 +93,8 @@ class SyntheticSequence:
     noise: float = 0.0
     turn_rad: float = 0.0
     sway_rad: float = 0.0
+    nod_rad: float = 0.0
+    nod_s: float = 1.6
     nose_down_rad: float = 0.0
     sees_near: bool = False
     seed: int = 0
@@ -181,7 +184,9 @@ class SyntheticSequence:
         z = self.scene.ground.height_at(wheels[None, :, 0], wheels[None, :, 1])[0].astype(np.float64)
         phase = np.random.default_rng((self.seed, 3)).uniform(0, 2 * np.pi, 3)
         pitch, roll, yaw = self.sway_rad * np.sin(s_m / np.array([5.3, 9.1, 14.7]) + phase) * (0.5, 0.6, 2.0)
-        pitch += self.nose_down_rad
+        turns = (s_m - self.start_x_m) / self.speed_m_s / self.nod_s
+        pitch += self.nose_down_rad + self.nod_rad * np.sin(2 * np.pi * turns)
+        roll += self.nod_rad / 2 * np.sin(2 * np.pi * 1.5 * turns)
         pitch -= np.arctan2(z[1] - z[2], 2.8)
         roll += np.arctan2(z[3] - z[4], 1.6)
         T_world_velo = np.eye(4)
