@@ -31,6 +31,8 @@ _KITTI_T_CAMERA_GRID = (
 
 #: The stereo_backend that computes nothing: depth or disparity comes from a topic.
 TOPIC = "topic"
+#: Values of grid_pose.
+FIXED, GROUND = "fixed", "ground"
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,12 @@ class NodeParameters(HealthParameters, PlanningParameters):
         maximum=BASELINE_RANGE_M[1],
     )
     grid_frame: str = parameter("velodyne", "Frame of the grid: x forward, y left, z up.")
+    grid_pose: str = parameter(
+        FIXED,
+        "Height, roll and pitch of the grid: fixed = by grid_frame and ground_z_m; ground = by the measured ground, in "
+        "the frame scanssc_ground, which /tf joins to grid_frame.",
+        choices=(FIXED, GROUND),
+    )
     camera_frame: str = parameter("", "Optical frame of the left camera; empty = frame_id of its images.")
     extrinsics_source: str = parameter(
         "tf",

@@ -20,6 +20,9 @@ _UNTOLD = np.array([math.tan(math.radians(0.1)), math.tan(math.radians(0.1)), 0.
 _GATE = 4.0
 #: Without a measurement for longer the ground is lost.
 _HELD_S = 2.0
+#: The ground that was given stays until the filtered one lies further from it, this far ahead and to the side: what is
+#: computed once for each pose of a camera, a fifth of a frame's time, is then kept.
+_STEADY_M, _STEADY_WITHIN_M = 0.02, np.array([15.0, 6.0, 1.0])
 
 
 class GroundFilter:
@@ -38,6 +41,7 @@ class GroundFilter:
 
     def _begin(self) -> None:
         self._deviation, self._covariance = np.zeros(3), np.diag(_SPREAD**2)
+        self._given = np.zeros(3)
         self._stamp_ns: int | None = None
         self._measured_ns: int | None = None
         self.state = LOST
@@ -64,7 +68,9 @@ class GroundFilter:
             self.state = HELD
         else:
             self.state = LOST
-        return self._deviation - (0.0, 0.0, LIDAR_HEIGHT_M)
+        if np.abs(self._deviation - self._given) @ _STEADY_WITHIN_M > _STEADY_M:
+            self._given = self._deviation
+        return self._given - (0.0, 0.0, LIDAR_HEIGHT_M)
 
     def _take(self, measured: GroundPlane) -> bool:
         """Correct by a measurement; False if it cannot be of this ground."""

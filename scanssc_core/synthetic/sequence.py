@@ -74,7 +74,7 @@ class SyntheticSequence:
         noise: standard deviation of the cameras' noise in mid grey, 0..255.
         turn_rad: how far to the left of the road's direction the car looks.
         sway_rad: how much the car nods, rolls and turns about that.
-        nod_rad, nod_s: how much it nods beside that, and in how many seconds; it rolls half as much, half as fast again.
+        nod_rad, nod_s: how much it nods beside that, and in how many seconds; it rolls half as much.
         nose_down_rad: how far the grid's frame is pitched down.
         sees_near: whether the labels hold what the scanner on a car's roof cannot see about the car.
         seed: of noise and sway.

@@ -1,5 +1,7 @@
 """The node's publishers: each output has a rate of its own and is skipped while nobody subscribes."""
 
+from dataclasses import dataclass
+
 from numpy.typing import NDArray
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -24,6 +26,21 @@ _OUTPUTS = {
     "points": (PointCloud2, _RELIABLE),
     "depth": (Image, _RELIABLE),
 }
+
+
+@dataclass(frozen=True, eq=False)
+class GridPlace:
+    """Where the grid of a frame stands.
+
+    Attributes:
+        frame_id: of everything that is made of it.
+        ground_z_m: height of the ground in that frame, where the model expects it.
+        T_cam_grid: (4, 4) grid, as the model has it, -> left camera's optical frame.
+    """
+
+    frame_id: str
+    ground_z_m: float
+    T_cam_grid: NDArray
 
 
 class OccupancyOutputs:
@@ -52,19 +69,20 @@ class OccupancyOutputs:
         grid: VoxelGridSpec,
         label_set: LabelSet,
         left_header: Header,
-        T_cam_grid: NDArray,
+        place: GridPlace,
         parameters: NodeParameters,
     ) -> list[str]:
         """Publish what is wanted and due of one result.
 
         Args:
-            grid: its place in parameters.grid_frame.
+            grid: the voxels, as the model has them.
             left_header: of the left image; its stamp goes to every output.
-            T_cam_grid: (4, 4) grid, as the model has it, -> left camera's optical frame.
+            place: where they stand.
         Returns:
             names of the outputs that a message was published of.
         """
-        grid_header = Header(stamp=left_header.stamp, frame_id=parameters.grid_frame)
+        grid_header = Header(stamp=left_header.stamp, frame_id=place.frame_id)
+        grid = grid.on_ground(place.ground_z_m)
         published = []
         if self._publishers.is_due("occupancy", parameters.occupancy_max_rate_hz):
             message = occupancy_to_message(
@@ -84,14 +102,14 @@ class OccupancyOutputs:
                 published.append(self._publishers.publish("points", cloud))
         if self._publishers.is_due("depth", parameters.depth_max_rate_hz):
             published.append(self._publishers.publish("depth", depth_to_image(result.depth_m, left_header)))
-        camera_m = (T_frame_grid(parameters.ground_z_m) @ invert_transform(T_cam_grid))[:3, 3]
+        camera_m = (T_frame_grid(place.ground_z_m) @ invert_transform(place.T_cam_grid))[:3, 3]
         published += self._planning.publish(
             result.occupancy,
             label_set.names,
             grid,
             grid_header,
             camera_m,
-            parameters.ground_z_m,
+            place.ground_z_m,
             parameters.planning_max_rate_hz,
         )
         return published
