@@ -228,9 +228,15 @@ class SyntheticSequence:
         stamp_ns = round(index / self.rate_hz * 1e9)
         return StereoFrame(left.rgb, right.rgb, self.rig, self.mount.T_left_velo, stamp_ns), left.depth_m
 
-    def truth(self, index: int, grid: VoxelGridSpec) -> FrameTruth:
-        """Voxel labels around the LiDAR at a frame, as the sweeps of the drive up to 51 m ahead see them."""
+    def truth(self, index: int, grid: VoxelGridSpec, T_velo_grid: NDArray | None = None) -> FrameTruth:
+        """Voxel labels around the LiDAR at a frame, as the sweeps of the drive up to 51 m ahead see them.
+
+        Args:
+            grid: the voxels.
+            T_velo_grid: (4, 4) their frame, which stands nearly as the LiDAR's does, -> LiDAR; None: the LiDAR's own.
+        """
         T_world_velo = self.pose(index)
+        T_world_grid = T_world_velo if T_velo_grid is None else T_world_velo @ T_velo_grid
         own = (near_sweep if self.sees_near else survey_sweep)(self.scene, T_world_velo)
         start_m = self.length_at(index)
         first, last = (int(np.ceil(s / _SURVEY_SPACING_M + 1e-6)) for s in (start_m, start_m + LABEL_AHEAD_M))
@@ -238,8 +244,8 @@ class SyntheticSequence:
             del self._surveys[passed]
         movers = self.movers_at(index)
         sweeps = [with_movers(one, movers) for one in (own, *(self._survey(number) for number in range(first, last)))]
-        labels, is_invalid, is_moving = vote(self.scene, sweeps, T_world_velo, grid)
-        is_occluded = ~visible(sweeps[0], T_world_velo, grid) & (labels == FREE)
+        labels, is_invalid, is_moving = vote(self.scene, sweeps, T_world_grid, grid)
+        is_occluded = ~visible(sweeps[0], T_world_grid, grid) & (labels == FREE)
         return FrameTruth(labels, is_invalid, is_occluded, is_moving)
 
     def _survey(self, number: int) -> Sweep:
