@@ -114,8 +114,8 @@ def main() -> None:
 a robot that nods by 3 degrees in 1.6 s and rolls by 1.5; 848x480, fx 346.5 px, baseline 0.12 m, depth by sgm.
 
 Error: of the ground's height, the worst place up to 15 m ahead and 1.5 m aside, metres. Jump: how much that changes at
-one place from frame to frame. IoU and mIoU: of lite in view, every {_SCORED_EVERY}th frame ({scored * len(_SEEDS)} of each
-line), against the labels of the street in the frame that the grid claims to be in.
+one place from frame to frame. IoU and mIoU: of lite in view, {scored * len(_SEEDS)} frames of each line, against the
+labels of the street in the frame that the grid claims to be in.
 
 | camera over the ground | `grid_pose` | error, median | 95 % | most | jump, median | 95 % | most | IoU % | mIoU % |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |

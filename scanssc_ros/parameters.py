@@ -110,6 +110,11 @@ class NodeParameters(HealthParameters, PlanningParameters):
         "the frame scanssc_ground, which /tf joins to grid_frame.",
         choices=(FIXED, GROUND),
     )
+    grid_extent: list[float] = parameter(  # noqa: RUF009 (a field with a default factory)
+        [0.0, 0.0],
+        "How far ahead, and how far to each side, the grid that is published reaches, metres; 0 = all of it, 51.2 and "
+        "25.6.",
+    )
     camera_frame: str = parameter("", "Optical frame of the left camera; empty = frame_id of its images.")
     extrinsics_source: str = parameter(
         "tf",
@@ -187,6 +192,8 @@ class NodeParameters(HealthParameters, PlanningParameters):
             return f"baseline_m: expected 0 (as CameraInfo says) or {least_m} m at least, got {self.baseline_m}"
         if name == "grid_frame" and not self.grid_frame:
             return "grid_frame: expected a frame name, got an empty one"
+        if name == "grid_extent" and (len(self.grid_extent) != 2 or not min(self.grid_extent) >= 0):
+            return f"grid_extent: expected two lengths, ahead and aside, 0 or above, got {self.grid_extent}"
         return self._problem_of_extrinsics() if name == "t_camera_grid" else ""
 
     def _problem_of_extrinsics(self) -> str:

@@ -82,17 +82,16 @@ class OccupancyOutputs:
             names of the outputs that a message was published of.
         """
         grid_header = Header(stamp=left_header.stamp, frame_id=place.frame_id)
-        grid = grid.on_ground(place.ground_z_m)
+        grid, where = grid.on_ground(place.ground_z_m).window(*parameters.grid_extent)
+        occupancy = result.occupancy.part(where)
         published = []
         if self._publishers.is_due("occupancy", parameters.occupancy_max_rate_hz):
-            message = occupancy_to_message(
-                result.occupancy, grid, label_set.names, grid_header, parameters.publish_confidence
-            )
+            message = occupancy_to_message(occupancy, grid, label_set.names, grid_header, parameters.publish_confidence)
             published.append(self._publishers.publish("occupancy", message))
         wants_markers = self._publishers.is_due("markers", parameters.markers_max_rate_hz)
         wants_cloud = self._publishers.is_due("points", parameters.cloud_max_rate_hz)
         if wants_markers or wants_cloud:
-            labels = result.occupancy.labels
+            labels = occupancy.labels
             indices = surface_voxels(labels)
             if wants_markers:
                 marker = occupancy_marker(labels, indices, grid, label_set, grid_header)
@@ -104,7 +103,7 @@ class OccupancyOutputs:
             published.append(self._publishers.publish("depth", depth_to_image(result.depth_m, left_header)))
         camera_m = (T_frame_grid(place.ground_z_m) @ invert_transform(place.T_cam_grid))[:3, 3]
         published += self._planning.publish(
-            result.occupancy,
+            occupancy,
             label_set.names,
             grid,
             grid_header,
