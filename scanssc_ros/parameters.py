@@ -192,7 +192,9 @@ class NodeParameters(HealthParameters, PlanningParameters):
             return f"baseline_m: expected 0 (as CameraInfo says) or {least_m} m at least, got {self.baseline_m}"
         if name == "grid_frame" and not self.grid_frame:
             return "grid_frame: expected a frame name, got an empty one"
-        if name == "grid_extent" and (len(self.grid_extent) != 2 or not min(self.grid_extent) >= 0):
+        if name == "grid_extent" and (
+            len(self.grid_extent) != 2 or not all(length_m >= 0 for length_m in self.grid_extent)
+        ):
             return f"grid_extent: expected two lengths, ahead and aside, 0 or above, got {self.grid_extent}"
         return self._problem_of_extrinsics() if name == "t_camera_grid" else ""
 
