@@ -61,7 +61,7 @@ def grid_pose_status(grid: GridOnGround) -> DiagnosticStatus:
         "roll_deg": f"{left_deg:.2f}",
     }
     if grid.state == LOST:
-        message = "no ground is seen: the grid stands where grid_frame and ground_z_m have it"
+        message = "no ground is seen near where grid_frame and ground_z_m have it: the grid stands there"
         return make_status("grid pose", WARN, message, values)
     rises = "rises" if ahead_deg > 0 else "falls"
     message = (

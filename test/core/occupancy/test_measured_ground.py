@@ -1,5 +1,7 @@
 """The ground plane of one frame, against the plane that its depth and its pair were made of."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -67,3 +69,14 @@ def test_a_plane_does_not_depend_on_where_the_pose_believes_the_camera():
 @pytest.mark.parametrize("depth_m", [np.zeros((376, 624), np.float32), np.full((376, 624), 6.0, np.float32)])
 def test_no_ground_is_none(depth_m):
     assert measure_plane(depth_m, CAMERA, invert_transform(pose(1.65))) is None
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_rubbish_is_no_ground_or_a_finite_one_and_raises_nothing(seed):
+    rng = np.random.default_rng(seed)
+    camera = replace(CAMERA, width=int(rng.integers(1, 300)), height=int(rng.integers(1, 200)))
+    shape = camera.height, camera.width
+    depth_m = rng.choice([0.0, 0.1, 1.0, 9.0, 80.0], shape) * rng.uniform(0, 2, shape)
+    left, right = rng.integers(0, 256, (2, *shape), np.uint8)
+    plane = measure_plane(depth_m, camera, invert_transform(LEVEL), (left, right, replace(RIG, left=camera)))
+    assert plane is None or (np.isfinite(plane.values).all() and np.isfinite(plane.covariance).all())
