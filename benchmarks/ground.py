@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from scanssc_core.evaluation.metrics import confusion_matrix, scores
 from scanssc_core.geometry import LIDAR_HEIGHT_M, PinholeCamera, StereoRig
+from scanssc_core.ground.ground_filter import GroundFilter, T_grid_level
+from scanssc_core.ground.measured_ground import measure_plane
 from scanssc_core.labels import SEMANTIC_KITTI, UNKNOWN
-from scanssc_core.occupancy.ground_filter import GroundFilter, T_grid_level
-from scanssc_core.occupancy.measured_ground import measure_plane
 from scanssc_core.runtime.backends import make_occupancy_backend, make_stereo_backend
 from scanssc_core.runtime.pipeline import OccupancyPipeline
 from scanssc_core.synthetic.rigs import robot_mount

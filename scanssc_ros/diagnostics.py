@@ -5,8 +5,8 @@ import time
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
 
+from scanssc_core.ground.ground_filter import LOST
 from scanssc_core.health.input_health import Reading
-from scanssc_core.occupancy.ground_filter import LOST
 from scanssc_ros.input.extrinsics import Extrinsics
 from scanssc_ros.input.inputs import StereoInputs
 from scanssc_ros.statistics import Books, PipelineStatistics

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scanssc_core.geometry import LIDAR_HEIGHT_M, PinholeCamera, invert_transform
-from scanssc_core.occupancy.measured_ground import measure_plane
+from scanssc_core.ground.measured_ground import measure_plane
 
 
 @dataclass(frozen=True)

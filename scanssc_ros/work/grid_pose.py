@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from rclpy.node import Node
 
 from scanssc_core.geometry import PinholeCamera, StereoRig, T_frame_grid, invert_transform, only_measured
-from scanssc_core.occupancy.ground_filter import GroundFilter, T_grid_level
-from scanssc_core.occupancy.measured_ground import measure_plane
+from scanssc_core.ground.ground_filter import GroundFilter, T_grid_level
+from scanssc_core.ground.measured_ground import measure_plane
 from scanssc_ros.conversions import matrix_to_transform, stamp_to_ns
 from scanssc_ros.output.outputs import GridPlace
 from scanssc_ros.parameters import NodeParameters

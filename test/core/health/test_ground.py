@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from core.occupancy.measured_planes import CAMERA, depth_of, pose
+from core.ground.measured_planes import CAMERA, depth_of, pose
 from scanssc_core.geometry import invert_transform
 from scanssc_core.health.ground import GroundOffset, measure_ground
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
 
-from core.occupancy.measured_planes import CAMERA, depth_of, pose
+from core.ground.measured_planes import CAMERA, depth_of, pose
 from scanssc_core.geometry import invert_transform, transform_points
 from scanssc_ros.conversions import transform_to_matrix
 from scanssc_ros.parameters import NodeParameters

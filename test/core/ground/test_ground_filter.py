@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from scanssc_core.geometry import LIDAR_HEIGHT_M, transform_points
-from scanssc_core.occupancy.ground_filter import HELD, LOST, MEASURED, GroundFilter, T_grid_level
-from scanssc_core.occupancy.measured_ground import GroundPlane
+from scanssc_core.ground.ground_filter import HELD, LOST, MEASURED, GroundFilter, T_grid_level
+from scanssc_core.ground.measured_ground import GroundPlane
 
 AT_REST = np.array([0.0, 0.0, -LIDAR_HEIGHT_M])
 STEP_NS = 100_000_000

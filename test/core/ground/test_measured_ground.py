@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from core.occupancy.measured_planes import CAMERA, RIG, depth_of, pair_of, pose
+from core.ground.measured_planes import CAMERA, RIG, depth_of, pair_of, pose
 from scanssc_core.geometry import invert_transform, transform_points
-from scanssc_core.occupancy.measured_ground import measure_plane
+from scanssc_core.ground.measured_ground import measure_plane
 
 LEVEL = pose(0.8)
 

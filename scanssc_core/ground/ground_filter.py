@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scanssc_core.geometry import LIDAR_HEIGHT_M
-from scanssc_core.occupancy.measured_ground import GroundPlane
+from scanssc_core.ground.measured_ground import GroundPlane
 
 MEASURED, HELD, LOST = "measured", "held", "lost"
 
