@@ -36,6 +36,7 @@ TEXT_PARAMETERS = (
     "stereo_checkpoint",
     "depth_input",
     "device",
+    "grid_pose",
 )
 SWITCHES = ("rectify", "use_sim_time")
 # Up to Jazzy, Fast DDS reads its profile from a variable of the older name; Kilted warns when it sees that one.
@@ -112,6 +113,8 @@ def _start(context: LaunchContext) -> list:
     ]
     if argument("map") == "true":
         ground = {name: value for name, value in preset["parameters"].items() if name == "ground_z_m"}
+        if given.get("grid_pose") == "ground":
+            ground = {"ground_z_m": 0.0}  # of the frame that stands on it
         values: list = [str(config / "semantic_map.yaml"), ground]
         values += [argument("params_file")] if argument("params_file") else []
         sim_time = [{"use_sim_time": switched["use_sim_time"]}] if "use_sim_time" in switched else []
@@ -196,6 +199,7 @@ def generate_launch_description() -> LaunchDescription:
             declare_parameter("depth_input", "What stereo_backend:=topic takes", ["disparity", "depth"]),
             declare_parameter("rectify", "Rectify images in the node, which then takes image_raw", ["true", "false"]),
             declare_parameter("device", "auto, cpu or cuda"),
+            declare_parameter("grid_pose", "Where the grid stands (docs/cameras.md)", ["fixed", "ground"]),
             declare_parameter("use_sim_time", "Take the time from /clock", ["true", "false"]),
             declare("map", "Start the map node too (docs/mapping.md).", ["true", "false"], "false"),
             declare("rviz", "Start RViz with config/scanssc.rviz.", ["true", "false"], "false"),

@@ -12,7 +12,7 @@ from sensor_msgs.msg import CompressedImage, Image, PointCloud2, PointField
 from std_msgs.msg import Header
 from stereo_msgs.msg import DisparityImage
 
-from scanssc_core.geometry import VoxelGridSpec, make_transform
+from scanssc_core.geometry import VoxelGridSpec, make_transform, matrix_to_quaternion
 from scanssc_core.occupancy.interface import Occupancy
 from scanssc_core.sources.depth_images import decode_depth, decode_disparity
 from scanssc_core.sources.images import ENCODINGS, decode_compressed_image, decode_image, is_depth
@@ -138,6 +138,15 @@ def transform_to_matrix(transform: Transform) -> NDArray:
     return make_transform(
         (rotation.x, rotation.y, rotation.z, rotation.w), (translation.x, translation.y, translation.z)
     )
+
+
+def matrix_to_transform(T_parent_child: NDArray) -> Transform:
+    """geometry_msgs/Transform of a (4, 4) matrix."""
+    transform = Transform()
+    rotation, translation = transform.rotation, transform.translation
+    rotation.x, rotation.y, rotation.z, rotation.w = matrix_to_quaternion(T_parent_child[:3, :3]).tolist()
+    translation.x, translation.y, translation.z = T_parent_child[:3, 3].tolist()
+    return transform
 
 
 def pose_to_matrix(pose: Pose) -> NDArray:

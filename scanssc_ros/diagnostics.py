@@ -2,13 +2,16 @@
 
 import time
 
+import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
 
+from scanssc_core.ground.ground_filter import LOST
 from scanssc_core.health.input_health import Reading
 from scanssc_ros.input.extrinsics import Extrinsics
 from scanssc_ros.input.inputs import StereoInputs
 from scanssc_ros.statistics import Books, PipelineStatistics
 from scanssc_ros.statuses import ERROR, OK, WARN, make_status
+from scanssc_ros.work.grid_pose import GridOnGround
 from scanssc_ros.work.processing import PairProcessor
 
 #: Clocks that are set over the network agree better than this.
@@ -43,6 +46,29 @@ def extrinsics_status(extrinsics: Extrinsics) -> DiagnosticStatus:
     problem = "; ".join(filter(None, (extrinsics.problem, extrinsics.baseline_problem)))
     level, message = (WARN, problem) if problem else (OK, pose)
     return make_status("extrinsics", level, message, {"source": extrinsics.source, "position_m": extrinsics.position_m})
+
+
+def grid_pose_status(grid: GridOnGround) -> DiagnosticStatus:
+    """Where the grid stands; a warning while it stands on no measured ground."""
+    if grid.height_m is None:
+        return make_status("grid pose", OK, "no pair has come yet", {"state": grid.state, "frame": grid.frame_id})
+    ahead_deg, left_deg = np.degrees(np.arctan(grid.slopes))
+    values: dict[str, object] = {
+        "state": grid.state,
+        "frame": grid.frame_id,
+        "height_m": f"{grid.height_m:.3f}",
+        "pitch_deg": f"{ahead_deg:.2f}",
+        "roll_deg": f"{left_deg:.2f}",
+    }
+    if grid.state == LOST:
+        message = "no ground is seen near where grid_frame and ground_z_m have it: the grid stands there"
+        return make_status("grid pose", WARN, message, values)
+    rises = "rises" if ahead_deg > 0 else "falls"
+    message = (
+        f"the grid stands on the ground, {grid.state}: {grid.height_m:.2f} m under the camera, which {rises} by "
+        f"{abs(ahead_deg):.1f} degrees ahead"
+    )
+    return make_status("grid pose", OK, message, values)
 
 
 def health_status(reading: Reading) -> DiagnosticStatus:

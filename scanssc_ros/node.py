@@ -17,6 +17,7 @@ from scanssc_core.runtime.device import resolve_device
 from scanssc_core.runtime.pipeline import OccupancyPipeline
 from scanssc_ros.diagnostics import (
     extrinsics_status,
+    grid_pose_status,
     health_status,
     pipeline_status,
     synchronization_status,
@@ -27,9 +28,10 @@ from scanssc_ros.managed_node import ManagedNode, logs_exceptions
 from scanssc_ros.output.class_costs import read_costs
 from scanssc_ros.output.outputs import OccupancyOutputs
 from scanssc_ros.output.planning import PlanningOutputs
-from scanssc_ros.parameters import TOPIC, NodeParameters
+from scanssc_ros.parameters import GROUND, TOPIC, NodeParameters
 from scanssc_ros.statistics import PipelineStatistics
 from scanssc_ros.statuses import input_status
+from scanssc_ros.work.grid_pose import GridOnGround
 from scanssc_ros.work.processing import PairProcessor
 from scanssc_ros.work.worker import NewestOnlyWorker
 
@@ -61,6 +63,7 @@ class ScanSSCNode(ManagedNode[NodeParameters]):
         self._device: torch.device | None = None  # known while configured
         self._pipeline: OccupancyPipeline | None = None
         self._extrinsics: Extrinsics | None = None
+        self._grid_on_ground: GridOnGround | None = None
         self._planning: PlanningOutputs | None = None
         self._outputs: OccupancyOutputs | None = None
         self._inputs: StereoInputs | None = None  # known while active
@@ -127,6 +130,8 @@ class ScanSSCNode(ManagedNode[NodeParameters]):
                 parameters.dummy_latency_s,
             )
             self._extrinsics = build(lambda: Extrinsics(self, parameters))
+            if parameters.grid_pose == GROUND:
+                self._grid_on_ground = build(lambda: GridOnGround(self, parameters))
             costs = build(lambda: read_costs(parameters.class_costs, occupancy.label_set.names)) if occupancy else None
             if not problems and occupancy is not None:
                 self._pipeline = OccupancyPipeline(
@@ -156,7 +161,13 @@ class ScanSSCNode(ManagedNode[NodeParameters]):
         assert self._pipeline and self._extrinsics and self._outputs  # configured: the state machine sees to it
         self._statistics = statistics = PipelineStatistics()
         self._processor = PairProcessor(
-            self, self._pipeline, self._extrinsics, self._outputs, statistics, self.parameters
+            self,
+            self._pipeline,
+            self._extrinsics,
+            self._outputs,
+            statistics,
+            self._grid_on_ground,
+            self.parameters,
         )
         self._worker = NewestOnlyWorker(
             self._inference, self._processor, lambda pair: statistics.drop_waiting("superseded")
@@ -205,6 +216,9 @@ class ScanSSCNode(ManagedNode[NodeParameters]):
         if self._extrinsics is not None:
             self._extrinsics.close()
             self._extrinsics = None
+        if self._grid_on_ground is not None:
+            self._grid_on_ground.close()
+            self._grid_on_ground = None
         self._pipeline = None
         self._device = None
 
@@ -250,6 +264,8 @@ class ScanSSCNode(ManagedNode[NodeParameters]):
             statuses.append(synchronization_status(self._inputs, parameters.sync_tolerance_s, timeout_s))
         if self._extrinsics is not None:
             statuses.append(extrinsics_status(self._extrinsics))
+        if self._grid_on_ground is not None:
+            statuses.append(grid_pose_status(self._grid_on_ground))
         if self._processor is not None:
             statuses += map(health_status, self._processor.health.readings(parameters.thresholds))
         idle = (DiagnosticStatus.WARN, "inactive") if self.is_configured else self.idle

@@ -31,6 +31,8 @@ _KITTI_T_CAMERA_GRID = (
 
 #: The stereo_backend that computes nothing: depth or disparity comes from a topic.
 TOPIC = "topic"
+#: Values of grid_pose.
+FIXED, GROUND = "fixed", "ground"
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,17 @@ class NodeParameters(HealthParameters, PlanningParameters):
         maximum=BASELINE_RANGE_M[1],
     )
     grid_frame: str = parameter("velodyne", "Frame of the grid: x forward, y left, z up.")
+    grid_pose: str = parameter(
+        FIXED,
+        "Height, roll and pitch of the grid: fixed = by grid_frame and ground_z_m; ground = by the measured ground, in "
+        "the frame scanssc_ground, which /tf joins to grid_frame.",
+        choices=(FIXED, GROUND),
+    )
+    grid_extent: list[float] = parameter(  # noqa: RUF009 (a field with a default factory)
+        [0.0, 0.0],
+        "How far ahead, and how far to each side, the grid that is published reaches, metres; 0 = all of it, 51.2 and "
+        "25.6.",
+    )
     camera_frame: str = parameter("", "Optical frame of the left camera; empty = frame_id of its images.")
     extrinsics_source: str = parameter(
         "tf",
@@ -179,6 +192,10 @@ class NodeParameters(HealthParameters, PlanningParameters):
             return f"baseline_m: expected 0 (as CameraInfo says) or {least_m} m at least, got {self.baseline_m}"
         if name == "grid_frame" and not self.grid_frame:
             return "grid_frame: expected a frame name, got an empty one"
+        if name == "grid_extent" and (
+            len(self.grid_extent) != 2 or not all(length_m >= 0 for length_m in self.grid_extent)
+        ):
+            return f"grid_extent: expected two lengths, ahead and aside, 0 or above, got {self.grid_extent}"
         return self._problem_of_extrinsics() if name == "t_camera_grid" else ""
 
     def _problem_of_extrinsics(self) -> str:

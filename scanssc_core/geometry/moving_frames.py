@@ -15,6 +15,8 @@ _MAX_DISORDER_NS = 1_000_000_000
 class MovingFrames:
     """Fixed and moving transforms. A moving one holds between two of its moments, never before or after them.
 
+    One thread may add while another looks up.
+
     Args:
         kept_s: how long moments are kept, counted from the newest one of a frame.
 
@@ -55,7 +57,8 @@ class MovingFrames:
             LookupError: if the frames are not joined then; says which frame is not known at that moment.
         """
         graph, uncovered = self.fixed.copy(), []
-        for child, (parent, moments) in self._histories.items():
+        for child, (parent, kept) in self._histories.copy().items():
+            moments = tuple(kept)
             T_parent_child = _interpolated(moments, stamp_ns)
             if T_parent_child is not None:
                 graph.add(parent, child, T_parent_child)
@@ -73,7 +76,7 @@ class MovingFrames:
         return T_target_source
 
 
-def _interpolated(moments: "deque[tuple[int, NDArray]]", stamp_ns: int) -> NDArray | None:
+def _interpolated(moments: tuple[tuple[int, NDArray], ...], stamp_ns: int) -> NDArray | None:
     """The transform between the two moments around a stamp; None if it lies before or after all."""
     if not moments[0][0] <= stamp_ns <= moments[-1][0]:
         return None

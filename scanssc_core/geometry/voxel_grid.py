@@ -51,6 +51,29 @@ class VoxelGridSpec:
         x, y, z = self.origin_m
         return replace(self, origin_m=(x, y, z + ground_z_m + LIDAR_HEIGHT_M))
 
+    def window(self, ahead_m: float, aside_m: float) -> tuple["VoxelGridSpec", tuple[slice, slice]]:
+        """The part of this grid that lies up to so far ahead of the frame's origin and to each side of it.
+
+        Args:
+            ahead_m, aside_m: metres, rounded up to whole voxels; 0 = all that there is.
+        Returns:
+            its place, and what it is of this grid's x and y axes.
+        Raises:
+            ValueError: if nothing lies in it.
+        """
+        bounds_m = ((-np.inf, ahead_m or np.inf), (-aside_m or -np.inf, aside_m or np.inf))
+        parts = []
+        for axis, (low_m, high_m) in enumerate(bounds_m):
+            edges_m = self.origin_m[axis] + np.arange(self.shape[axis] + 1) * self.voxel_size_m
+            inside = np.flatnonzero((edges_m[1:] > low_m + 1e-6) & (edges_m[:-1] < high_m - 1e-6))
+            if not inside.size:
+                raise ValueError(f"no voxel lies up to {ahead_m} m ahead and {aside_m} m aside: {self}")
+            parts.append(slice(int(inside[0]), int(inside[-1]) + 1))
+        along_x, along_y = parts
+        x, y = (self.origin_m[axis] + part.start * self.voxel_size_m for axis, part in enumerate(parts))
+        shape = (along_x.stop - along_x.start, along_y.stop - along_y.start, self.shape[2])
+        return replace(self, shape=shape, origin_m=(x, y, self.origin_m[2])), (along_x, along_y)
+
     @property
     def extent_m(self) -> tuple[tuple[float, float], ...]:
         """((x_min, x_max), (y_min, y_max), (z_min, z_max)) of the grid in its frame, metres."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
 from scanssc_core.confidence import Calibration
@@ -22,6 +23,11 @@ class Occupancy:
 
     labels: NDArray
     confidence: NDArray | None = None
+
+    def part(self, where: tuple[slice, ...]) -> "Occupancy":
+        """A part of the grid."""
+        confidence = None if self.confidence is None else np.ascontiguousarray(self.confidence[where])
+        return Occupancy(np.ascontiguousarray(self.labels[where]), confidence)
 
 
 class OccupancyBackend(Protocol):

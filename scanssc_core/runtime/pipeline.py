@@ -110,14 +110,20 @@ class OccupancyPipeline:
         Raises:
             ValueError: if image, depth and calibration are not of one size.
         """
-        stage_s: dict[str, float] = {}
-        with self._timed("depth", stage_s):
-            if depth_m is None:
-                if self.stereo is None:
-                    raise ValueError("a pair without depth came, but the pipeline has no depth stage")
-                depth_m = self.stereo.compute_depth(left_rgb, right_rgb, rig)
+        stage_s = {"depth": 0.0}
+        if depth_m is None:
+            depth_m, stage_s = self.measure(left_rgb, right_rgb, rig)
         result = self.label(left_rgb, depth_m, rig.left, T_cam_grid, with_confidence)
         return PipelineResult(result.depth_m, result.occupancy, {**stage_s, **result.stage_s})
+
+    def measure(self, left_rgb: NDArray, right_rgb: NDArray, rig: StereoRig) -> tuple[NDArray, dict[str, float]]:
+        """The depth stage alone: the (H, W) depth of the left image in metres, and the seconds spent."""
+        if self.stereo is None:
+            raise ValueError("a pair without depth came, but the pipeline has no depth stage")
+        stage_s: dict[str, float] = {}
+        with self._timed("depth", stage_s):
+            depth_m = self.stereo.compute_depth(left_rgb, right_rgb, rig)
+        return depth_m, stage_s
 
     def label(
         self,

@@ -93,11 +93,19 @@ def draw_robot_rig(rng: np.random.Generator) -> tuple[StereoRig, Mount]:
     camera = PinholeCamera(focal_px, focal_px, float(cx), float(cy), width, height)
     baseline_m, height_m = (float(np.exp(rng.uniform(*np.log(bounds)))) for bounds in ((0.06, 0.6), (0.4, 2.0)))
     pitch_rad, roll_rad = np.radians(rng.uniform(-10, 5)), np.radians(rng.uniform(-2, 2))
+    mount = robot_mount(height_m, pitch_rad, roll_rad, left_m=baseline_m / 2, ahead_m=rng.uniform(0, 0.5))
+    return StereoRig(camera, baseline_m, camera.cx), mount
+
+
+def robot_mount(
+    height_m: float, pitch_rad: float = 0.0, roll_rad: float = 0.0, left_m: float = 0.0, ahead_m: float = 0.0
+) -> Mount:
+    """The mount of a left camera so high over the ground, that looks upwards and leans to the right by so much."""
     pitch, roll = (cv2.Rodrigues(np.array(turn))[0] for turn in ([0, -pitch_rad, 0], [roll_rad, 0, 0]))
     T_velo_cam0 = np.eye(4)
     T_velo_cam0[:3, :3] = pitch @ roll @ _AXES.T
-    T_velo_cam0[:3, 3] = rng.uniform(0, 0.5), baseline_m / 2, height_m - LIDAR_HEIGHT_M
-    return StereoRig(camera, baseline_m, camera.cx), Mount(0.0, invert_transform(T_velo_cam0))
+    T_velo_cam0[:3, 3] = ahead_m, left_m, height_m - LIDAR_HEIGHT_M
+    return Mount(0.0, invert_transform(T_velo_cam0))
 
 
 def rig_figures(rig: StereoRig, mount: Mount) -> dict[str, float]:

@@ -74,6 +74,7 @@ class SyntheticSequence:
         noise: standard deviation of the cameras' noise in mid grey, 0..255.
         turn_rad: how far to the left of the road's direction the car looks.
         sway_rad: how much the car nods, rolls and turns about that.
+        nod_rad, nod_s: how much it nods beside that, and in how many seconds; it rolls half as much.
         nose_down_rad: how far the grid's frame is pitched down.
         sees_near: whether the labels hold what the scanner on a car's roof cannot see about the car.
         seed: of noise and sway.
@@ -92,6 +93,8 @@ class SyntheticSequence:
     noise: float = 0.0
     turn_rad: float = 0.0
     sway_rad: float = 0.0
+    nod_rad: float = 0.0
+    nod_s: float = 1.6
     nose_down_rad: float = 0.0
     sees_near: bool = False
     seed: int = 0
@@ -181,7 +184,9 @@ class SyntheticSequence:
         z = self.scene.ground.height_at(wheels[None, :, 0], wheels[None, :, 1])[0].astype(np.float64)
         phase = np.random.default_rng((self.seed, 3)).uniform(0, 2 * np.pi, 3)
         pitch, roll, yaw = self.sway_rad * np.sin(s_m / np.array([5.3, 9.1, 14.7]) + phase) * (0.5, 0.6, 2.0)
-        pitch += self.nose_down_rad
+        turns = (s_m - self.start_x_m) / self.speed_m_s / self.nod_s
+        pitch += self.nose_down_rad + self.nod_rad * np.sin(2 * np.pi * turns)
+        roll += self.nod_rad / 2 * np.sin(2 * np.pi * 1.5 * turns)
         pitch -= np.arctan2(z[1] - z[2], 2.8)
         roll += np.arctan2(z[3] - z[4], 1.6)
         T_world_velo = np.eye(4)
@@ -223,9 +228,15 @@ class SyntheticSequence:
         stamp_ns = round(index / self.rate_hz * 1e9)
         return StereoFrame(left.rgb, right.rgb, self.rig, self.mount.T_left_velo, stamp_ns), left.depth_m
 
-    def truth(self, index: int, grid: VoxelGridSpec) -> FrameTruth:
-        """Voxel labels around the LiDAR at a frame, as the sweeps of the drive up to 51 m ahead see them."""
+    def truth(self, index: int, grid: VoxelGridSpec, T_velo_grid: NDArray | None = None) -> FrameTruth:
+        """Voxel labels around the LiDAR at a frame, as the sweeps of the drive up to 51 m ahead see them.
+
+        Args:
+            grid: the voxels.
+            T_velo_grid: (4, 4) their frame, which stands nearly as the LiDAR's does, -> LiDAR; None: the LiDAR's own.
+        """
         T_world_velo = self.pose(index)
+        T_world_grid = T_world_velo if T_velo_grid is None else T_world_velo @ T_velo_grid
         own = (near_sweep if self.sees_near else survey_sweep)(self.scene, T_world_velo)
         start_m = self.length_at(index)
         first, last = (int(np.ceil(s / _SURVEY_SPACING_M + 1e-6)) for s in (start_m, start_m + LABEL_AHEAD_M))
@@ -233,8 +244,8 @@ class SyntheticSequence:
             del self._surveys[passed]
         movers = self.movers_at(index)
         sweeps = [with_movers(one, movers) for one in (own, *(self._survey(number) for number in range(first, last)))]
-        labels, is_invalid, is_moving = vote(self.scene, sweeps, T_world_velo, grid)
-        is_occluded = ~visible(sweeps[0], T_world_velo, grid) & (labels == FREE)
+        labels, is_invalid, is_moving = vote(self.scene, sweeps, T_world_grid, grid)
+        is_occluded = ~visible(sweeps[0], T_world_grid, grid) & (labels == FREE)
         return FrameTruth(labels, is_invalid, is_occluded, is_moving)
 
     def _survey(self, number: int) -> Sweep:

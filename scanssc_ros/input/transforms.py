@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 
+from scanssc_core.geometry.frame_graph import bare_frame
 from scanssc_core.geometry.moving_frames import MovingFrames
 from scanssc_ros.conversions import stamp_to_ns, transform_to_matrix
 
@@ -24,6 +25,7 @@ class TransformListener:
 
     Attributes:
         frames: the transforms; one who knows others may add them.
+        told_elsewhere: the child frames of these others, which /tf is not asked of.
     """
 
     def __init__(self, node: Node, on_moved: Callable[[], None] | None = None) -> None:
@@ -33,6 +35,7 @@ class TransformListener:
         self._on_moved = on_moved
         self._refused: dict[str, str] = {}  # by child frame
         self.frames = MovingFrames()
+        self.told_elsewhere: set[str] = set()
         qos = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self._subscriptions = [node.create_subscription(TFMessage, "/tf_static", self._on_fixed, qos)]
         if on_moved is not None:
@@ -74,8 +77,9 @@ class TransformListener:
             self.frames.fixed.add(parent, child, T_parent_child)
 
     def _on_moving(self, message: "TFMessage") -> None:
-        for transform in self._transforms(message, "/tf"):
-            self.frames.add(*transform)
+        for parent, child, T_parent_child, stamp_ns in self._transforms(message, "/tf"):
+            if bare_frame(child) not in self.told_elsewhere:
+                self.frames.add(parent, child, T_parent_child, stamp_ns)
         if self._on_moved is not None:
             self._on_moved()
 

@@ -250,8 +250,8 @@ class GridFusion:
                 raise LookupError("no depth image of the grid's stamp: is its rate limited, or another clock used?")
             if self._camera is None:
                 raise LookupError("no CameraInfo of the depth images")
-            T_cam_frame = self._transforms.lookup(
-                bare_frame(depth.header.frame_id), bare_frame(message.header.frame_id)
+            T_cam_frame = self._transforms.lookup_at(
+                depth.header.frame_id, message.header.frame_id, stamp_to_ns(message.header.stamp)
             )
             depth_m = only_measured(depth_from_message(depth))
             if depth_m.shape != (self._camera.height, self._camera.width):

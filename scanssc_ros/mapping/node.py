@@ -15,6 +15,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
 from scanssc_core.geometry import LIDAR_HEIGHT_M, VoxelGridSpec
+from scanssc_core.geometry.frame_graph import bare_frame
 from scanssc_core.mapping.semantic_map import Reset, SemanticMap
 from scanssc_core.occupancy.interface import Occupancy
 from scanssc_ros.conversions import pose_to_matrix, stamp_to_ns
@@ -24,7 +25,7 @@ from scanssc_ros.managed_node import ManagedNode, logs_exceptions
 from scanssc_ros.mapping.diagnostics import depth_status, map_status, pose_status
 from scanssc_ros.mapping.fusion import GridFusion
 from scanssc_ros.mapping.outputs import MapOutputs
-from scanssc_ros.mapping.parameters import ODOMETRY, TF, MapParameters
+from scanssc_ros.mapping.parameters import ODOMETRY, MapParameters
 from scanssc_ros.mapping.services import MapServices
 from scanssc_ros.msg import VoxelGrid
 from scanssc_ros.output.class_costs import read_costs
@@ -85,7 +86,7 @@ class SemanticMapNode(ManagedNode[MapParameters]):
         ]
         if problems:
             return self.refuse(problems)
-        self._transforms = TransformListener(self, self._advance if parameters.pose_source == TF else None)
+        self._transforms = TransformListener(self, self._advance)
         self._fusion = GridFusion(
             parameters,
             self._transforms,
@@ -170,6 +171,7 @@ class SemanticMapNode(ManagedNode[MapParameters]):
             entry.rejection = str(error)
             return
         stamp_ns = stamp_to_ns(message.header.stamp)
+        self._transforms.told_elsewhere.add(bare_frame(message.child_frame_id))
         self._transforms.frames.add(message.header.frame_id, message.child_frame_id, T_odom_base, stamp_ns)
         self._advance()
 

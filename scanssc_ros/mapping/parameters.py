@@ -32,7 +32,8 @@ class MapParameters(PlanningParameters):
     odometry_frame: str = parameter("odom", "Frame of the map: the vehicle moves in it without jumps.")
     pose_source: str = parameter(
         TF,
-        "Pose of the grid's frame: tf = /tf, /tf_static; odometry = nav_msgs/Odometry on `odometry`, and /tf_static.",
+        "Pose of the grid's frame: tf = /tf, /tf_static; odometry = nav_msgs/Odometry on `odometry`, and TF below its "
+        "child frame.",
         choices=(TF, ODOMETRY),
     )
     pose_timeout_s: float = parameter(

@@ -1,5 +1,7 @@
 """The node's publishers: each output has a rate of its own and is skipped while nobody subscribes."""
 
+from dataclasses import dataclass
+
 from numpy.typing import NDArray
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -24,6 +26,21 @@ _OUTPUTS = {
     "points": (PointCloud2, _RELIABLE),
     "depth": (Image, _RELIABLE),
 }
+
+
+@dataclass(frozen=True, eq=False)
+class GridPlace:
+    """Where the grid of a frame stands.
+
+    Attributes:
+        frame_id: of everything that is made of it.
+        ground_z_m: height of the ground in that frame, where the model expects it.
+        T_cam_grid: (4, 4) grid, as the model has it, -> left camera's optical frame.
+    """
+
+    frame_id: str
+    ground_z_m: float
+    T_cam_grid: NDArray
 
 
 class OccupancyOutputs:
@@ -52,29 +69,29 @@ class OccupancyOutputs:
         grid: VoxelGridSpec,
         label_set: LabelSet,
         left_header: Header,
-        T_cam_grid: NDArray,
+        place: GridPlace,
         parameters: NodeParameters,
     ) -> list[str]:
         """Publish what is wanted and due of one result.
 
         Args:
-            grid: its place in parameters.grid_frame.
+            grid: the voxels, as the model has them.
             left_header: of the left image; its stamp goes to every output.
-            T_cam_grid: (4, 4) grid, as the model has it, -> left camera's optical frame.
+            place: where they stand.
         Returns:
             names of the outputs that a message was published of.
         """
-        grid_header = Header(stamp=left_header.stamp, frame_id=parameters.grid_frame)
+        grid_header = Header(stamp=left_header.stamp, frame_id=place.frame_id)
+        grid, where = grid.on_ground(place.ground_z_m).window(*parameters.grid_extent)
+        occupancy = result.occupancy.part(where)
         published = []
         if self._publishers.is_due("occupancy", parameters.occupancy_max_rate_hz):
-            message = occupancy_to_message(
-                result.occupancy, grid, label_set.names, grid_header, parameters.publish_confidence
-            )
+            message = occupancy_to_message(occupancy, grid, label_set.names, grid_header, parameters.publish_confidence)
             published.append(self._publishers.publish("occupancy", message))
         wants_markers = self._publishers.is_due("markers", parameters.markers_max_rate_hz)
         wants_cloud = self._publishers.is_due("points", parameters.cloud_max_rate_hz)
         if wants_markers or wants_cloud:
-            labels = result.occupancy.labels
+            labels = occupancy.labels
             indices = surface_voxels(labels)
             if wants_markers:
                 marker = occupancy_marker(labels, indices, grid, label_set, grid_header)
@@ -84,14 +101,14 @@ class OccupancyOutputs:
                 published.append(self._publishers.publish("points", cloud))
         if self._publishers.is_due("depth", parameters.depth_max_rate_hz):
             published.append(self._publishers.publish("depth", depth_to_image(result.depth_m, left_header)))
-        camera_m = (T_frame_grid(parameters.ground_z_m) @ invert_transform(T_cam_grid))[:3, 3]
+        camera_m = (T_frame_grid(place.ground_z_m) @ invert_transform(place.T_cam_grid))[:3, 3]
         published += self._planning.publish(
-            result.occupancy,
+            occupancy,
             label_set.names,
             grid,
             grid_header,
             camera_m,
-            parameters.ground_z_m,
+            place.ground_z_m,
             parameters.planning_max_rate_hz,
         )
         return published

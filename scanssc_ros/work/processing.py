@@ -4,6 +4,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 
 from numpy.typing import NDArray
 from rclpy.lifecycle import LifecycleNode
@@ -14,9 +15,10 @@ from scanssc_core.sources.images import to_uint8
 from scanssc_ros.conversions import depth_from_message, image_to_rgb, stamp_to_ns
 from scanssc_ros.input.extrinsics import Extrinsics
 from scanssc_ros.input.inputs import SIDES, Picture, StereoMessages
-from scanssc_ros.output.outputs import OccupancyOutputs
+from scanssc_ros.output.outputs import GridPlace, OccupancyOutputs
 from scanssc_ros.parameters import TOPIC, NodeParameters
 from scanssc_ros.statistics import PipelineStatistics, Throttle
+from scanssc_ros.work.grid_pose import GridOnGround
 
 _WARNING_PERIOD_S = 10.0
 
@@ -47,6 +49,7 @@ class PairProcessor:
         extrinsics: pose of the camera.
         outputs: where results go.
         statistics: where pairs are counted.
+        grid_on_ground: where the grid stands; None: as the pose has it.
         parameters: gives the parameters that hold now.
 
     Attributes:
@@ -61,6 +64,7 @@ class PairProcessor:
         extrinsics: Extrinsics,
         outputs: OccupancyOutputs,
         statistics: PipelineStatistics,
+        grid_on_ground: GridOnGround | None,
         parameters: Callable[[], NodeParameters],
     ) -> None:
         self._node = node
@@ -68,6 +72,7 @@ class PairProcessor:
         self._extrinsics = extrinsics
         self._outputs = outputs
         self._statistics = statistics
+        self._grid_on_ground = grid_on_ground
         self._parameters = parameters
         self._stage = ""
         self._is_cancelled = False
@@ -78,7 +83,7 @@ class PairProcessor:
 
     @property
     def stage(self) -> str:
-        """What is being done now to the pair in work: decode, depth, occupancy or publish."""
+        """What is being done now to the pair in work: decode, depth, ground, occupancy or publish."""
         return self._pipeline.stage or self._stage
 
     def cancel(self) -> None:
@@ -116,7 +121,7 @@ class PairProcessor:
         images = self._decode(pair)
         self._check_images(pair, images)
         decoded_s = time.monotonic()
-        result = self._run(pair, images, T_cam_grid)
+        result, place = self._run(pair, images, T_cam_grid)
         thresholds = self._parameters().thresholds
         self.health.add_depth(result.depth_m, pair.calibration.left, T_cam_grid, thresholds)
         self._drop_faulty(self.health.depth_readings(thresholds))
@@ -125,9 +130,10 @@ class PairProcessor:
         with self._publishing:
             self._check_age(pair)
             parameters = self._parameters()
-            grid = occupancy.grid.on_ground(parameters.ground_z_m)
+            if self._grid_on_ground is not None:
+                self._grid_on_ground.send(pair.left.header.stamp)
             published = self._outputs.publish(
-                result, grid, occupancy.label_set, pair.left.header, T_cam_grid, parameters
+                result, occupancy.grid, occupancy.label_set, pair.left.header, place, parameters
             )
         end_s = time.monotonic()
         self._statistics.processed(
@@ -141,13 +147,24 @@ class PairProcessor:
             published,
         )
 
-    def _run(self, pair: StereoMessages, images: list[NDArray], T_cam_grid: NDArray) -> PipelineResult:
+    def _run(
+        self, pair: StereoMessages, images: list[NDArray], T_cam_grid: NDArray
+    ) -> tuple[PipelineResult, GridPlace]:
         left_rgb, partner = images
-        parameters = self._parameters()
+        parameters, camera, rig = self._parameters(), pair.calibration.left, pair.calibration.rig
+        depth_m = partner
+        stage_s: dict[str, float] = {}
+        if rig is not None:
+            depth_m, stage_s = self._pipeline.measure(left_rgb, partner, rig)
+        place = GridPlace(parameters.grid_frame, parameters.ground_z_m, T_cam_grid)
+        if self._grid_on_ground is not None:
+            self._stage, start_s = "ground", time.monotonic()
+            both = (left_rgb, partner, rig) if rig is not None else None
+            place = self._grid_on_ground.place(pair.left.header.stamp, depth_m, camera, T_cam_grid, both)
+            stage_s["ground"] = time.monotonic() - start_s
         with_confidence = self._outputs.wants_confidence(parameters)
-        if pair.calibration.rig is None:
-            return self._pipeline.label(left_rgb, partner, pair.calibration.left, T_cam_grid, with_confidence)
-        return self._pipeline.run(left_rgb, partner, pair.calibration.rig, T_cam_grid, with_confidence=with_confidence)
+        result = self._pipeline.label(left_rgb, depth_m, camera, place.T_cam_grid, with_confidence)
+        return replace(result, stage_s=stage_s | result.stage_s), place
 
     def _check_images(self, pair: StereoMessages, images: list[NDArray]) -> None:
         left_rgb, partner = images

@@ -76,6 +76,12 @@ def test_pose_that_is_no_optical_frames_is_refused_by_name():
     assert problem.startswith("t_camera_grid: the camera's z axis points +0.00 forward")
 
 
+@pytest.mark.parametrize("extent", [[5.0], [5.0, -1.0], [5.0, float("nan")], [1.0, 2.0, 3.0]])
+def test_extent_that_is_no_window_is_refused_by_name(extent):
+    (problem,) = NodeParameters(grid_extent=extent).problems()
+    assert problem.startswith("grid_extent: expected two lengths, ahead and aside, 0 or above, got")
+
+
 def test_frames_lose_a_leading_slash():
     parameters = NodeParameters(grid_frame="/base_link", camera_frame="/left_optical")
     assert (parameters.grid_frame, parameters.camera_frame) == ("base_link", "left_optical")

@@ -256,7 +256,9 @@ def test_grid_waits_for_a_pose_that_comes_late(world, start_map):
     assert (world.wait_for_map(stamp_ns).labels == BUILDING).any()
 
 
-def test_pose_by_odometry_where_there_is_no_tf(world, start_node):
+@pytest.fixture
+def by_odometry(world, start_node):
+    """The node, which takes poses from odometry: from x = 3 m now to 5 m in 0.2 s."""
     node = start_node(program="semantic_map", pose_source="odometry", **RATE)
     publisher = world.create_publisher(Odometry, "odometry", 10)
     world.listen()
@@ -267,9 +269,22 @@ def test_pose_by_odometry_where_there_is_no_tf(world, start_node):
         odometry = Odometry(header=world.header(world.stamp_ns + offset_ns, "odom"), child_frame_id="base")
         odometry.pose.pose.position.x, odometry.pose.pose.orientation.w = x, 1.0
         publisher.publish(odometry)
+
+
+def test_pose_by_odometry_where_there_is_no_tf(world, by_odometry):
     found = world.wait_for_map(world.show(wall(), told=False))
     points, _ = found.occupied_points("building")
     np.testing.assert_allclose(points[:, 0].min(), 4.0 + 10.25, atol=1e-6)
+
+
+def test_grid_of_a_frame_that_tf_joins_to_that_of_the_odometry(world, by_odometry):
+    world.spin_until(lambda: world.value("odometry", "received") == "2" and world.transforms.get_subscription_count())
+    stamp_ns = world.stamp_ns + 10**8
+    world.say_pose(pose(x=50.0), stamp_ns)  # of another source than the one that was chosen
+    world.say_pose(pose(x=1.0), stamp_ns, parent="base", child="scanssc_ground")
+    found = world.wait_for_map(world.show(wall(), told=False, frame="scanssc_ground"))
+    points, _ = found.occupied_points("building")
+    np.testing.assert_allclose(points[:, 0].min(), 4.0 + 1.0 + 10.25, atol=1e-6)
 
 
 def test_ray_of_the_depth_image_frees_what_the_grid_does_not_know(world, start_map):

@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 import pytest
+from nav_msgs.msg import OccupancyGrid
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import Image, PointCloud2
 from std_msgs.msg import Float32
@@ -43,6 +44,29 @@ def test_markers_cloud_and_depth_decode_and_agree_with_the_grid(world, activate)
     np.testing.assert_array_equal(grid.class_at(xyz), rows[:, 16])
     depth_m = np.frombuffer(depth.data, "<f4").reshape(depth.height, depth.width)
     assert np.nanmedian(depth_m) == pytest.approx(10.0, abs=0.1)
+
+
+def test_grid_extent_is_a_window_of_the_same_grid_for_every_output(world, activate):
+    clouds, costmaps = [], []
+    world.create_subscription(PointCloud2, "/scanssc/points", clouds.append, 10)
+    world.create_subscription(OccupancyGrid, "/scanssc/costmap", costmaps.append, 10)
+    grids = []
+    for extent in ([0.0, 0.0], [12.0, 4.9]):
+        node = activate(model="stereo", grid_extent=extent, cloud_max_rate_hz=0.0)
+        world.wait_for_node(node)
+        grids.append(VoxelGridView(world.wait_for_grid(world.publish_pair())))
+        world.spin_until(lambda: clouds and costmaps)
+        cloud, costmap = clouds.pop(), costmaps.pop()
+        clouds.clear(), costmaps.clear()
+        node.clean_up()
+    whole, window = grids
+    assert window.labels.shape == (60, 50, 32)
+    np.testing.assert_array_equal(window.labels, whole.labels[:60, 103:153])
+    corner = [whole.indices_to_points(index) for index in ([0, 103, 0], [59, 152, 31])]
+    np.testing.assert_allclose(window.indices_to_points([[0, 0, 0], [59, 49, 31]]), corner)
+    assert (costmap.info.width, costmap.info.height) == (60, 50)
+    xyz = np.frombuffer(cloud.data, np.uint8).reshape(cloud.width, cloud.point_step)[:, :12].copy().view("<f4")
+    assert len(xyz) and xyz[:, 0].max() < 12.0 and np.abs(xyz[:, 1]).max() < 5.0
 
 
 def test_outputs_nobody_wants_are_not_made_and_rates_are_kept(world, activate):

@@ -44,3 +44,21 @@ def test_impossible_grids_are_refused(bad):
     values = {"shape": (1, 1, 1), "voxel_size_m": 0.2, "origin_m": (0.0, 0.0, 0.0)}
     with pytest.raises(ValueError, match="above zero"):
         VoxelGridSpec(**{**values, **bad})
+
+
+@given(st.floats(0.1, 3.0), st.floats(2.1, 4.0))
+def test_window_holds_the_voxels_that_reach_into_it_and_keeps_their_places(ahead_m, aside_m):
+    window, where = ODD_GRID.window(ahead_m, aside_m)
+    centers = ODD_GRID.centers()
+    reaches_in = (centers[..., 0] - 0.25 < ahead_m - 1e-6) & (np.abs(centers[..., 1]) - 0.25 < aside_m - 1e-6)
+    np.testing.assert_allclose(window.centers(), centers[where])
+    np.testing.assert_array_equal(centers[where].reshape(-1, 3), centers[reaches_in])
+
+
+def test_window_of_zero_is_the_whole_grid():
+    assert ODD_GRID.window(0.0, 0.0) == (ODD_GRID, (slice(0, 5), slice(0, 3)))
+
+
+def test_window_that_holds_no_voxel_is_refused():
+    with pytest.raises(ValueError, match=r"no voxel lies up to 3.0 m ahead and 1.0 m aside"):
+        ODD_GRID.window(3.0, 1.0)

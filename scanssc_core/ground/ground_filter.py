@@ -1,0 +1,103 @@
+"""The ground under a robot over time: a Kalman filter of its height and slopes, which knows how robots move."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scanssc_core.geometry import LIDAR_HEIGHT_M
+from scanssc_core.ground.measured_ground import GroundPlane
+
+MEASURED, HELD, LOST = "measured", "held", "lost"
+
+#: How a robot nods, rolls and heaves about the pose that it has at rest: standard deviation of both slopes and of the
+#: height (metres), and how long, in seconds, a deviation lasts.
+_SPREAD = np.array([math.tan(math.radians(5.0)), math.tan(math.radians(5.0)), 0.2])
+_LASTS_S = np.array([1.0, 1.0, 10.0])
+#: What every measurement may be off beside what its fit says: a matcher's bias, a ground that is no plane.
+_UNTOLD = np.array([math.tan(math.radians(0.1)), math.tan(math.radians(0.1)), 0.01])
+#: A measurement that is further from what is expected, in standard deviations, is of something else.
+_GATE = 4.0
+#: Without a measurement for longer the ground is lost.
+_HELD_S = 2.0
+#: The ground that was given stays until the filtered one lies further from it, this far ahead and to the side: what is
+#: computed once for each pose of a camera, a fifth of a frame's time, is then kept.
+_STEADY_M, _STEADY_WITHIN_M = 0.02, np.array([15.0, 6.0, 1.0])
+
+
+class GroundFilter:
+    """Where the ground lies in the grid frame, frame by frame.
+
+    Each of the two slopes and the height is a deviation from the ground of the robot's pose, z = -LIDAR_HEIGHT_M, that
+    wanes over time (an Ornstein-Uhlenbeck process): a good measurement is followed at once, however the robot nods;
+    between measurements the ground goes back, gently, to where the pose has it.
+
+    Attributes:
+        state: MEASURED by this frame, HELD for a moment without a measurement, or LOST.
+    """
+
+    def __init__(self) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
+        self._deviation, self._covariance = np.zeros(3), np.diag(_SPREAD**2)
+        self._given = np.zeros(3)
+        self._stamp_ns: int | None = None
+        self._measured_ns: int | None = None
+        self.state = LOST
+
+    def update(self, stamp_ns: int, measured: GroundPlane | None) -> NDArray:
+        """Take a frame.
+
+        Args:
+            stamp_ns: of the frame; one before the last frame's begins anew.
+            measured: None: the frame shows no ground.
+        Returns:
+            (3,) a, b, c of the ground z = a x + b y + c in the grid frame.
+        """
+        if self._stamp_ns is not None and stamp_ns < self._stamp_ns:
+            self._begin()
+        passed_s = 0.0 if self._stamp_ns is None else (stamp_ns - self._stamp_ns) / 1e9
+        self._stamp_ns = stamp_ns
+        kept = np.exp(-passed_s / _LASTS_S)
+        self._deviation = kept * self._deviation
+        self._covariance = self._covariance * np.outer(kept, kept) + np.diag(_SPREAD**2 * (1 - kept**2))
+        if measured is not None and self._take(measured):
+            self._measured_ns, self.state = stamp_ns, MEASURED
+        elif self._measured_ns is not None and stamp_ns - self._measured_ns <= _HELD_S * 1e9:
+            self.state = HELD
+        else:
+            self.state = LOST
+        if np.abs(self._deviation - self._given) @ _STEADY_WITHIN_M > _STEADY_M:
+            self._given = self._deviation
+        return self._given - (0.0, 0.0, LIDAR_HEIGHT_M)
+
+    def _take(self, measured: GroundPlane) -> bool:
+        """Correct by a measurement; False if it cannot be of this ground."""
+        innovation = measured.values + (0.0, 0.0, LIDAR_HEIGHT_M) - self._deviation
+        noise = measured.covariance + np.diag(_UNTOLD**2)
+        total = self._covariance + noise
+        if innovation @ np.linalg.solve(total, innovation) > _GATE**2:
+            return False
+        gain = np.linalg.solve(total, self._covariance).T
+        self._deviation = self._deviation + gain @ innovation
+        self._covariance = (np.eye(3) - gain) @ self._covariance
+        return True
+
+
+def T_grid_level(plane: NDArray) -> NDArray:
+    """(4, 4) a grid frame that stands on this ground -> the grid frame.
+
+    Its z axis is the plane's normal, its x axis points where the grid frame's does, and the plane lies LIDAR_HEIGHT_M
+    below its origin, which stands over the plane where the grid frame's origin is.
+
+    Args:
+        plane: (3,) a, b, c of z = a x + b y + c in the grid frame.
+    """
+    a, b, c = plane
+    up = np.array([-a, -b, 1.0]) / np.linalg.norm([a, b, 1.0])
+    ahead = np.array([1.0, 0.0, a]) / np.hypot(1.0, a)
+    T = np.eye(4)
+    T[:3, :3] = np.stack([ahead, np.cross(up, ahead), up], axis=1)
+    T[:3, 3] = np.array([0.0, 0.0, c]) + LIDAR_HEIGHT_M * up
+    return T
