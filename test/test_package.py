@@ -67,6 +67,7 @@ def test_documentation_has_the_current_table_of_parameters(name):
     assert markdown_table(table) in (ROOT / document).read_text()
 
 
-def test_every_locked_version_is_exact():
-    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+@pytest.mark.parametrize("name", ["constraints", "requirements-kilted", "requirements-jazzy"])
+def test_every_locked_version_is_exact(name):
+    lines = [line for line in (ROOT / f"{name}.txt").read_text().splitlines() if not line.startswith("#")]
     assert all(re.fullmatch(r'[\w.-]+==[^\s=]+( ; python_version (<|>=) "3\.\d+")?', line) for line in lines)
