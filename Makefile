@@ -17,6 +17,10 @@ BAG ?=
 DEMO_ARGS ?=
 TEST_PROCESSES ?= 2
 
+# Another distribution that the shell was set up for must not mix in.
+unexport AMENT_PREFIX_PATH COLCON_PREFIX_PATH CMAKE_PREFIX_PATH PYTHONPATH LD_LIBRARY_PATH ROS_DISTRO
+unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
+
 ENVIRONMENT := $(VENV)/.ready
 INSTALL := $(COLCON)/.built
 SOURCE_LIST := $(COLCON)/.sources
