@@ -1,6 +1,6 @@
 # Two commands do everything on a bare machine: `make demo` and `make test`; a third what needs a GPU.
 #   make demo [BAG=path] [DEMO_ARGS=...]   environment, build, node, replayed bag, picture in demo/
-#   make test [ROS=jazzy]                  lint, types, unit and system tests; of another distribution: what meets ROS
+#   make test [ROS=jazzy] [TESTS=...]      lint, types, unit and system tests; on another distribution those with nodes
 #   make build [ROS=jazzy]                 only the environment and the package
 #   make gpu                               tests, benchmark and a short training on a GPU -> docs/benchmarks/cuda.md
 #   make docs                              the site, in build/site
@@ -47,11 +47,18 @@ build: $(INSTALL)
 demo: $(INSTALL)
 	@$(IN_ROS) $(COLCON)/install/scanssc_ros/lib/scanssc_ros/demo $(if $(BAG),--bag "$(BAG)") $(DEMO_ARGS)
 
+ifdef TESTS
 test: $(INSTALL)
+	@$(IN_ROS) pytest $(TESTS)
+else
+test: $(INSTALL)
+ifeq ($(ROS),kilted)
 	@$(IN_ROS) ruff check . && ruff format --check . && mypy
 	@$(IN_ROS) OMP_NUM_THREADS=1 pytest -n $(TEST_PROCESSES) --dist loadfile $(TESTS_WITHOUT_NODES)
+endif
 	@$(IN_ROS) pytest -n $(TEST_PROCESSES) --dist loadfile $(TESTS_WITH_NODES)
 	@$(IN_ROS) pytest $(TESTS_ALONE)
+endif
 
 gpu: $(INSTALL)
 	@$(IN_ROS) python benchmarks/cuda.py

@@ -48,6 +48,12 @@ def test_every_package_that_the_node_needs_is_declared_for_rosdep_or_named_for_p
     assert [name for name in needed if ROSDEP_KEYS.get(name, name) not in depends and name not in by_pip.split()] == []
 
 
+def test_docker_image_has_what_the_readme_installs_by_pip():
+    (by_pip,) = re.findall(r"^pip install (.*?) +# no", (ROOT / "README.md").read_text(), re.MULTILINE)
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    assert [name for name in re.findall(r"[a-z]+", by_pip) if not re.search(rf"'{name}>=", dockerfile)] == []
+
+
 #: The table of parameters of each node, the file of its defaults, and where its table is printed.
 NODES = {
     "scanssc": (NodeParameters, "README.md"),
