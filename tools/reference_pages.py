@@ -29,7 +29,7 @@ from scanssc_ros.parameters import NodeParameters
 
 ROOT = Path(__file__).resolve().parents[1]
 NODES: dict[str, type[ParameterTable]] = {"scanssc": NodeParameters, "semantic_map": MapParameters}
-PROGRAMS = ("demo", "bag_player")
+PROGRAMS = ("demo", "bag_player", "live_view")
 
 #: Set-ups of the nodes that have, together, every topic and service.
 SETUPS: dict[str, tuple[type[ManagedNode], list[dict[str, object]]]] = {
