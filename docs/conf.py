@@ -28,17 +28,21 @@ exclude_patterns = ["images"]
 myst_heading_anchors = 4
 suppress_warnings = ["myst.header"]  # the reference's parts are headings of different depth
 
-autodoc_default_options = {"members": True}
+autodoc_default_options = {"members": True, "no-value": True}
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # the docstrings say what an array is; the hints say only that it is one
 napoleon_use_ivar = True
+# A name of our own pages has to be among those of python.md; types of others' packages need not.
+nitpicky = True
+nitpick_ignore_regex = [("py:(?!obj$).*", ".*")]
 
 html_theme = "alabaster"
 html_title = f"scanssc_ros {version}"
 html_theme_options = {
     "description": "Semantic occupancy from a stereo camera, for ROS 2",
     "fixed_sidebar": True,
-    "page_width": "1160px",
+    "page_width": "1240px",
+    "body_max_width": "none",
     "sidebar_width": "240px",
 }
 

@@ -185,7 +185,7 @@ def commands_page() -> str:
     """The help of every command."""
     lines = ["# Commands", "", "What `--help` prints, of `scanssc` and of the programs that take options."]
     for path in _paths(typer.main.get_command(app)):
-        text = CliRunner().invoke(app, [*path, "--help"], env={"COLUMNS": "110"}, prog_name="scanssc").stdout
+        text = CliRunner().invoke(app, [*path, "--help"], env={"COLUMNS": "96"}, prog_name="scanssc").stdout
         lines += ["", f"## {' '.join(('scanssc', *path))}", "", "```text", text.strip(), "```"]
     for program in PROGRAMS:
         command = [sys.executable, "-m", f"scanssc_ros.programs.{program}", "--help"]
