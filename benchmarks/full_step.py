@@ -57,6 +57,7 @@ def main(
     optimizer = AdamW(model.parameters(), run.train.learning_rate)
     image, depth_m, camera, labels = frame(run.model.image_size, run.model.label_grid.shape)
     weights = class_weights(torch.as_tensor(LABEL_SETS[run.model.dataset].frequencies))
+    typer.echo("# One training step\n")
     typer.echo(f"{config}, batch 1, float32, checkpointing {checkpointing}, {torch.get_num_threads()} threads\n")
     typer.echo("| part | s | processor s | peak memory so far, GB |\n| --- | --- | --- | --- |")
     wall, processor = time.perf_counter(), time.process_time()

@@ -9,7 +9,6 @@ Parameters come from config/scanssc.yaml, from the camera's file in config/camer
 arguments that are given: the later goes before the earlier.
 """
 
-import os
 from pathlib import Path
 
 import yaml
@@ -19,6 +18,7 @@ from launch.substitutions import EnvironmentVariable, LaunchConfiguration
 from launch_ros.actions import Node
 
 from launch import LaunchContext, LaunchDescription
+from scanssc_ros.distribution import profile_variable
 
 SIDES = ("left", "right")
 # The node takes image_raw with rectify:=true; both names and both transports are remapped, whatever the parameters say.
@@ -39,8 +39,6 @@ TEXT_PARAMETERS = (
     "grid_pose",
 )
 SWITCHES = ("rectify", "use_sim_time")
-# Up to Jazzy, Fast DDS reads its profile from a variable of the older name; Kilted warns when it sees that one.
-FASTRTPS_DISTRIBUTIONS = ("humble", "iron", "jazzy")
 
 
 def _cameras() -> Path:
@@ -155,9 +153,7 @@ def _start(context: LaunchContext) -> list:
 def generate_launch_description() -> LaunchDescription:
     """Arguments, environment, node."""
     config = Path(get_package_share_directory("scanssc_ros")) / "config"
-    is_older = os.environ.get("ROS_DISTRO") in FASTRTPS_DISTRIBUTIONS
-    profile_variable = "FASTRTPS_DEFAULT_PROFILES_FILE" if is_older else "FASTDDS_DEFAULT_PROFILES_FILE"
-    profile = EnvironmentVariable(profile_variable, default_value=str(config / "fastdds.xml"))
+    profile = EnvironmentVariable(profile_variable(), default_value=str(config / "fastdds.xml"))
 
     def declare(name: str, description: str, choices: list[str] | None = None, default: str = "") -> object:
         return DeclareLaunchArgument(name, default_value=default, description=description, choices=choices)
@@ -204,7 +200,7 @@ def generate_launch_description() -> LaunchDescription:
             declare("map", "Start the map node too (docs/mapping.md).", ["true", "false"], "false"),
             declare("rviz", "Start RViz with config/scanssc.rviz.", ["true", "false"], "false"),
             declare("log_level", "Log level of the node.", default="info"),
-            SetEnvironmentVariable(profile_variable, profile),
+            SetEnvironmentVariable(profile_variable(), profile),
             OpaqueFunction(function=_start),
         ]
     )

@@ -48,6 +48,12 @@ def test_every_package_that_the_node_needs_is_declared_for_rosdep_or_named_for_p
     assert [name for name in needed if ROSDEP_KEYS.get(name, name) not in depends and name not in by_pip.split()] == []
 
 
+def test_docker_image_has_what_the_readme_installs_by_pip():
+    (by_pip,) = re.findall(r"^pip install (.*?) +# no", (ROOT / "README.md").read_text(), re.MULTILINE)
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    assert [name for name in re.findall(r"[a-z]+", by_pip) if not re.search(rf"'{name}>=", dockerfile)] == []
+
+
 #: The table of parameters of each node, the file of its defaults, and where its table is printed.
 NODES = {
     "scanssc": (NodeParameters, "README.md"),
@@ -67,6 +73,7 @@ def test_documentation_has_the_current_table_of_parameters(name):
     assert markdown_table(table) in (ROOT / document).read_text()
 
 
-def test_every_locked_version_is_exact():
-    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+@pytest.mark.parametrize("name", ["constraints", "requirements-kilted", "requirements-jazzy"])
+def test_every_locked_version_is_exact(name):
+    lines = [line for line in (ROOT / f"{name}.txt").read_text().splitlines() if not line.startswith("#")]
     assert all(re.fullmatch(r'[\w.-]+==[^\s=]+( ; python_version (<|>=) "3\.\d+")?', line) for line in lines)

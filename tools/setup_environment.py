@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Make a virtual environment that holds real ROS 2 (from wheels), torch and everything else this project needs.
 
-    python3 tools/setup_environment.py .venv
+    python3 tools/setup_environment.py .venv [--ros jazzy]
 
 Runs on a bare Python: the standard library only. Checks the platform before anything is downloaded, installs what the
 system lacks through apt where it may, and ends with one line that names the failed step and the remedy.
@@ -18,14 +18,17 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-EXTRAS = "ros,ros-build,test"
+EXTRAS = "ros,ros-build,test,docs"
+DISTRIBUTIONS = ("kilted", "jazzy")  # of which there are wheels; requirements-NAME.txt lists them
 PYTHON_RANGE = ((3, 10), (3, 14))
 MINIMUM_GLIBC = (2, 28)
 
-# Puts the environment itself on the ament path of every Python started from it, without sourcing a set-up file.
-AMENT_PREFIX_LINE = (
+# Puts the environment itself on the ament path of every Python started from it, without sourcing a set-up file, and
+# names the distribution, as set-up files do.
+SETUP_LINE = (
     "import os, sys; p = os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep); "
-    "sys.prefix in p or os.environ.__setitem__('AMENT_PREFIX_PATH', os.pathsep.join([*filter(None, p), sys.prefix]))\n"
+    "sys.prefix in p or os.environ.__setitem__('AMENT_PREFIX_PATH', os.pathsep.join([*filter(None, p), sys.prefix])); "
+    "os.environ['ROS_DISTRO'] = '{distribution}'\n"
 )
 
 
@@ -80,21 +83,36 @@ def run(step: str, command: list[str], remedy: str) -> None:
         raise SetupError(f"step '{step}' failed with status {result.returncode}.\n  {remedy}")
 
 
-def finish_ros_wheels(venv: Path) -> None:
-    """Mend what the wheels leave to the user: include folders of the machine that built them, and the ament prefix."""
+def installer(venv: Path) -> list[str]:
+    """The command that installs into an environment: pip, or uv of the first environment, which links what both have.
+
+    A second environment then takes a minute instead of ten on a busy machine, and hardly any room on the disk.
+    """
+    uv = ROOT / ".venv" / "bin" / "uv"
+    if uv.parents[1] == venv or not uv.exists():
+        return [str(venv / "bin" / "pip"), "install"]
+    find_links = os.environ.get("PIP_FIND_LINKS", "").split()
+    return [str(uv), "pip", "install", "--python", str(venv / "bin" / "python"), *(f"-f{link}" for link in find_links)]
+
+
+def finish_ros_wheels(venv: Path, distribution: str) -> None:
+    """Mend what the wheels leave to the user: include folders of their builder's machine, and what set-up files set."""
     for export in venv.glob("share/*/cmake/*__rosidl_generator_pyExport.cmake"):
         text = export.read_text()
         mended = re.sub(r'(INTERFACE_INCLUDE_DIRECTORIES) "/opt/python/[^"]*"', r'\1 ""', text)
         if mended != text:
             export.write_text(mended)
     site_packages = next(venv.glob("lib/python3*/site-packages"))
-    (site_packages / "ament_prefix_path.pth").write_text(AMENT_PREFIX_LINE)
+    (site_packages / "ament_prefix_path.pth").write_text(SETUP_LINE.format(distribution=distribution))
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("venv", type=Path, help="where to make the environment")
-    venv = parser.parse_args().venv.resolve()
+    parser.add_argument("--ros", choices=DISTRIBUTIONS, default=DISTRIBUTIONS[0], help="the ROS 2 distribution")
+    arguments = parser.parse_args()
+    venv = arguments.venv.resolve()
+    versions = ["-c", "constraints.txt", "-r", f"requirements-{arguments.ros}.txt"]
     try:
         check_platform()
         install_system_packages()
@@ -102,10 +120,10 @@ def main() -> int:
             run("make the virtual environment", [sys.executable, "-m", "venv", str(venv)], "is python3-venv installed?")
         run(
             "install the Python packages",
-            [str(venv / "bin" / "pip"), "install", "-q", "-c", "constraints.txt", "-e", f".[{EXTRAS}]"],
+            [*installer(venv), "-q", *versions, "-e", f".[{EXTRAS}]"],
             "Is this machine online? Run the same command again: what was downloaded is kept.",
         )
-        finish_ros_wheels(venv)
+        finish_ros_wheels(venv, arguments.ros)
     except SetupError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -55,10 +55,12 @@ def write_stereo_bag(
         compressed: store images as JPEG (CompressedImage) instead of raw rgb8.
         on_frame: called after every frame, for a progress bar.
     Raises:
-        ValueError: if the folder exists.
+        ValueError: if the folder exists, or if readers would take it for something else by its name.
     """
     if bag.exists():
         raise ValueError(f"{bag} exists: choose another name or remove it")
+    if bag.suffix == ".bag":
+        raise ValueError(f"{bag}: expected the name of a folder, got one that says ROS 1 bag: leave .bag out")
     # The writer names its file after the folder: write under the final name, in a folder beside it.
     workshop = bag.with_name(f".{bag.name}.{os.getpid()}")
     workshop.mkdir(parents=True)

@@ -54,6 +54,7 @@ def _scan_loss(axes: tuple[str, ...]) -> dict[str, Any]:
 
 _FULL = Variant("full", paper=(45.95, 17.12))
 
+#: The rows of the paper's tables of ablations, the full model first.
 VARIANTS = (
     _FULL,
     Variant("table5.baseline", scan=_only(_NO_AXES), loss=_scan_loss(_NO_AXES), paper=(42.23, 14.91)),

@@ -46,6 +46,7 @@ from scanssc_core.sources.stereo_topics import NamedTopics, StereoTopics, find_s
 from scanssc_core.synthetic.sequence import SyntheticSequence
 from scanssc_ros.client.voxel_grid import VoxelGridView
 from scanssc_ros.conversions import image_to_rgb, stamp_to_ns
+from scanssc_ros.distribution import profile_variable
 from scanssc_ros.input.inputs import SIDES
 from scanssc_ros.msg import VoxelGrid
 
@@ -200,7 +201,7 @@ def run_demo(
         num_pairs = reader.topics[topics.left_image].msgcount
     log_file = out / "node.log"
     profile = Path(get_package_share_directory("scanssc_ros")) / "config" / "fastdds.xml"
-    environment = {"FASTDDS_DEFAULT_PROFILES_FILE": str(profile), **os.environ}
+    environment = {profile_variable(): str(profile), **os.environ}
     with log_file.open("w") as log, _process(node_command(topics, extra), environment, log) as node:
         recorder = Recorder(topics)
         _spin_until(

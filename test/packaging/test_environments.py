@@ -161,10 +161,11 @@ def test_the_commands_know_every_package_of_their_extras():
 
 
 @pytest.mark.install
-def test_all_locked_versions_can_be_had_together():
-    extras = [part for extra in ("ros", "ros-build", "test") for part in ("--extra", extra)]
+@pytest.mark.parametrize("distribution", ["kilted", "jazzy"])
+def test_all_locked_versions_can_be_had_together(distribution):
+    extras = [part for extra in ("ros", "ros-build", "test", "docs") for part in ("--extra", extra)]
     command = ["uv", "pip", "compile", "--quiet", "--python-platform", "x86_64-manylinux_2_28", *extras]
-    command += ["-c", "constraints.txt", "pyproject.toml", "--python-version"]
+    command += ["-c", "constraints.txt", "pyproject.toml", f"requirements-{distribution}.txt", "--python-version"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     # Side by side: each waits for the package index most of the time.
     resolutions = [subprocess.Popen([*command, python], cwd=ROOT, **pipes) for python in ("3.10", "3.14")]

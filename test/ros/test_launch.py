@@ -215,7 +215,11 @@ def test_rviz_is_started_with_our_configuration_only_when_asked_for(launch_file)
 
 @pytest.mark.parametrize(
     ("distribution", "variable"),
-    [("humble", "FASTRTPS_DEFAULT_PROFILES_FILE"), ("kilted", "FASTDDS_DEFAULT_PROFILES_FILE")],
+    [
+        ("humble", "FASTRTPS_DEFAULT_PROFILES_FILE"),
+        ("jazzy", "FASTRTPS_DEFAULT_PROFILES_FILE"),
+        ("kilted", "FASTDDS_DEFAULT_PROFILES_FILE"),
+    ],
 )
 def test_shared_memory_profile_is_set_under_the_name_the_distribution_reads(
     launch_file, monkeypatch, distribution, variable

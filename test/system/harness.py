@@ -26,6 +26,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 
 from scanssc_core.sources.bag_writer import NAMESPACES
+from scanssc_ros.distribution import profile_variable
 from scanssc_ros.input.inputs import SIDES
 from scanssc_ros.msg import VoxelGrid
 from scanssc_ros.parameters import NodeParameters
@@ -103,7 +104,7 @@ class NodeProcess:
                 [*prefix, executable(program), "--ros-args", *options, *arguments],
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, "FASTDDS_DEFAULT_PROFILES_FILE": str(profile)},
+                env={**os.environ, profile_variable(): str(profile)},
             )
 
         self._log_start = 0

@@ -38,3 +38,21 @@ def test_what_the_system_lacks_is_named_with_one_command_where_we_are_not_root(m
 def test_a_failed_step_is_named_with_its_remedy():
     with pytest.raises(setup_environment.SetupError, match="step 'try' failed with status 1.*\n.*do this"):
         setup_environment.run("try", ["false"], "do this")
+
+
+def test_second_environment_is_made_by_uv_of_the_first(monkeypatch, tmp_path):
+    monkeypatch.setattr(setup_environment, "ROOT", tmp_path)
+    monkeypatch.setenv("PIP_FIND_LINKS", "/wheels")
+    first, second = tmp_path / ".venv", tmp_path / ".venv-jazzy"
+    assert setup_environment.installer(second) == [f"{second}/bin/pip", "install"]
+    uv = first / "bin" / "uv"
+    uv.parent.mkdir(parents=True)
+    uv.touch()
+    assert setup_environment.installer(first) == [f"{first}/bin/pip", "install"]
+    python = f"{second}/bin/python"
+    assert setup_environment.installer(second) == [str(uv), "pip", "install", "--python", python, "-f/wheels"]
+
+
+def test_every_distribution_has_its_list_of_wheels():
+    for distribution in setup_environment.DISTRIBUTIONS:
+        assert "ros-rclpy==" in (PATH.parents[1] / f"requirements-{distribution}.txt").read_text()

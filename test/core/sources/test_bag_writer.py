@@ -52,6 +52,11 @@ def test_existing_bag_is_not_overwritten(drive, tmp_path):
         write_stereo_bag(drive, tmp_path / "bag")
 
 
+def test_folder_that_readers_would_take_for_a_ros_1_bag_is_refused(drive, tmp_path):
+    with pytest.raises(ValueError, match=r"street\.bag: expected the name of a folder"):
+        write_stereo_bag(drive, tmp_path / "street.bag")
+
+
 def test_failure_half_way_leaves_nothing_behind(drive, tmp_path):
     class Failing:
         def __len__(self):
