@@ -10,7 +10,7 @@ pytestmark = [pytest.mark.system, pytest.mark.slow]
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 #: Others are in test_under_faults.py, test_failures.py, test_lifecycle.py.
-FAULTS = ("kill_camera", "kill_listener", "kill_node", "clock_jumps", "broken_infos", "broken_bytes", "transitions")
+FAULTS = ("kill_camera", "kill_listener", "kill_node", "clock_jumps", "broken_bytes", "transitions")
 
 
 def run(name, *arguments):
