@@ -34,10 +34,10 @@ def clearing_ends(
     """
     sensor = (np.asarray(sensor_m, np.float64) - grid.origin_m) / grid.voxel_size_m
     num_levels = labels.shape[2]
-    # Only the levels between the ground, the sensor and the clearance matter.
+    # Only the levels between the ground, the sensor and the clearance matter, and the next ones along the rays.
     lowest = np.where(columns.surface >= 0, columns.surface, np.floor(columns.ground)).min()
-    bottom = int(np.clip(min(lowest, sensor[2]), 0, num_levels - 1))
-    top = int(np.clip(max(columns.band_end.max(), sensor[2] + 1), bottom + 1, num_levels))
+    bottom = int(np.clip(min(lowest, sensor[2]) - 1, 0, num_levels - 1))
+    top = int(np.clip(max(columns.band_end.max(), sensor[2] + 1) + 1, bottom + 1, num_levels))
     labels, sensor = labels[..., bottom:top], sensor - (0, 0, bottom)
     is_free, is_ground = labels == FREE, classes.is_ground[labels]
     is_seen = seen_from(~classes.is_obstacle[labels], sensor)

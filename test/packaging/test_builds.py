@@ -31,7 +31,8 @@ def make(tmp_path):
     shutil.copy(ROOT / "Makefile", tmp_path)
     for folder in ("scanssc_ros", "scanssc_core", "launch", "config", "msg", "tools/tf2_msgs", ".venv/bin"):
         (tmp_path / folder).mkdir(parents=True)
-    for file in ("package.xml", "CMakeLists.txt", "pyproject.toml", "constraints.txt", "tools/setup_environment.py"):
+    requirements = ("pyproject.toml", "constraints.txt", "requirements-kilted.txt", "tools/setup_environment.py")
+    for file in ("package.xml", "CMakeLists.txt", *requirements):
         (tmp_path / file).touch()
     for file in ("scanssc_core/kept.py", "scanssc_core/gone.py", ".venv/bin/activate", ".venv/.ready"):
         (tmp_path / file).touch()

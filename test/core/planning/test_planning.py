@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from reference.planning import Planner
@@ -83,8 +83,12 @@ def test_costmap_and_obstacles_agree_with_the_naive_twin(made, body, ground_z_m,
     assert list(map(tuple, columns.obstacle_voxels(labels, CLASSES).tolist())) == naive.obstacles()
 
 
+GROUND_OVER_THE_LAYER = (np.array([[[9, 9, 0, 9]]], np.uint8), VoxelGridSpec((1, 1, 4), 0.2, (0.0, 0.0, 0.0)))
+
+
 @settings(max_examples=150, deadline=None)
 @given(grids(), bodies, st.tuples(*[st.floats(-2.5, 4.0)] * 3))
+@example(GROUND_OVER_THE_LAYER, RobotBody(0.0, 0.2), (0.0, 0.0, 0.0))
 def test_ends_of_rays_agree_with_the_naive_twin(made, body, sensor_m):
     labels, grid = made
     columns = find_columns(labels, grid, CLASSES, body, -1.73)
