@@ -31,7 +31,7 @@ from system.harness import NodeProcess, Observer
 _DOCS = Path(__file__).resolve().parents[1] / "docs" / "benchmarks"
 _WIDTH, _HEIGHT = 1242, 375  # KITTI's
 _MOST_DROPPED = 0.05
-_FIRST_RATE_HZ, _LAST_RATE_HZ = 0.5, 256.0
+_FIRST_RATE_HZ, _LAST_RATE_HZ = 1.0, 256.0
 _NUM_HALVINGS = 3
 _LEAST_PAIRS = 21  # of which one may be lost
 _MIDDLEWARE_THREADS = "dds.*"  # as Fast DDS names its own
