@@ -23,7 +23,8 @@ _CONFIGS: dict[str, type[NetworkConfig]] = {
     **{name: kind.config for name, kind in KINDS.items()},
     "mobilestereonet": MSNetConfig,
 }
-# What told a lite model from the paper's before files named their kind: all of them, or none.
+# What told the lite model of versions before 0.2, which was the paper's with switches and is no longer known.
+_LAST_FORMER_VERSION = "0.1"
 _FORMER_SWITCHES = ("has_fine_geometry", "has_segmentation", "is_subvoxel_head", "has_ground_elevation")
 
 
@@ -111,9 +112,12 @@ def _read_config(path: Path, metadata: Mapping[str, str]) -> NetworkConfig:
     if not isinstance(values, dict):
         raise ValueError(f"{path}: expected a configuration of named values in its metadata, got {metadata['config']}")
     switches = [values.pop(name) for name in _FORMER_SWITCHES if name in values]
-    if any(switches) and not all(switches):
-        raise ValueError(f"{path}: a lite model without one of {', '.join(_FORMER_SWITCHES)} can no longer be read")
-    kind = metadata.get("kind", "lite" if any(switches) else "scanssc")
+    if any(switches):
+        raise ValueError(
+            f"{path}: a lite model of scanssc {_LAST_FORMER_VERSION}; in {scanssc_core.__version__} lite is another "
+            f"network. Read the file with {_LAST_FORMER_VERSION}, or train anew (docs/training.md)"
+        )
+    kind = metadata.get("kind", "scanssc")
     if kind not in _CONFIGS:
         raise ValueError(
             f"{path}: holds a network of the kind {kind!r}; scanssc {scanssc_core.__version__} knows "

@@ -14,7 +14,7 @@ from scanssc_core.evaluation.baselines import stereo_occupied
 from scanssc_core.evaluation.distance import SliceMetrics
 from scanssc_core.inference.precision import inference_in
 from scanssc_core.labels import FREE, UNKNOWN
-from scanssc_core.network.scanssc import ScanSSC
+from scanssc_core.network.kinds import OccupancyNetwork
 from scanssc_core.occupancy.stereo import StereoOccupancyBackend
 from scanssc_core.stereo.coverage import CoverageLog, depth_coverage
 
@@ -35,7 +35,7 @@ class Evaluation:
         ValueError: if the model's voxels are not those of the labels.
     """
 
-    def __init__(self, model: ScanSSC, precision: torch.dtype, prior: NDArray | None) -> None:
+    def __init__(self, model: OccupancyNetwork, precision: torch.dtype, prior: NDArray | None) -> None:
         self.model, self.precision = model, precision
         self.stereo_backend = StereoOccupancyBackend()
         grid = model.config.label_grid
@@ -84,7 +84,7 @@ class Evaluation:
 
     def predict(self, batch: SSCBatch) -> Tensor:
         """(B, X, Y, Z) uint8 class ids that the model gives a batch, on the CPU."""
-        device = self.model.voxel_centers.device
+        device = next(self.model.buffers()).device
         with inference_in(self.precision, device):
             image, depth_m = batch["image"].to(device), batch["depth_m"].to(device)
             camera = camera_of(batch).to(device)

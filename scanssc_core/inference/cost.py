@@ -11,8 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
 from scanssc_core.network.camera_inputs import CameraInputs
 from scanssc_core.network.config import ScanSSCConfig
-from scanssc_core.network.kinds import make_network
-from scanssc_core.network.scanssc import ScanSSC
+from scanssc_core.network.kinds import OccupancyConfig, OccupancyNetwork, make_network
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ def num_published_constants(config: ScanSSCConfig) -> int:
     return config.num_bins * height * width * 3 + 9
 
 
-def usual_cost(config: ScanSSCConfig) -> dict[str, PartCost]:
+def usual_cost(config: OccupancyConfig) -> dict[str, PartCost]:
     """Cost of every part of a network for a usual frame, counted on tensors without content."""
     height, width = config.image_size
     with torch.device("meta"):
@@ -48,7 +47,9 @@ def usual_cost(config: ScanSSCConfig) -> dict[str, PartCost]:
         return cost_by_part(network, torch.empty(1, 3, height, width), torch.empty(1, 1, height, width), camera)
 
 
-def cost_by_part(network: ScanSSC, image: Tensor, depth_m: Tensor, camera: CameraInputs) -> dict[str, PartCost]:
+def cost_by_part(
+    network: OccupancyNetwork, image: Tensor, depth_m: Tensor, camera: CameraInputs
+) -> dict[str, PartCost]:
     """Cost of every part for these inputs, in the order in which they run.
 
     Args:
@@ -64,9 +65,10 @@ def cost_by_part(network: ScanSSC, image: Tensor, depth_m: Tensor, camera: Camer
         )
         for name, part in parts.items()
     ]
-    counter = FlopCounterMode(display=False, custom_mapping={torch.ops.aten.mkldnn_convolution: _convolution_flops})
+    of_onednn = (torch.ops.aten.mkldnn_convolution, torch.ops.mkldnn._convolution_pointwise)
+    counter = FlopCounterMode(display=False, custom_mapping=dict.fromkeys(of_onednn, _convolution_flops))
     try:
-        with torch.inference_mode(), _UsualProposals(), counter:
+        with torch.no_grad(), _UsualProposals(), counter:
             network(image, depth_m, camera)
     finally:
         for hook in hooks:
@@ -100,7 +102,7 @@ class _UsualProposals(TorchDispatchMode):
 
 
 def _convolution_flops(x_shape: Any, weight_shape: Any, *_: object, out_shape: Any = None, **__: object) -> int:
-    """Of oneDNN's own convolution, which torch's counter does not know."""
+    """Of oneDNN's own convolutions, which torch's counter does not know."""
     return conv_flop_count(x_shape, weight_shape, out_shape)
 
 
