@@ -62,11 +62,10 @@ class _Sums(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad_nll, grad_mass, grad_hits, grad_chosen):  # type: ignore[no-untyped-def]
         prob, is_known, is_occupied, chosen = ctx.saved_tensors
-        # d nll = p - y, d mass = p (1 - p), d hits = y p (1 - p), each where known
-        gradient = prob * is_known
-        slope = torch.addcmul(gradient, gradient, prob, value=-1)
-        slope *= torch.addcmul(grad_mass[:, None], is_occupied, grad_hits[:, None])
-        gradient = gradient.sub_(is_occupied).mul_(grad_nll[:, None]).add_(slope)
+        # A known voxel of weight w, y = 1 if occupied: d nll = w (p - y), d mass = w p (1 - p), d hits = y d mass.
+        gradient = torch.addcmul(is_known * grad_mass[:, None], is_occupied, grad_hits[:, None])
+        gradient *= torch.addcmul(prob, prob, prob, value=-1)
+        gradient.addcmul_(torch.addcmul(-is_occupied, prob, is_known), grad_nll[:, None])
         return gradient.scatter_add_(1, chosen, grad_chosen), None, None, None
 
 
