@@ -7,7 +7,6 @@ from scanssc_core.checkpoint.files import read_calibration, save_checkpoint, sav
 from scanssc_core.checkpoint.load import load_model, read_weights
 from scanssc_core.checkpoint.weights import Weights
 from scanssc_core.confidence import Calibration
-from scanssc_core.labels import FREE
 from scanssc_core.network.lite import Lite
 
 
