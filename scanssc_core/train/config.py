@@ -162,7 +162,8 @@ def _lite() -> RunConfig:
         ema_decay=0.99,
         init="imagenet",
     )
-    loss = replace(LossConfig(), depth=0.0, segmentation=0.5, teacher=0.6, sampled_voxels=12_288)
+    # The gradient of the occupancy is a sixtieth of that of the semantic affinity (docs/lite.md).
+    loss = replace(LossConfig(), occupancy=15.0, depth=0.0, segmentation=0.5, teacher=0.6, sampled_voxels=12_288)
     return RunConfig(model=LiteConfig(), train=train, loss=loss)
 
 

@@ -10,6 +10,7 @@ from scanssc_core.network.plane.image import ConvNormRelu
 from scanssc_core.network.plane.scan import PlaneScan
 
 _SCAN_LEVEL = 2  # of the U-Net's: lines of 1.6 m cells
+_COARSEST_BLOCKS = 3  # residual blocks of the coarsest level, where they are cheap; of the others one
 
 
 class Residual(nn.Module):
@@ -20,6 +21,7 @@ class Residual(nn.Module):
         self.first = ConvNormRelu(channels, channels)
         self.conv = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
         self.norm = nn.BatchNorm2d(channels)
+        nn.init.zeros_(self.norm.weight)  # begins as the identity
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(x + self.norm(self.conv(self.first(x))))
@@ -60,8 +62,10 @@ class PlaneNet(nn.Module):
     ) -> None:
         super().__init__()
         self.entry = nn.Sequential(ConvNormRelu(in_channels, channels[0], 1), ConvNormRelu(channels[0], channels[0]))
+        blocks = [1] * (len(channels) - 2) + [_COARSEST_BLOCKS]
         self.down = nn.ModuleList(
-            nn.Sequential(ConvNormRelu(fine, coarse, stride=2), Residual(coarse)) for fine, coarse in pairwise(channels)
+            nn.Sequential(ConvNormRelu(fine, coarse, stride=2), *(Residual(coarse) for _ in range(count)))
+            for (fine, coarse), count in zip(pairwise(channels), blocks, strict=True)
         )
         size = (plane_size[0] // 2**_SCAN_LEVEL, plane_size[1] // 2**_SCAN_LEVEL)
         self.scan = PlaneScan(channels[_SCAN_LEVEL], size, num_heads, rules) if rules.axes else None
