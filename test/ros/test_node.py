@@ -23,14 +23,6 @@ SUCCESS, FAILURE, ERROR = (
 )
 
 
-@pytest.fixture(scope="module")
-def context():
-    made = rclpy.Context()
-    rclpy.init(context=made)
-    yield made
-    rclpy.try_shutdown(context=made)
-
-
 @pytest.fixture
 def make_node(context):
     nodes = []

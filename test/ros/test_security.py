@@ -4,7 +4,6 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-import rclpy
 
 from scanssc_ros.mapping.node import SemanticMapNode
 from scanssc_ros.node import ScanSSCNode
@@ -18,14 +17,6 @@ def allowed(node, kind, access):
     (enclave,) = (one for one in ElementTree.parse(POLICY).iter("enclave") if one.get("path") == f"/{node}")
     (listed,) = (one for one in enclave.iter(kind) if one.get(access) == "ALLOW")
     return {entry.text for entry in listed}
-
-
-@pytest.fixture(scope="module")
-def context():
-    made = rclpy.Context()
-    rclpy.init(context=made)
-    yield made
-    rclpy.try_shutdown(context=made)
 
 
 @pytest.mark.parametrize(
