@@ -149,13 +149,12 @@ class OdometryScale:
         self._since += 1
         if self._measured is not None:
             self._ask_odometry(*self._measured, stamp_ns, pose_at)
-        elif self._reference is None:
-            if self._since >= _PERIOD:
-                self._reference, self._since = Reference.of(grey, depth_m, camera, stamp_ns), 0
-        elif not 0 < stamp_ns - self._reference.stamp_ns < _MAX_PASSED_NS:
+        if self._reference is not None and not 0 < stamp_ns - self._reference.stamp_ns < _MAX_PASSED_NS:
             self._reference = None
-        elif self._since >= self._gap:
+        if self._reference is not None and self._since >= self._gap:
             self._measure(self._reference, grey, stamp_ns)
+        elif self._reference is None and self._measured is None and self._since >= _PERIOD:
+            self._reference, self._since = Reference.of(grey, depth_m, camera, stamp_ns), 0
 
     def result(self) -> Motion | None:
         """Medians of the newest motions; None before there are enough."""
