@@ -61,7 +61,7 @@ MEANING = {
     "depth/camera_info": "with `use_depth:=true`",
     "grid": "grids to fuse",
     "odometry": "with `pose_source:=odometry`, instead of `/tf`",
-    "/tf": "pose of the grid's frame in `odometry_frame`",
+    "/tf": "what moves in `odometry_frame`: the grid's frame, for the map; the camera, for a check",
     "/tf_static": "fixed transforms: pose of the left camera",
     "/clock": "time, with `use_sim_time:=true`",
     "/diagnostics": "state of each input and of the pose, drops by cause, latency by stage",
