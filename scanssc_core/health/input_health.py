@@ -324,6 +324,5 @@ def _odometry_scale(scale: OdometryScale, most: float) -> Reading:
         "stereo_m": f"{motion.stereo_m:.3f}",
         "odometry_m": f"{motion.odometry_m:.3f}",
         "ratio": f"{motion.ratio:.3f}",
-        "missing": scale.missing,
     }
     return Reading(name, measured, fault if abs(motion.ratio - 1) > most else "", values)

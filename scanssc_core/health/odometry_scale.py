@@ -178,8 +178,8 @@ class OdometryScale:
             T_odom_start, T_odom_end = pose_at(start_ns), pose_at(end_ns)
         except LookupError as error:
             self.missing = str(error)
-            if not 0 <= now_ns - end_ns < _PATIENCE_NS:
-                self._measured = None
+            if not 0 <= now_ns - end_ns < _PATIENCE_NS:  # lost: what was measured before says nothing of now
+                self._measured, self._newest = None, NewestMedian(compare, 1)
             return
         self._newest.add(stereo_m, float(np.linalg.norm(T_odom_end[:3, 3] - T_odom_start[:3, 3])))
         self._measured, self.missing = None, ""

@@ -1,5 +1,6 @@
 """Motion by stereo against odometry, on a synthetic drive whose poses and depth are exact."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -119,6 +120,27 @@ def test_odometry_that_comes_after_the_images_is_used_and_none_is_said(drive, ev
     newest = -1
     silent = run(drive, late)
     assert silent.result() is None and silent.missing == "not known yet"
+
+
+def test_odometry_that_ends_leaves_nothing_to_judge_by(drive, every_pair):
+    scale = run(drive, drive.pose_at)
+    assert scale.result() is not None
+
+    def ended(stamp_ns):
+        raise LookupError("odometry has ended")
+
+    for second, index in itertools.product(range(2, 7), (0, 1)):
+        stamp_ns = second * 10**9 + index * STEP_NS
+        scale.add(drive.greys[index], drive.exact_m[index], CAMERA, stamp_ns, ended)
+    assert scale.result() is None and scale.missing == "odometry has ended"
+
+
+def test_points_on_a_line_or_in_one_place_give_none(drive):
+    reference = Reference.of(drive.greys[0], drive.exact_m[0], CAMERA, 0)
+    line, place = reference.points.copy(), reference.points.copy()
+    line[:, :2], place[:] = 0.0, (0.0, 0.0, 5.0)
+    for points in (line, place):
+        assert moved_m(replace(reference, points=points), drive.greys[1]) is None
 
 
 def test_a_camera_that_stands_is_measured_rarely_and_never_compared(drive, every_pair, monkeypatch):
