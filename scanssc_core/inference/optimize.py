@@ -17,7 +17,7 @@ from scanssc_core.inference.folding import fold_batch_norms
 from scanssc_core.inference.winograd import WinogradConv3d
 from scanssc_core.network.scanssc import ScanSSC
 
-_VOXELS_PER_PLACE = 6  # KITTI's streets propose 4 to 12 % of the voxels, by stereo
+_VOXELS_PER_PLACE = 6  # KITTI's streets propose 4 to 10 % of the voxels, by stereo
 _MIN_WINOGRAD_CHANNELS = 64  # below, transforming the tiles costs more than it saves
 
 

@@ -14,7 +14,8 @@ def to_device(values: NDArray, device: torch.device) -> Tensor:
     tensor = torch.from_numpy(values)
     if device.type != "cuda":
         return tensor.to(device)
-    page_locked = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True).copy_(tensor)
+    page_locked = _page_locked_like(tensor)
+    page_locked.copy_(tensor)
     return page_locked.to(device, non_blocking=True)
 
 
@@ -24,5 +25,10 @@ def to_host(*results: Tensor) -> list[NDArray]:
     if last.device.type != "cuda":
         return [result.cpu().numpy() for result in results]
     copies = [result.to("cpu", non_blocking=True) for result in queued]  # to page-locked memory
-    copies.append(torch.empty_like(last, device="cpu", pin_memory=True).copy_(last))
-    return [copy.numpy() for copy in copies]
+    end = _page_locked_like(last)
+    end.copy_(last)
+    return [copy.numpy() for copy in (*copies, end)]
+
+
+def _page_locked_like(tensor: Tensor) -> Tensor:
+    return torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)

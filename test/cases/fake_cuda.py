@@ -47,7 +47,7 @@ class WaitRecorder(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.waits: set[tuple[str, str, str]] = set()
-        self._page_locked: list[Tensor] = []
+        self._page_locked: dict[int, torch.UntypedStorage] = {}  # by address, kept so that no other gets it
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -70,7 +70,8 @@ class WaitRecorder(TorchDispatchMode):
         result = func(*args, **kwargs)
         if isinstance(result, Tensor):
             if kwargs.get("pin_memory"):
-                self._page_locked.append(result)
+                storage = result.untyped_storage()
+                self._page_locked[storage._cdata] = storage
             source = tensors[-1] if operator is aten.copy_ else tensors[0] if tensors else result
             is_copied = source.device.type != result.device.type and source.dim() + result.dim()
             if is_copied and not self._is_queued(operator, source, result, args, kwargs):
@@ -78,15 +79,13 @@ class WaitRecorder(TorchDispatchMode):
         return result
 
     def _is_queued(self, operator: Any, source: Tensor, result: Tensor, args: Any, kwargs: Any) -> bool:
-        """Whether a copy between host and device is left to the device: it was asked for, from and to page-locked memory."""
-        if operator is not aten.copy_:
-            is_asked_for = kwargs.get("non_blocking", False)
-            if source.device.type == "cuda":
-                return is_asked_for  # to page-locked memory, which PyTorch takes by itself
-        else:
-            is_asked_for = kwargs.get("non_blocking", len(args) > 2 and args[2])
+        """Whether a copy between host and device is left to the device: asked for so, and in page-locked memory."""
+        is_new = operator is not aten.copy_
+        is_asked_for = kwargs.get("non_blocking", False) if is_new else len(args) > 2 and args[2]
         host = source if source.device.type == "cpu" else result
-        return is_asked_for and any(host is tensor for tensor in self._page_locked)
+        # PyTorch takes such memory by itself for what it brings to the host in a new tensor.
+        is_page_locked = (is_new and host is result) or host.untyped_storage()._cdata in self._page_locked
+        return is_asked_for and is_page_locked
 
     def _note(self, operator: Any, tensors: list[Tensor]) -> None:
         if not any(tensor.device.type == "cuda" for tensor in tensors):
