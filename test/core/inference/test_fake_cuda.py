@@ -14,12 +14,14 @@ from core.network.tiny import TINY, TINY_LITE
 from core.train.small import MICRO, MICRO_LITE, Street
 from scanssc_core.checkpoint.files import save_checkpoint
 from scanssc_core.evaluation.metrics import confusion_matrix
-from scanssc_core.geometry import PinholeCamera
+from scanssc_core.geometry import PinholeCamera, StereoRig
 from scanssc_core.inference.optimize import optimized_for_inference
 from scanssc_core.inference.precision import inference_in
 from scanssc_core.losses.total import LossConfig
 from scanssc_core.network.kinds import KINDS, kind_of, make_network
 from scanssc_core.occupancy.scanssc import ScanSSCBackend
+from scanssc_core.stereo.mobilestereonet.backend import MobileStereoNetBackend
+from scanssc_core.stereo.mobilestereonet.network import MobileStereoNet, MSNetConfig
 from scanssc_core.train.config import RunConfig
 from scanssc_core.train.module import TrainingModule
 
@@ -101,6 +103,20 @@ def test_a_network_with_places_for_proposals_waits_for_nothing_and_has_fixed_sha
                 network.label(image, depth_m, tables, num_places=num_places)
             waits[num_places] = recorder.waits
     assert waits == {network.num_places: set(), None: {("network/scanssc.py", "refine", "nonzero")}}
+
+
+@pytest.mark.parametrize(("dims", "precision"), [(2, torch.float32), (3, torch.bfloat16)])
+def test_depth_by_a_network_waits_for_its_result_alone(dims, precision):
+    network = MobileStereoNet(MSNetConfig(dims=dims, max_disparity=64)).eval()
+    backend = MobileStereoNetBackend(network, torch.device("cpu"), precision)
+    backend._device = backend._inference._device = CUDA
+    image, rig = np.zeros((45, 90, 3), np.uint8), StereoRig(PinholeCamera(50.0, 50.0, 45.0, 22.0, 90, 45), 0.54, 45.0)
+    with fake_cuda():
+        on_cuda(backend._inference._network)
+        with WaitRecorder() as recorder:
+            depth = backend.compute(image, image, rig)
+    assert depth.depth_m.shape == image.shape[:2]
+    assert recorder.waits == {("inference/transfer.py", "to_host", "copy_")}
 
 
 @pytest.mark.parametrize("small", [MICRO, MICRO_LITE])
