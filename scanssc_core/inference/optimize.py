@@ -17,6 +17,7 @@ from scanssc_core.inference.folding import fold_batch_norms
 from scanssc_core.inference.winograd import WinogradConv3d
 from scanssc_core.network.scanssc import ScanSSC
 
+_VOXELS_PER_PLACE = 6  # KITTI's streets propose 4 to 10 % of the voxels, by stereo
 _MIN_WINOGRAD_CHANNELS = 64  # below, transforming the tiles costs more than it saves
 
 
@@ -45,7 +46,8 @@ def optimized_for_inference(
 
     Args:
         device: that it will be moved to; default: CPU. On a CPU in float32, wide 3x3x3 convolutions become
-            WinogradConv3d, other 3-D ones OneDnnConv3d.
+            WinogradConv3d, other 3-D ones OneDnnConv3d. For CUDA it gets a number of places for proposed voxels, so
+            that the host need not wait to know how many there are.
         precision: that it will run in; if not float32, under autocast.
     """
     is_single = precision == torch.float32
@@ -53,6 +55,8 @@ def optimized_for_inference(
     kept = {id(parameter): parameter for parameter in model.parameters()}
     optimized = copy.deepcopy(model, memo=dict(kept)).eval()
     fold_batch_norms(optimized)
+    if device is not None and device.type == "cuda":
+        optimized.num_places = model.config.num_voxels // _VOXELS_PER_PLACE
     if is_cpu_float32:
         for module in list(optimized.modules()):
             _replace_wide_convolutions(module)
