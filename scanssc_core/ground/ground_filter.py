@@ -20,13 +20,17 @@ MEASURED, HELD, LOST = "measured", "held", "lost"
 _SPREAD = np.array([math.tan(math.radians(5.0)), math.tan(math.radians(5.0)), 0.2])
 _LASTS_S = np.array([1.0, 1.0, 10.0])
 #: What a frame's measured motion is off.
-_MOTION_ERROR = np.array([math.tan(math.radians(0.02)), math.tan(math.radians(0.02)), 0.003])
+_MOTION_ERROR = np.array([math.tan(math.radians(0.03)), math.tan(math.radians(0.03)), 0.005])
 #: How much the plane of the next 15 m changes along a metre of the way; with the square root of the way.
-_STREET_CHANGE = np.array([math.tan(math.radians(0.2)), math.tan(math.radians(0.2)), 0.01])
+_STREET_CHANGE = np.array([math.tan(math.radians(0.15)), math.tan(math.radians(0.15)), 0.01])
 #: What every measurement may be off beside what its fit says, for many frames alike: kerbs, feet of what stands there.
 _UNTOLD = np.array([math.tan(math.radians(0.3)), math.tan(math.radians(0.3)), 0.02])
-#: A measurement that is further from what is expected, in standard deviations, is of something else.
-_GATE = 4.0
+#: A measurement that is further from what is expected, in standard deviations, moves the ground no more than one that
+#: is just so far.
+_DOUBT = 2.0
+#: What a ground does at once, at most: a kerb, the foot of a ramp. What is more than _GATE times further off is of
+#: something else.
+_SUDDEN, _GATE = np.array([math.tan(math.radians(2.0)), math.tan(math.radians(2.0)), 0.03]), 4.0
 #: Without a measurement for longer the ground is lost.
 _HELD_S = 2.0
 #: The ground that was given stays until the filtered one lies further from it, this far ahead and to the side: what is
@@ -87,14 +91,9 @@ class GroundFilter:
 
     def _carry(self, T_now_last: NDArray) -> None:
         """Look at the ground from where the robot now is."""
-        T_last_now = invert_transform(T_now_last)
-        a, b, c = self._deviation - (0.0, 0.0, LIDAR_HEIGHT_M)
-        # Points on the plane: (-a, -b, 1, -c) @ (x, y, z, 1) = 0.
-        normal = np.array([-a, -b, 1.0, -c]) @ T_last_now
-        plane = -normal[[0, 1, 3]] / normal[2]
-        of_plane = T_last_now[[0, 1, 3]]
-        jacobian = (of_plane[:, [0, 1, 3]] + np.outer(of_plane[:, 2], plane)).T / normal[2]
-        self._deviation = plane + (0.0, 0.0, LIDAR_HEIGHT_M)
+        at_rest = np.array([0.0, 0.0, -LIDAR_HEIGHT_M])
+        plane, jacobian = carried_plane(self._deviation + at_rest, T_now_last)
+        self._deviation = plane - at_rest
         way_m = np.linalg.norm(T_now_last[:3, 3])
         self._covariance = jacobian @ self._covariance @ jacobian.T
         self._covariance += np.diag(_MOTION_ERROR**2 + _STREET_CHANGE**2 * way_m)
@@ -110,12 +109,32 @@ class GroundFilter:
         innovation = measured.values + (0.0, 0.0, LIDAR_HEIGHT_M) - self._deviation
         noise = measured.covariance + np.diag(_UNTOLD**2)
         total = self._covariance + noise
-        if innovation @ np.linalg.solve(total, innovation) > _GATE**2:
+        if innovation @ np.linalg.solve(total + np.diag(_SUDDEN**2), innovation) > _GATE**2:
             return False
+        distance = math.sqrt(innovation @ np.linalg.solve(total, innovation))
+        trust = min(1.0, _DOUBT / max(distance, 1e-9))
         gain = np.linalg.solve(total, self._covariance).T
-        self._deviation = self._deviation + gain @ innovation
-        self._covariance = (np.eye(3) - gain) @ self._covariance
+        self._deviation = self._deviation + trust * gain @ innovation
+        self._covariance = self._covariance - trust * (2 - trust) * gain @ self._covariance
         return True
+
+
+def carried_plane(plane: NDArray, T_now_last: NDArray) -> tuple[NDArray, NDArray]:
+    """A plane that stands still, seen from a grid frame that moved, and how it depends on the plane that was.
+
+    Args:
+        plane: (3,) a, b, c of z = a x + b y + c in the last grid frame.
+        T_now_last: (4, 4) the last grid frame -> that of now.
+    Returns:
+        (3,) a, b, c in the grid frame of now, and its (3, 3) derivative by `plane`.
+    """
+    a, b, c = plane
+    T_last_now = invert_transform(T_now_last)
+    # Of all points of the plane (-a, -b, 1, -c) @ (x, y, z, 1) = 0.
+    normal = np.array([-a, -b, 1.0, -c]) @ T_last_now
+    carried = -normal[[0, 1, 3]] / normal[2]
+    by_plane = T_last_now[[0, 1, 3]]
+    return carried, (by_plane[:, [0, 1, 3]] + np.outer(by_plane[:, 2], carried)).T / normal[2]
 
 
 def T_grid_level(plane: NDArray) -> NDArray:
