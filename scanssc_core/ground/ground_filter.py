@@ -27,7 +27,7 @@ _STREET_CHANGE = np.array([math.tan(math.radians(0.15)), math.tan(math.radians(0
 _UNTOLD = np.array([math.tan(math.radians(0.3)), math.tan(math.radians(0.3)), 0.02])
 #: A measurement that is further from what is expected, in standard deviations, moves the ground no more than one that
 #: is just so far.
-_DOUBT = 2.0
+_DOUBT = 1.75
 #: What a ground does at once, at most: a kerb, the foot of a ramp. What is more than _GATE times further off is of
 #: something else.
 _SUDDEN, _GATE = np.array([math.tan(math.radians(2.0)), math.tan(math.radians(2.0)), 0.03]), 4.0
