@@ -36,7 +36,7 @@ def measure_motion(first: NDArray, first_depth_m: NDArray, second: NDArray, came
     corners = np.column_stack([columns, rows]).astype(np.float32)[:, None]
     depth_m = first_depth_m[rows, columns].astype(np.float64)
     followed, is_followed, _ = cv2.calcOpticalFlowPyrLK(
-        first, second, corners, None, winSize=_FLOW_WINDOW_PX, maxLevel=_FLOW_LEVELS
+        first, second, corners, corners.copy(), winSize=_FLOW_WINDOW_PX, maxLevel=_FLOW_LEVELS
     )
     keep = is_followed[:, 0] > 0
     if keep.sum() < _MIN_INLIERS:
