@@ -25,8 +25,8 @@ _MOTION_ERROR = np.array([math.tan(math.radians(0.03)), math.tan(math.radians(0.
 _STREET_CHANGE = np.array([math.tan(math.radians(0.15)), math.tan(math.radians(0.15)), 0.01])
 #: What every measurement may be off beside what its fit says, for many frames alike: kerbs, feet of what stands there.
 _UNTOLD = np.array([math.tan(math.radians(0.3)), math.tan(math.radians(0.3)), 0.02])
-#: A measurement that is further from what is expected, in standard deviations, moves the ground no more than one that
-#: is just so far.
+#: A measurement that is further from the ground that is held, in standard deviations, moves it no more than one that is
+#: just so far.
 _DOUBT = 1.75
 #: What a ground does at once, at most: a kerb, the foot of a ramp. What is more than _GATE times further off is of
 #: something else.
@@ -112,7 +112,7 @@ class GroundFilter:
         if innovation @ np.linalg.solve(total + np.diag(_SUDDEN**2), innovation) > _GATE**2:
             return False
         distance = math.sqrt(innovation @ np.linalg.solve(total, innovation))
-        trust = min(1.0, _DOUBT / max(distance, 1e-9))
+        trust = 1.0 if self.state == LOST else min(1.0, _DOUBT / max(distance, 1e-9))
         gain = np.linalg.solve(total, self._covariance).T
         self._deviation = self._deviation + trust * gain @ innovation
         self._covariance = self._covariance - trust * (2 - trust) * gain @ self._covariance

@@ -181,6 +181,13 @@ def test_ground_that_comes_back_is_taken_at_once():
     assert filter_.state == MEASURED
 
 
+def test_a_first_measurement_far_from_the_pose_is_taken_whole():
+    filter_ = GroundFilter()
+    plane = filter_.update(0, measured(a=0.15, c=-LIDAR_HEIGHT_M + 0.4))
+    assert error_within_15_m(plane, 0.15, c=-LIDAR_HEIGHT_M + 0.4) < 0.05
+    assert filter_.state == MEASURED
+
+
 def test_before_any_measurement_the_ground_is_lost_and_where_the_pose_has_it():
     filter_ = GroundFilter()
     np.testing.assert_array_equal(filter_.update(0, None), AT_REST)
