@@ -162,8 +162,9 @@ class PairProcessor:
         place = GridPlace(parameters.grid_frame, parameters.ground_z_m, T_cam_grid)
         if self._grid_on_ground is not None:
             self._stage, start_s = "ground", time.monotonic()
-            both = (left_rgb, partner, rig) if rig is not None else None
-            place = self._grid_on_ground.place(pair.left.header.stamp, depth_m, camera, T_cam_grid, both)
+            right = (partner, rig) if rig is not None else None
+            stamp = pair.left.header.stamp
+            place = self._grid_on_ground.place(stamp, left_rgb, depth_m, camera, T_cam_grid, right)
             stage_s["ground"] = time.monotonic() - start_s
         with_confidence = self._outputs.wants_confidence(parameters)
         result = self._pipeline.label(left_rgb, depth_m, camera, place.T_cam_grid, with_confidence)
