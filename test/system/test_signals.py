@@ -105,7 +105,7 @@ def test_what_a_killed_node_left_is_freed_by_the_next_one(world, start_node):
 
 
 def test_end_costs_next_to_no_processor_time(world, start_node):
-    """Where twenty programs share a core, half a second of it is ten; the interpreter's own end takes more than that."""
+    """Where twenty programs share a core, half a second of it is ten, and the interpreter takes more."""
     node = start_node()
     world.wait_for_node(node)
     ended_s = children_s()
