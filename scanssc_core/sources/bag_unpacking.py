@@ -10,14 +10,13 @@ from bz2 import BZ2Decompressor
 from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Protocol
+from typing import IO, Any, Literal, Protocol
 
 from lz4.frame import LZ4FrameDecompressor
 from rosbags.rosbag1 import reader as rosbag1
 from rosbags.rosbag2 import reader as rosbag2
 from rosbags.rosbag2 import storage_mcap, storage_sqlite3
-
-_zstd: Any = vars(rosbag2)["zstd"]  # of Python itself from 3.14 on, before that of a package
+from rosbags.rosbag2.reader import zstd  # of Python itself from 3.14 on, before that of a package
 
 #: Harmless whatever it was packed to: blank pictures pack ten-thousandfold.
 _FREE_BYTES = 64 << 20
@@ -50,14 +49,14 @@ def bound_unpacking() -> None:
     """Make rosbags unpack by this file from now on. Done twice, it is as done once."""
     storage_mcap.DECOMPRESSORS.update(
         lz4=lambda packed, claimed: unpack(LZ4FrameDecompressor(), packed, claimed),
-        zstd=lambda packed, claimed: unpack(_zstd.ZstdDecompressor(), packed, claimed),
+        zstd=lambda packed, claimed: unpack(zstd.ZstdDecompressor(), packed, claimed),
     )
     rosbag1.decompressors.update(
         lz4=lambda packed: unpack(LZ4FrameDecompressor(), packed),
         bz2=lambda packed: unpack(BZ2Decompressor(), packed),
     )
     vars(rosbag2)["zstd"] = SimpleNamespace(
-        decompress=lambda packed: unpack(_zstd.ZstdDecompressor(), packed), open=_PackedFile
+        decompress=lambda packed: unpack(zstd.ZstdDecompressor(), packed), open=_PackedFile
     )
     readers: dict[Any, Any] = {storage_mcap.McapReader: _McapReader, storage_sqlite3.Sqlite3Reader: _Sqlite3Reader}
     for bag in (rosbag2.Reader, rosbag2.DirectoryReader):
@@ -102,10 +101,10 @@ def _check_claim(claimed: int, num_packed: int, most: int) -> None:
         raise UnpackedSizeError(f"{num_packed:,} packed bytes claim to hold {claimed:,}, expected {most:,} at most")
 
 
-class _PackedFile(_zstd.ZstdFile):
+class _PackedFile(zstd.ZstdFile):
     """A file of a bag, unpacked piece by piece to the disk."""
 
-    def __init__(self, file: Any, mode: str) -> None:
+    def __init__(self, file: IO[bytes], mode: Literal["rb"]) -> None:
         super().__init__(file, mode)
         self._num_packed = os.fstat(file.fileno()).st_size
 
