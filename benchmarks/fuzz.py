@@ -472,7 +472,7 @@ READERS = (
         lambda path: read_teacher(path, None, "semantic_kitti"),
         (
             _npz_of("cls", "prob"),
-            _packed_npz_of(zipfile.ZIP_DEFLATED, GIB >> 2, "cls", "prob"),
+            _packed_npz_of(zipfile.ZIP_DEFLATED, GIB >> 2, "cls"),
             _packed_npz_of(zipfile.ZIP_BZIP2, 1 << 20, "cls", "prob"),
         ),
     ),
