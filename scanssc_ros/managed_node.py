@@ -157,10 +157,6 @@ class ManagedNode(LifecycleNode, Generic[Table]):
         # rclpy leaves it to the garbage collector, and with it the participant and its shared memory.
         self._state_machine.destroy_when_not_in_use()
 
-    def is_computing(self) -> bool:
-        """Whether a thread of a destroyed node is still busy with what cannot be interrupted."""
-        return False
-
     def _free(self) -> None:
         self.idle = DiagnosticStatus.WARN, "unconfigured"
         self.free()
@@ -246,7 +242,11 @@ class ManagedNode(LifecycleNode, Generic[Table]):
 
 
 def run(stop: StopRequest, make_node: "Callable[[Future[None]], ManagedNode]") -> int:
-    """Run a node until it is to stop, or its context ends; status 1 if autostart cannot configure it."""
+    """Run a node until it is to stop, or its context ends; status 1 if autostart cannot configure it.
+
+    Ends the process as soon as the node is put away: the interpreter would wait for a model that is built or run, which
+    cannot be interrupted, and take the libraries down, for twenty times as long as all the rest.
+    """
     stop.begin()
     num_freed = remove_orphans()
     try:
@@ -266,6 +266,4 @@ def run(stop: StopRequest, make_node: "Callable[[Future[None]], ManagedNode]") -
         spin(node, stop.requested, node.on_callback_error)
     node.destroy_node()
     rclpy.try_shutdown()
-    if node.is_computing():
-        os._exit(status)  # a model that is built or run cannot be interrupted, and the interpreter would wait for it
-    return status
+    os._exit(status)

@@ -39,8 +39,6 @@ from scanssc_ros.work.worker import NewestOnlyWorker
 
 #: Without a namespace, and unless it is remapped.
 NODE_NAME = "scanssc"
-#: How long the end of the process waits for the pair in work.
-_LAST_WORK_S = 0.5
 
 Built = TypeVar("Built")
 
@@ -191,12 +189,7 @@ class ScanSSCNode(ManagedNode[NodeParameters]):
     def destroy_node(self) -> None:
         """See ManagedNode; the inference thread ends when it can."""
         super().destroy_node()
-        self._last_work = self._inference.submit(int)
         self._inference.shutdown(wait=False)
-
-    def is_computing(self) -> bool:
-        """Whether a destroyed node's inference thread is still busy: a model cannot be interrupted."""
-        return bool(wait([self._last_work], timeout=_LAST_WORK_S).not_done)
 
     def stop(self) -> None:
         """See ManagedNode."""
