@@ -76,8 +76,9 @@ def node_name_status(fully_qualified_name: str, num_nodes: int) -> DiagnosticSta
     values: dict[str, object] = {"node": fully_qualified_name, "nodes": num_nodes}
     if num_nodes > 1:
         message = (
-            f"{num_nodes} nodes are named {fully_qualified_name} and publish the same topics: stop all but one, or give "
-            "each a namespace or a name of its own (-r __ns:=/front, -r __node:=...; namespace:=front of the launch file)"
+            f"{num_nodes} nodes are named {fully_qualified_name} and publish the same topics: stop all but one, or "
+            "give each a namespace or a name of its own (-r __ns:=/front or -r __node:=front_scanssc; in the launch "
+            "file namespace:=front)"
         )
         return make_status("node name", WARN, message, values)
     return make_status("node name", OK, f"no other node is named {fully_qualified_name}", values)
