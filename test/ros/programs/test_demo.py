@@ -23,7 +23,8 @@ def waiting(tmp_path, monkeypatch):
     monkeypatch.setattr(demo.time, "monotonic", lambda: clock.now_s)
     log_file = tmp_path / "node.log"
     log_file.write_text(f"{STAMP}configuring: model lite, depth by sgm\n")
-    made = Waiting(None, SimpleNamespace(poll=lambda: made.status, returncode=1), log_file, Console(file=io.StringIO(), width=40))
+    node = SimpleNamespace(poll=lambda: made.status, returncode=1)
+    made = Waiting(None, node, log_file, Console(file=io.StringIO(), width=40))
     made.status, made.clock, made.log_file = None, clock, log_file
     made.printed = lambda: made._console.file.getvalue().splitlines()
     return made
