@@ -39,6 +39,18 @@ def test_what_the_node_would_not_heed_is_refused_by_name(start_node, tmp_path):
         assert problem in node.log
 
 
+@pytest.mark.parametrize(("program", "name"), [("scanssc_node", "scanssc"), ("semantic_map", "semantic_map")])
+def test_a_misspelt_section_is_refused_and_a_file_for_other_nodes_warned_about(start_node, tmp_path, program, name):
+    misspelt, shared = tmp_path / "misspelt.yaml", tmp_path / "shared.yaml"
+    misspelt.write_text(f"{name}s:\n  ros__parameters:\n    use_sim_time: true\n")
+    shared.write_text("/camera:\n  ros__parameters:\n    rate: 10\n")
+    node = start_node("--params-file", str(misspelt), "--params-file", str(shared), program=program)
+    assert node.wait() == 1
+    assert f"params-file {shared}: its /camera set nothing of this node, /{name}" in node.log
+    assert f"params-file {misspelt}: its /{name}s is not this node, /{name}: name the section /{name}, or" in node.log
+    assert "1 problem(s)" in node.log
+
+
 def test_a_parameter_file_that_cannot_be_read_is_named_without_a_traceback(start_node, tmp_path):
     file = tmp_path / "mine.yaml"
     file.write_text("/scanssc:\n  ros__parameters:\n    model: [stereo\n")
