@@ -26,7 +26,7 @@ from scanssc_ros.parameter_table import ParameterTable, descriptor, dynamic_para
 from scanssc_ros.shared_memory import free_bytes, own_bytes, remove_orphans
 from scanssc_ros.spinning import spin
 from scanssc_ros.statistics import CallbackFailures, Throttle
-from scanssc_ros.statuses import callbacks_status, memory_status, name_statuses
+from scanssc_ros.statuses import callbacks_status, memory_status, name_statuses, node_name_status
 from scanssc_ros.stopping import StopRequest
 
 _DIAGNOSTICS_PERIOD_S = 1.0
@@ -69,7 +69,9 @@ class ManagedNode(LifecycleNode, Generic[Table]):
         self._stand_ins = self._declare_parameters()
         # rclpy keeps what was set from outside, and has no public name for it; it drops what it does not know.
         foreign = [name for name in self._parameter_overrides if not self.has_parameter(name)]
-        self._ignored = unbound_files(sys.argv, self.get_fully_qualified_name(), name)
+        self._ignored, warnings = unbound_files(sys.argv, self.get_fully_qualified_name(), name)
+        for warning in warnings:
+            self.get_logger().warning(warning)
         self._ignored += unknown_parameters(table, foreign)
         self.add_on_set_parameters_callback(self._on_set_parameters)
         self._failures = CallbackFailures()
@@ -234,7 +236,13 @@ class ManagedNode(LifecycleNode, Generic[Table]):
     def all_statuses(self) -> list[DiagnosticStatus]:
         """The node's own, and those that every node has."""
         parameters = self.parameters()
-        statuses = [*self.statuses(parameters), callbacks_status(self._failures, parameters.input_timeout_s)]
+        own_name = self.get_fully_qualified_name()
+        names = [f"{namespace.rstrip('/')}/{name}" for name, namespace in self.get_node_names_and_namespaces()]
+        statuses = [
+            *self.statuses(parameters),
+            node_name_status(own_name, names.count(own_name)),
+            callbacks_status(self._failures, parameters.input_timeout_s),
+        ]
         is_fast_dds = "fastrtps" in rclpy.get_rmw_implementation_identifier()
         if is_fast_dds and (num_free := free_bytes()) is not None:
             statuses.append(memory_status(num_free, own_bytes()))
