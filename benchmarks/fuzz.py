@@ -257,7 +257,8 @@ def _poses(path: Path) -> None:
 
 
 def _read_parameters(path: Path) -> None:
-    if problems := unbound_files(["--params-file", str(path)], "/scanssc", "scanssc"):
+    problems, _ = unbound_files(["--params-file", str(path)], "/scanssc", "scanssc")
+    if problems:
         raise ValueError("; ".join(problems))
 
 

@@ -93,8 +93,8 @@ def run_drive(height_m: float, seed: int) -> dict[str, tuple[NDArray, torch.Tens
             labels = pipeline.label(frame.left_rgb, depth_m, camera, T_cam_grid, False).occupancy.labels
             truth = drive.truth(index, grid, T_velo_grid)
             is_asked = ~truth.is_invalid & (labels != UNKNOWN)
-            asked = (torch.from_numpy(values[is_asked]) for values in (labels, truth.labels))
-            confusion[name] += confusion_matrix(*asked, num_classes)
+            predicted, wanted = (torch.from_numpy(values[is_asked]) for values in (labels, truth.labels))
+            confusion[name] += confusion_matrix(predicted, wanted, num_classes)
     return {name: (np.array(over[name]), confusion[name]) for name in over}
 
 
@@ -102,7 +102,7 @@ def row(height_m: float, name: str, drives: list[tuple[NDArray, torch.Tensor]]) 
     """A line of the table."""
     worst_m = np.concatenate([np.abs(over).max(axis=1) for over, _ in drives])
     jumps_m = np.concatenate([np.abs(np.diff(over, axis=0)).max(axis=1) for over, _ in drives])
-    found = scores(sum(confusion for _, confusion in drives))
+    found = scores(torch.stack([confusion for _, confusion in drives]).sum(dim=0))
     figures = [f"{np.quantile(values, share):.3f}" for values in (worst_m, jumps_m) for share in (0.5, 0.95, 1.0)]
     return f"| {height_m} m | {name} | {' | '.join(figures)} | {100 * found.iou:.1f} | {100 * found.miou:.1f} |"
 

@@ -89,6 +89,7 @@ class Process:
     def __init__(self, settings: CameraSettings | ListenerSettings) -> None:
         role = "camera" if isinstance(settings, CameraSettings) else "listener"
         command = [sys.executable, __file__, role, json.dumps(asdict(settings))]
+        self._role = role
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
     def stop(self) -> dict[str, Any]:
@@ -96,7 +97,7 @@ class Process:
         self.process.send_signal(signal.SIGTERM)
         output, _ = self.process.communicate(timeout=_ENDING_S)
         if self.process.returncode != 0:
-            raise RuntimeError(f"{self.process.args[2]} ended with status {self.process.returncode}: {output}")
+            raise RuntimeError(f"{self._role} ended with status {self.process.returncode}: {output}")
         return json.loads(output)
 
     def kill(self) -> None:

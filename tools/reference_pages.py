@@ -20,7 +20,6 @@ from typer.testing import CliRunner
 
 from scanssc_core.cli.app import app
 from scanssc_core.network import scanssc
-from scanssc_ros.managed_node import ManagedNode
 from scanssc_ros.mapping.node import SemanticMapNode
 from scanssc_ros.mapping.parameters import MapParameters
 from scanssc_ros.node import ScanSSCNode
@@ -32,7 +31,7 @@ NODES: dict[str, type[ParameterTable]] = {"scanssc": NodeParameters, "semantic_m
 PROGRAMS = ("demo", "bag_player", "live_view")
 
 #: Set-ups of the nodes that have, together, every topic and service.
-SETUPS: dict[str, tuple[type[ManagedNode], list[dict[str, object]]]] = {
+SETUPS: dict[str, tuple[type[ScanSSCNode | SemanticMapNode], list[dict[str, object]]]] = {
     "scanssc": (
         ScanSSCNode,
         [
