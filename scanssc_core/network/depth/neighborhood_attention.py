@@ -12,10 +12,11 @@ _WINDOW = 5
 
 def window_indices(size: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """For each of `size` positions the (size, 5) positions of its window, and these relative to it, plus 4."""
-    positions = torch.arange(size, device=device)
-    start = (positions - _WINDOW // 2).clamp(0, size - _WINDOW)
+    inside, at_border = torch.arange(size - _WINDOW + 1, device=device), _WINDOW // 2
+    # Not a clamped arange: Inductor stops there (pytorch issue 187337).
+    start = torch.cat([inside[:1].expand(at_border), inside, inside[-1:].expand(at_border)])
     members = start[:, None] + torch.arange(_WINDOW, device=device)
-    return members, members - positions[:, None] + _WINDOW - 1
+    return members, members - torch.arange(size, device=device)[:, None] + _WINDOW - 1
 
 
 class NeighborhoodAttention(nn.Module):
