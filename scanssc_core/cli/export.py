@@ -12,10 +12,10 @@ from scanssc_core.runtime.backends import LITE
 
 def export(
     checkpoint: Annotated[Path, typer.Argument(help=f"Weights: published or ours; {LITE}: the package's.")],
-    out: Annotated[Path, typer.Argument(help="File to write: .onnx; .xml for OpenVINO, with its weights in .bin.")],
+    out: Annotated[Path, typer.Argument(help="File to write: .onnx; .xml, .bin (OpenVINO); .pt2 (AOTInductor).")],
     engine: Annotated[str, typer.Option(help=f"{', '.join(ENDINGS)}: the runtime that it is for.")] = "onnx",
 ) -> None:
-    """Write a network as one graph for another runtime. Node and commands take the file as their checkpoint."""
+    """Write a network as one graph for another runtime, or compiled. Node and commands take the file as checkpoint."""
     if engine not in ENDINGS:
         raise ValueError(f"engine: expected one of {', '.join(ENDINGS)}, got {engine!r}")
     if out.suffix != ENDINGS[engine]:

@@ -1,0 +1,114 @@
+"""Compiled networks: what Inductor takes, who may load a file, and that nothing runs before that is known."""
+
+import json
+import shutil
+from zipfile import ZipFile
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from scanssc_core.engines.aoti import _requirements, compile_graph, open_aoti
+from scanssc_core.engines.graph import CONFIDENCE, DEPTH, IMAGE, LABELS
+from scanssc_core.engines.load import load_engine
+from scanssc_core.inference.optimize import OneDnnConv3d
+from scanssc_core.network.depth.neighborhood_attention import NeighborhoodAttention
+
+needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="Inductor needs a C++ compiler: g++ is missing")
+
+
+class Graph(nn.Module):
+    """Stands in for a network: two inputs that are not alike, two outputs."""
+
+    def forward(self, image, depth_m):
+        return (image > depth_m).to(torch.uint8), image - 2 * depth_m
+
+
+@needs_compiler
+@pytest.mark.slow
+def test_a_compiled_graph_takes_its_inputs_by_name_and_keeps_what_is_said_of_it(tmp_path):
+    path = tmp_path / "graph.pt2"
+    example = torch.zeros(4, 1000), torch.zeros(1, 1000)
+    compile_graph(Graph(), example, [IMAGE, DEPTH], {"kind": 'of a "test"'}, path)
+    engine = open_aoti(path)
+    assert engine.metadata["kind"] == 'of a "test"'
+    random = np.random.default_rng(0)
+    depth_m, image = (random.random(shape, np.float32) for shape in ((1, 1000), (4, 1000)))
+    for num_threads in (1, 2):
+        torch.set_num_threads(num_threads)
+        outputs = engine.run({DEPTH: depth_m, IMAGE: image})
+        np.testing.assert_array_equal(outputs[LABELS], image > depth_m)
+        np.testing.assert_allclose(outputs[CONFIDENCE], image - 2 * depth_m, atol=1e-6)
+    with pytest.raises(ValueError, match="has no description of a network in its metadata"):
+        load_engine(path, torch.device("cpu"), torch.float32)
+
+
+@needs_compiler
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("module", "shapes"),
+    [
+        (NeighborhoodAttention(4), [(1, 4, 6, 9)] * 2),
+        (OneDnnConv3d(nn.Conv3d(3, 4, 3, stride=2, padding=1)), [(1, 3, 6, 8, 10)]),
+    ],
+    ids=["windows", "convolution"],
+)
+def test_inductor_takes_what_stopped_it(module, shapes):
+    torch.manual_seed(0)
+    inputs = [torch.randn(shape) for shape in shapes]
+    with torch.inference_mode():
+        torch.testing.assert_close(torch.compile(module.eval())(*inputs), module(*inputs))
+
+
+def test_the_convolution_of_the_inference_copy_is_that_of_onednn_bit_by_bit():
+    torch.manual_seed(0)
+    conv = nn.Conv3d(4, 6, 3, stride=2, padding=1, groups=2)
+    x = torch.randn(2, 4, 7, 6, 5)
+    expected = torch.mkldnn_convolution(x, conv.weight, conv.bias, (1, 1, 1), (2, 2, 2), (1, 1, 1), 2)
+    assert torch.equal(OneDnnConv3d(conv)(x), expected)
+    torch.testing.assert_close(expected, conv(x))
+
+
+@pytest.fixture
+def write_package(tmp_path):
+    """Writes a .pt2 with this metadata, and code that is none."""
+
+    def write(**metadata):
+        path = tmp_path / "lite.pt2"
+        with ZipFile(path, "w") as archive:
+            archive.writestr("lite/data/aotinductor/model/a.wrapper_metadata.json", json.dumps(metadata))
+            archive.writestr("lite/data/aotinductor/model/a.wrapper.so", "no machine code")
+        return path
+
+    return write
+
+
+def test_a_file_of_another_pytorch_is_refused_before_it_is_loaded(write_package):
+    path = write_package(**_requirements() | {"torch": "2.6.0", "inputs": "[]"})
+    with pytest.raises(ValueError, match=r"lite.pt2: compiled by PyTorch 2.6.0, this is .*anew"):
+        open_aoti(path)
+    with pytest.raises(ValueError, match=r"compiled by PyTorch \(not said\)"):
+        open_aoti(write_package())
+
+
+def test_a_file_for_a_processor_that_can_more_is_refused_before_it_is_loaded(write_package):
+    here = _requirements()
+    able = [*json.loads(here["processor"]), "avx2048", "amx_fp4"]
+    path = write_package(**here | {"processor": json.dumps(able), "inputs": "[]"})
+    with pytest.raises(ValueError, match="compiled for a processor with amx_fp4, avx2048: export it on this one"):
+        open_aoti(path)
+
+
+def test_an_archive_of_something_else_is_refused(tmp_path):
+    path = tmp_path / "other.pt2"
+    with ZipFile(path, "w") as archive:
+        archive.writestr("data.pkl", "")
+    with pytest.raises(ValueError, match="other.pt2: AOTInductor cannot read it, no compiled network is in it"):
+        open_aoti(path)
+
+
+def test_without_a_compiler_the_export_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(ValueError, match=r"no C\+\+ compiler no-such-compiler, .*: apt install g\+\+, or set CXX"):
+        compile_graph(Graph(), (torch.zeros(1),) * 2, [IMAGE, DEPTH], {}, tmp_path / "graph.pt2")
