@@ -21,7 +21,8 @@ from scanssc_core.engines.graph import CONFIDENCE, LABELS
 from scanssc_core.engines.network import Engine
 from scanssc_core.files import write_file
 
-_CONFIG = {
+#: Of Inductor, as torch.compile takes them too.
+INDUCTOR_OPTIONS = {
     "cpp.dynamic_threads": True,  # as many as torch has when it runs, not as many as it had when it was compiled
     "freezing": True,  # weights in oneDNN's layout, activations in the convolutions before them
 }
@@ -49,7 +50,7 @@ def compile_graph(
         package = torch._inductor.aoti_compile_and_package(
             program,
             package_path=f"{folder}/network.pt2",
-            inductor_configs={**_CONFIG, "aot_inductor.metadata": kept},
+            inductor_configs={**INDUCTOR_OPTIONS, "aot_inductor.metadata": kept},
         )
         write_file(path, Path(package).read_bytes())
 
