@@ -1,7 +1,9 @@
 """Compiled networks: what Inductor takes, who may load a file, and that nothing runs before that is known."""
 
 import json
+import os
 import shutil
+from dataclasses import replace
 from zipfile import ZipFile
 
 import numpy as np
@@ -9,12 +11,23 @@ import pytest
 import torch
 from torch import nn
 
+from core.network.tiny import TINY_LITE
+from scanssc_core.checkpoint.files import save_checkpoint
+from scanssc_core.confidence import Calibration, Temperature
 from scanssc_core.engines.aoti import _requirements, compile_graph, open_aoti
+from scanssc_core.engines.export import export_network
 from scanssc_core.engines.graph import CONFIDENCE, DEPTH, IMAGE, LABELS
 from scanssc_core.engines.load import load_engine
+from scanssc_core.geometry import PinholeCamera
 from scanssc_core.inference.optimize import OneDnnConv3d
 from scanssc_core.network.depth.neighborhood_attention import NeighborhoodAttention
+from scanssc_core.network.kinds import make_network
+from scanssc_core.runtime.backends import make_occupancy_backend
 
+#: As little to compile as a whole lite model can be.
+SMALL_LITE = replace(
+    TINY_LITE, channels=32, mid_channels=16, num_heads=2, num_points=4, num_cross_layers=1, num_self_layers=1
+)
 needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="Inductor needs a C++ compiler: g++ is missing")
 
 
@@ -68,6 +81,36 @@ def test_the_convolution_of_the_inference_copy_is_that_of_onednn_bit_by_bit():
     expected = torch.mkldnn_convolution(x, conv.weight, conv.bias, (1, 1, 1), (2, 2, 2), (1, 1, 1), 2)
     assert torch.equal(OneDnnConv3d(conv)(x), expected)
     torch.testing.assert_close(expected, conv(x))
+
+
+@needs_compiler
+@pytest.mark.slow
+@pytest.mark.skipif("SCANSSC_COMPILE" not in os.environ, reason="compiles for minutes; SCANSSC_COMPILE=1 runs it")
+def test_a_compiled_network_gives_the_labels_of_the_network(tmp_path):
+    torch.manual_seed(0)
+    network, checkpoint = make_network(SMALL_LITE), tmp_path / "small.safetensors"
+    for name, values in network.state_dict().items():
+        if name.endswith(("head.layers.3.weight", "bin_logits")):
+            nn.init.normal_(values, std=0.5)
+    calibration = Calibration((20.0,), (Temperature(1.5), Temperature()), (Temperature(), Temperature(0.8, 0.1)))
+    save_checkpoint(checkpoint, network.state_dict(), SMALL_LITE, calibration)
+    compiled = tmp_path / "small.pt2"
+    export_network(checkpoint, compiled)
+    random = np.random.default_rng(0)
+    image = random.integers(0, 256, (185, 613, 3), dtype=np.uint8)
+    depth_m = random.uniform(2, 50, image.shape[:2]).astype(np.float32) * (random.random(image.shape[:2]) < 0.7)
+    backends = [make_occupancy_backend("semantic_kitti", path, precision="float32") for path in (checkpoint, compiled)]
+    for moved_m in (0.0, 1.5):
+        camera = PinholeCamera(353.5, 353.5, 301.0 + 10 * moved_m, 91.5, width=613, height=185)
+        T_cam_grid = np.array([[0.0, -1, 0, moved_m], [0, 0, -1, 0], [1, 0, 0, 0], [0, 0, 0, 1]])
+        expected, got = (backend.predict(image, depth_m, camera, T_cam_grid) for backend in backends)
+        assert len(np.unique(expected.labels)) > 5
+        assert (got.labels == expected.labels).mean() >= 0.999
+        off = np.abs(got.confidence.astype(int) - expected.confidence.astype(int))
+        worst = np.unravel_index(off.argmax(), off.shape)
+        assert off[got.labels == expected.labels].max() <= 2, f"voxel {worst}: off by {off[worst]} / 255"
+    assert backends[1].calibration == calibration
+    assert any("small.pt2 runs in AOTInductor" in note for note in backends[1].notes)
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ CPU = torch.device("cpu")
 CAMERA = PinholeCamera(353.5, 353.5, 301.0, 91.5, width=613, height=185)
 T_CAM_GRID = np.array([[0.0, -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0], [0, 0, 0, 1]])
 CALIBRATION = Calibration((20.0,), (Temperature(1.5), Temperature()), (Temperature(), Temperature(0.8, 0.1)))
-RUNTIMES = {"onnx": "onnxruntime", "openvino": "openvino"}  # that are modules of others
+RUNTIMES = {"onnx": "onnxruntime", "openvino": "openvino"}
 
 
 @pytest.fixture(scope="module")
@@ -38,9 +38,9 @@ def checkpoint(tmp_path_factory):
     return path
 
 
-@pytest.fixture(scope="module", params=list(ENDINGS))
+@pytest.fixture(scope="module", params=list(RUNTIMES))
 def exported(request, checkpoint):
-    for module in ("onnx", "onnxscript", RUNTIMES[request.param]) if request.param in RUNTIMES else ():
+    for module in ("onnx", "onnxscript", RUNTIMES[request.param]):
         pytest.importorskip(module)
     path = checkpoint.with_suffix(ENDINGS[request.param])
     export_network(checkpoint, path)
@@ -70,7 +70,7 @@ def test_an_exported_file_says_what_it_is(exported, checkpoint):
     backend = make_occupancy_backend("semantic_kitti", exported, precision="auto")
     assert backend.calibration == CALIBRATION
     assert backend.grid == TINY_LITE.label_grid
-    assert any(f"{exported.name} runs in " in note for note in backend.notes)
+    assert any(f"{exported.name} runs in O" in note for note in backend.notes)
 
 
 @pytest.mark.slow
@@ -90,10 +90,9 @@ def test_a_missing_engine_is_named_with_the_line_that_installs_it(engine, tmp_pa
         load_engine(path, CPU, torch.float32)
 
 
-@pytest.mark.parametrize("engine", ENDINGS)
+@pytest.mark.parametrize("engine", RUNTIMES)
 def test_a_file_that_is_none_is_refused_by_its_name(engine, tmp_path):
-    if engine in RUNTIMES:
-        pytest.importorskip(RUNTIMES[engine])
+    pytest.importorskip(RUNTIMES[engine])
     path = tmp_path / f"broken{ENDINGS[engine]}"
     path.write_text("no graph")
     with pytest.raises(ValueError, match=f"{path}: .* cannot read it"):
@@ -106,4 +105,4 @@ def test_a_name_that_does_not_fit_the_engine_is_refused(tmp_path):
     result = scanssc("export", "lite", tmp_path / "lite.onnx", "--engine", "openvino")
     assert result.status and "a file for openvino ends in .xml" in result.err
     result = scanssc("export", "lite", Path("x.trt"), "--engine", "tensorrt")
-    assert result.status and "engine: expected one of onnx, openvino, aoti" in result.err
+    assert result.status and "engine: expected one of onnx, openvino" in result.err
