@@ -31,8 +31,9 @@ class OneDnnConv3d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         # Equal to torch.mkldnn_convolution, which torch.compile cannot trace (docs/performance.md).
-        settings = self.padding, self.stride, self.dilation, self.groups, "none", [], ""
-        convolved: Tensor = torch.ops.mkldnn._convolution_pointwise(x, self.weight, self.bias, *settings)
+        convolved: Tensor = torch.ops.mkldnn._convolution_pointwise(
+            x, self.weight, self.bias, self.padding, self.stride, self.dilation, self.groups, "none", [], ""
+        )
         return convolved
 
 
