@@ -100,7 +100,7 @@ class _Runtime:
         # Caches of before would hide what compiling takes.
         environment = os.environ | {
             "OMP_NUM_THREADS": str(num_threads),
-            "TORCHINDUCTOR_CACHE_DIR": str(expected.parent / f"{name} {num_threads}"),
+            "TORCHINDUCTOR_CACHE_DIR": str(expected.parent / f"inductor_{num_threads}"),
         }
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
