@@ -15,7 +15,7 @@ def export(
     out: Annotated[Path, typer.Argument(help="File to write: .onnx; .xml, .bin (OpenVINO); .pt2 (AOTInductor).")],
     engine: Annotated[str, typer.Option(help=f"{', '.join(ENDINGS)}: the runtime that it is for.")] = "onnx",
 ) -> None:
-    """Write a network as one graph for another runtime, or compiled. Node and commands take the file as checkpoint."""
+    """Write a network as one graph for another runtime. Node and commands take the file as their checkpoint."""
     if engine not in ENDINGS:
         raise ValueError(f"engine: expected one of {', '.join(ENDINGS)}, got {engine!r}")
     if out.suffix != ENDINGS[engine]:
