@@ -39,7 +39,7 @@ def compile_graph(
         input_names: of them, in their order.
         metadata: to be kept in the file.
     Raises:
-        ValueError: if there is no C++ compiler.
+        ValueError: if there is no C++ compiler, or PyTorch is too old.
     """
     compiler = os.environ.get("CXX", "g++")
     if shutil.which(compiler) is None:
@@ -59,7 +59,8 @@ def open_aoti(path: Path) -> Engine:
     """Load a compiled network. This runs machine code that is in the file: open only files of those whom you trust.
 
     Raises:
-        ValueError: if it is no such file, or was compiled by another PyTorch or for a processor that can more.
+        ValueError: if it is no such file or damaged, or was compiled by another PyTorch or for a processor that can
+            more.
     """
     metadata = _read_metadata(path)
     here = _requirements()
@@ -69,7 +70,10 @@ def open_aoti(path: Path) -> Engine:
     if lacking := set(json.loads(metadata["processor"])) - set(json.loads(here["processor"])):
         raise ValueError(f"{path}: compiled for a processor with {', '.join(sorted(lacking))}: export it on this one")
     # aoti_load_package would call a compiler first, to know the processor (pytorch issue 191715).
-    loader = torch._C._aoti.AOTIModelPackageLoader(str(path), "model", False, 1, -1)
+    try:
+        loader = torch._C._aoti.AOTIModelPackageLoader(str(path), "model", False, 1, -1)
+    except RuntimeError as error:
+        raise ValueError(f"{path} is damaged ({error}): export it anew") from error
     input_names = json.loads(metadata["inputs"])
 
     def run(inputs: Mapping[str, NDArray]) -> dict[str, NDArray]:
@@ -81,6 +85,8 @@ def open_aoti(path: Path) -> Engine:
 
 def _requirements() -> dict[str, str]:
     """What compiled code needs to run: a version of PyTorch, and a list of what the processor can."""
+    if not hasattr(torch.cpu, "get_capabilities"):
+        raise ValueError(f"PyTorch {torch.__version__} does not say what the processor can: aoti needs a newer one")
     able = [name for name, value in torch.cpu.get_capabilities().items() if value is True]
     return {"torch": torch.__version__, "processor": json.dumps([platform.machine(), *able])}
 

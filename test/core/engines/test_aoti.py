@@ -38,9 +38,16 @@ class Graph(nn.Module):
         return (image > depth_m).to(torch.uint8), image - 2 * depth_m
 
 
+@pytest.fixture
+def set_num_threads():
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
 @needs_compiler
 @pytest.mark.slow
-def test_a_compiled_graph_takes_its_inputs_by_name_and_keeps_what_is_said_of_it(tmp_path):
+def test_a_compiled_graph_takes_its_inputs_by_name_and_keeps_what_is_said_of_it(tmp_path, set_num_threads):
     path = tmp_path / "graph.pt2"
     example = torch.zeros(4, 1000), torch.zeros(1, 1000)
     compile_graph(Graph(), example, [IMAGE, DEPTH], {"kind": 'of a "test"'}, path)
@@ -49,7 +56,7 @@ def test_a_compiled_graph_takes_its_inputs_by_name_and_keeps_what_is_said_of_it(
     random = np.random.default_rng(0)
     depth_m, image = (random.random(shape, np.float32) for shape in ((1, 1000), (4, 1000)))
     for num_threads in (1, 2):
-        torch.set_num_threads(num_threads)
+        set_num_threads(num_threads)
         outputs = engine.run({DEPTH: depth_m, IMAGE: image})
         np.testing.assert_array_equal(outputs[LABELS], image > depth_m)
         np.testing.assert_allclose(outputs[CONFIDENCE], image - 2 * depth_m, atol=1e-6)
@@ -140,6 +147,18 @@ def test_a_file_for_a_processor_that_can_more_is_refused_before_it_is_loaded(wri
     able = [*json.loads(here["processor"]), "avx2048", "amx_fp4"]
     path = write_package(**here | {"processor": json.dumps(able), "inputs": "[]"})
     with pytest.raises(ValueError, match="compiled for a processor with amx_fp4, avx2048: export it on this one"):
+        open_aoti(path)
+
+
+def test_a_damaged_file_is_refused_by_its_name(write_package):
+    with pytest.raises(ValueError, match=r"lite.pt2 is damaged .*: export it anew"):
+        open_aoti(write_package(**_requirements(), inputs="[]"))
+
+
+def test_a_pytorch_that_is_too_old_is_named(write_package, monkeypatch):
+    path = write_package(**_requirements(), inputs="[]")
+    monkeypatch.delattr(torch.cpu, "get_capabilities")
+    with pytest.raises(ValueError, match=rf"PyTorch {torch.__version__[:3]}.*: aoti needs a newer one"):
         open_aoti(path)
 
 
