@@ -12,11 +12,12 @@ _WINDOW = 5
 
 def window_indices(size: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """For each of `size` positions the (size, 5) positions of its window, and these relative to it, plus 4."""
-    inside, at_border = torch.arange(size - _WINDOW + 1, device=device), _WINDOW // 2
-    # Not a clamped arange: Inductor stops there (pytorch issue 187337).
-    start = torch.cat([inside[:1].expand(at_border), inside, inside[-1:].expand(at_border)])
+    positions = torch.arange(size, device=device)
+    # clamp in two steps: Inductor stops at a clamped arange as index (pytorch issue 187337).
+    start = torch.where(positions < _WINDOW // 2, 0, positions - _WINDOW // 2)
+    start = torch.where(start > size - _WINDOW, size - _WINDOW, start)
     members = start[:, None] + torch.arange(_WINDOW, device=device)
-    return members, members - torch.arange(size, device=device)[:, None] + _WINDOW - 1
+    return members, members - positions[:, None] + _WINDOW - 1
 
 
 class NeighborhoodAttention(nn.Module):
