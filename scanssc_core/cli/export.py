@@ -12,7 +12,7 @@ from scanssc_core.runtime.backends import LITE
 
 def export(
     checkpoint: Annotated[Path, typer.Argument(help=f"Weights: published or ours; {LITE}: the package's.")],
-    out: Annotated[Path, typer.Argument(help="File to write: .onnx; .xml for OpenVINO, with its weights in .bin.")],
+    out: Annotated[Path, typer.Argument(help="File to write: .onnx; .xml, .bin (OpenVINO); .pt2 (AOTInductor).")],
     engine: Annotated[str, typer.Option(help=f"{', '.join(ENDINGS)}: the runtime that it is for.")] = "onnx",
 ) -> None:
     """Write a network as one graph for another runtime. Node and commands take the file as their checkpoint."""

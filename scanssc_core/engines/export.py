@@ -16,18 +16,20 @@ from torch.utils import _pytree as pytree
 from scanssc_core.checkpoint.files import metadata_of, read_calibration
 from scanssc_core.checkpoint.load import load_model
 from scanssc_core.checkpoint.shipped import terms_of
+from scanssc_core.engines.aoti import compile_graph
 from scanssc_core.engines.graph import CONFIDENCE, DEPTH, IMAGE, LABELS, METADATA, any_camera, table_inputs
 from scanssc_core.engines.requirements import import_engine
 from scanssc_core.files import write_file
 from scanssc_core.inference.folding import fold_batch_norms
+from scanssc_core.inference.optimize import optimized_for_inference
 from scanssc_core.network.scanssc import ScanSSC
 
 _OPSET = 20
-ENDINGS = {"onnx": ".onnx", "openvino": ".xml"}  # of the file, by the engine that it is for
+ENDINGS = {"onnx": ".onnx", "openvino": ".xml", "aoti": ".pt2"}  # of the file, by the engine that it is for
 
 
 def export_network(checkpoint: Path, path: Path) -> None:
-    """Write the network of a checkpoint as a graph: OUT.onnx, or OUT.xml and OUT.bin for OpenVINO.
+    """Write the network of a checkpoint as a graph: OUT.onnx, OUT.xml and OUT.bin for OpenVINO, or compiled, OUT.pt2.
 
     Inputs: image (1, 3, H, W) float32 normalised RGB, depth_m (1, 1, H, W) float32, 0 = none, and the tables. Outputs:
     labels (1, X, Y, Z) uint8 and confidence (1, X, Y, Z) float32, as the network gives it. Metadata: those of our
@@ -41,6 +43,10 @@ def export_network(checkpoint: Path, path: Path) -> None:
     metadata["notes"] = json.dumps(terms_of(checkpoint))
     if path.suffix == ENDINGS["onnx"]:
         write_file(path, _onnx(network, metadata))
+        return
+    if path.suffix == ENDINGS["aoti"]:
+        graph = _Graph(optimized_for_inference(network, is_compiled=True)).eval()
+        compile_graph(graph, graph.example(), graph.input_names(), metadata, path)
         return
     openvino = import_engine("openvino")
     model = openvino.Core().read_model(_onnx(network, metadata))

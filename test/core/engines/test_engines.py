@@ -38,7 +38,7 @@ def checkpoint(tmp_path_factory):
     return path
 
 
-@pytest.fixture(scope="module", params=list(ENDINGS))
+@pytest.fixture(scope="module", params=list(RUNTIMES))
 def exported(request, checkpoint):
     for module in ("onnx", "onnxscript", RUNTIMES[request.param]):
         pytest.importorskip(module)
@@ -81,7 +81,7 @@ def test_device_and_precision_that_an_engine_lacks_are_refused(exported):
         load_engine(exported, CPU, torch.bfloat16)
 
 
-@pytest.mark.parametrize("engine", ENDINGS)
+@pytest.mark.parametrize("engine", RUNTIMES)
 def test_a_missing_engine_is_named_with_the_line_that_installs_it(engine, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, RUNTIMES[engine], None)
     path = tmp_path / f"lite{ENDINGS[engine]}"
@@ -90,7 +90,7 @@ def test_a_missing_engine_is_named_with_the_line_that_installs_it(engine, tmp_pa
         load_engine(path, CPU, torch.float32)
 
 
-@pytest.mark.parametrize("engine", ENDINGS)
+@pytest.mark.parametrize("engine", RUNTIMES)
 def test_a_file_that_is_none_is_refused_by_its_name(engine, tmp_path):
     pytest.importorskip(RUNTIMES[engine])
     path = tmp_path / f"broken{ENDINGS[engine]}"
