@@ -22,8 +22,8 @@ from scanssc_core.files import write_file
 from scanssc_core.inference.folding import fold_batch_norms
 from scanssc_core.network.scanssc import ScanSSC
 
-_OPSET = 20
 _MAX_BYTES = 2**31 - 1  # of an ONNX file, which is a single Protocol Buffers message
+_OPSET = 20
 ENDINGS = {"onnx": ".onnx", "openvino": ".xml"}  # of the file, by the engine that it is for
 
 
@@ -39,7 +39,6 @@ def export_network(checkpoint: Path, path: Path) -> None:
             graphs is not installed.
     """
     network = load_model(checkpoint)
-    _check_size(network, checkpoint)
     metadata = metadata_of(network.config, read_calibration(checkpoint))
     metadata["notes"] = json.dumps(terms_of(checkpoint))
     if path.suffix == ENDINGS["onnx"]:
@@ -52,20 +51,21 @@ def export_network(checkpoint: Path, path: Path) -> None:
     openvino.save_model(model, path, compress_to_fp16=False)
 
 
-def _check_size(network: ScanSSC, checkpoint: Path) -> None:
+def _check_size(network: ScanSSC) -> None:
     parts = dict(network.named_children())
     sizes_gb = {name: sum(weights.nbytes for weights in part.parameters()) / 1e9 for name, part in parts.items()}
     total_gb, limit_gb = sum(sizes_gb.values()), _MAX_BYTES / 1e9
     if total_gb > limit_gb:
         largest = max(sizes_gb, key=lambda name: sizes_gb[name])
         raise ValueError(
-            f"{checkpoint}: {total_gb:.2f} GB of weights, of them {largest} {sizes_gb[largest]:.2f} GB; a graph holds "
+            f"the checkpoint has {total_gb:.2f} GB of weights, of them {largest} {sizes_gb[largest]:.2f} GB; a graph holds "
             f"{limit_gb:.2f} GB: export a smaller network"
         )
 
 
 def _onnx(network: ScanSSC, metadata: dict[str, str]) -> bytes:
     """The graph of a network in evaluation mode, with metadata."""
+    _check_size(network)
     for module in ("onnx", "onnxscript"):
         import_engine(module)
     graph = _Graph(network).eval()
