@@ -58,8 +58,8 @@ def _check_size(network: ScanSSC) -> None:
     if total_gb > limit_gb:
         largest = max(sizes_gb, key=lambda name: sizes_gb[name])
         raise ValueError(
-            f"the checkpoint has {total_gb:.2f} GB of weights, of them {largest} {sizes_gb[largest]:.2f} GB; a graph holds "
-            f"{limit_gb:.2f} GB: export a smaller network"
+            f"the checkpoint has {total_gb:.2f} GB of weights, of them {largest} {sizes_gb[largest]:.2f} GB; a graph "
+            f"holds {limit_gb:.2f} GB: export a smaller network"
         )
 
 
