@@ -24,6 +24,7 @@ from scanssc_core.inference.folding import fold_batch_norms
 from scanssc_core.inference.optimize import optimized_for_inference
 from scanssc_core.network.scanssc import ScanSSC
 
+_MAX_BYTES = 2**31 - 1  # of an ONNX file, which is a single Protocol Buffers message
 _OPSET = 20
 ENDINGS = {"onnx": ".onnx", "openvino": ".xml", "aoti": ".pt2"}  # of the file, by the engine that it is for
 
@@ -36,7 +37,8 @@ def export_network(checkpoint: Path, path: Path) -> None:
     checkpoints (kind, configuration with all sizes, classes, calibration), and terms of use.
 
     Raises:
-        ValueError: if the file is no checkpoint of a network, or if what writes graphs is not installed.
+        ValueError: if the file is no checkpoint of a network, its weights are too large for a graph, or what writes
+            graphs is not installed.
     """
     network = load_model(checkpoint)
     metadata = metadata_of(network.config, read_calibration(checkpoint))
@@ -55,8 +57,21 @@ def export_network(checkpoint: Path, path: Path) -> None:
     openvino.save_model(model, path, compress_to_fp16=False)
 
 
+def _check_size(network: ScanSSC) -> None:
+    parts = dict(network.named_children())
+    sizes_gb = {name: sum(weights.nbytes for weights in part.parameters()) / 1e9 for name, part in parts.items()}
+    total_gb, limit_gb = sum(sizes_gb.values()), _MAX_BYTES / 1e9
+    if total_gb > limit_gb:
+        largest = max(sizes_gb, key=lambda name: sizes_gb[name])
+        raise ValueError(
+            f"the checkpoint has {total_gb:.2f} GB of weights, of them {largest} {sizes_gb[largest]:.2f} GB; a graph "
+            f"holds {limit_gb:.2f} GB: export a smaller network"
+        )
+
+
 def _onnx(network: ScanSSC, metadata: dict[str, str]) -> bytes:
     """The graph of a network in evaluation mode, with metadata."""
+    _check_size(network)
     for module in ("onnx", "onnxscript"):
         import_engine(module)
     graph = _Graph(network).eval()
