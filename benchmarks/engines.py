@@ -165,7 +165,7 @@ def serve(name: str, checkpoint: str, precision: str, expected: str) -> None:
     backend = ScanSSCBackend(Path(checkpoint), torch.device("cpu"), getattr(torch, precision))
     if name == _TORCH_COMPILE:
         network = optimized_for_inference(load_model(Path(checkpoint)), is_compiled=True)
-        network.label = torch.compile(network.label, options=INDUCTOR_OPTIONS)
+        vars(network)["label"] = torch.compile(network.label, options=dict(INDUCTOR_OPTIONS))
         backend._model = network
     arguments = (frame.left_rgb, depth_m, frame.rig.left, frame.T_cam_velo)
     labels = backend.predict(*arguments).labels
