@@ -16,6 +16,7 @@ from array import array
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
@@ -444,7 +445,7 @@ def broken_images(chaos: Chaos) -> None:
         for name, value in fields.items():
             setattr(images[chaos.side()], name, value)
         chaos.world.told.clear()
-        chaos.until_told(cause, lambda images=images: {"left": images[0], "right": images[1], "wall_m": None})
+        chaos.until_told(cause, partial(dict, left=images[0], right=images[1], wall_m=None))
 
 
 def _set_p(index: int, value: float) -> Callable[[CameraInfo], None]:
@@ -490,7 +491,7 @@ def broken_infos(chaos: Chaos) -> None:
         infos = tuple(camera_info(side, 0) for side in SIDES)
         change(infos[chaos.side()])
         chaos.world.told.clear()
-        chaos.until_told("bad_calibration", lambda infos=infos: {"infos": infos, "wall_m": None})
+        chaos.until_told("bad_calibration", partial(dict, infos=infos, wall_m=None))
 
 
 def odd_infos(chaos: Chaos) -> float:

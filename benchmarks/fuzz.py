@@ -34,8 +34,20 @@ import torch
 from safetensors.torch import save_file
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "test"))
-from rosbags.rosbag2 import StoragePlugin
+from PIL import Image
+from rosbags.rosbag2 import CompressionMode, StoragePlugin
 
+from core.sources.bombs import (
+    GIB,
+    bz2_bomb,
+    change_database,
+    listed_often,
+    lz4_bomb,
+    mcap_bomb,
+    message_bomb,
+    ros1_bomb,
+    zstd_bomb,
+)
 from core.sources.small_bags import SmallBag, good_bag
 from scanssc_core.checkpoint.files import read_calibration
 from scanssc_core.checkpoint.load import load_model, read_weights
@@ -157,7 +169,7 @@ def _array(name: str, values: Callable[[], np.ndarray]) -> Callable[[Path], Path
         path = folder / name
         if path.suffix == ".npy":
             np.save(path, values())
-        elif path.suffix in (".png", ".jpg"):
+        elif path.suffix in (".png", ".jpg", ".tiff"):
             path.write_bytes(cv2.imencode(path.suffix, values())[1].tobytes())
         else:
             path.write_bytes(values().tobytes())
@@ -190,6 +202,13 @@ def _make_teacher(folder: Path) -> Path:
 def _make_bag(storage: StoragePlugin, name: str) -> Callable[[Path], Path]:
     def make(folder: Path) -> Path:
         return good_bag(folder / "bag", storage) / name
+
+    return make
+
+
+def _make_packed_bag(mode: CompressionMode, name: str) -> Callable[[Path], Path]:
+    def make(folder: Path) -> Path:
+        return SmallBag().rig().pairs().write(folder / "bag", StoragePlugin.SQLITE3, mode=mode) / name
 
     return make
 
@@ -238,7 +257,8 @@ def _poses(path: Path) -> None:
 
 
 def _read_parameters(path: Path) -> None:
-    if problems := unbound_files(["--params-file", str(path)], "/scanssc", "scanssc"):
+    problems, _ = unbound_files(["--params-file", str(path)], "/scanssc", "scanssc")
+    if problems:
         raise ValueError("; ".join(problems))
 
 
@@ -275,6 +295,17 @@ def _large_jpeg(good: bytes) -> bytes:
     return good[:at] + (11_000).to_bytes(2, "big") * 2 + good[at + 4 :]
 
 
+def _blank_picture(format_name: str) -> Callable[[bytes], bytes]:
+    """80 megapixels in kilobytes."""
+
+    def make(good: bytes) -> bytes:
+        content = io.BytesIO()
+        Image.new("1", (10_000, 8_000)).save(content, format_name, compression="tiff_adobe_deflate")
+        return content.getvalue()
+
+    return make
+
+
 def _large_npy(shape: tuple[int, ...], dtype: str) -> Callable[[bytes], bytes]:
     def make(good: bytes) -> bytes:
         content = io.BytesIO()
@@ -301,6 +332,52 @@ def _npz_of(*names: str) -> Callable[[bytes], bytes]:
         return content.getvalue()
 
     return make
+
+
+def _packed_npz_of(method: int, num_bytes: int, *names: str) -> Callable[[bytes], bytes]:
+    """Entries of so many zeros, whose header says a hundred."""
+
+    def make(good: bytes) -> bytes:
+        content = io.BytesIO()
+        with zipfile.ZipFile(content, "w", method) as archive:
+            for name in names:
+                archive.writestr(f"{name}.npy", _large_npy((100,), "|u1")(b"") + bytes(num_bytes))
+        return content.getvalue()
+
+    return make
+
+
+def _shared(good: bytes) -> bytes:
+    """A thousand tensors of the same three megabytes."""
+    content, tensor = io.BytesIO(), torch.ones(1 << 20)
+    torch.save({"state_dict": {str(index): tensor for index in range(1000)}}, content)
+    return content.getvalue()
+
+
+def _packed_zip(good: bytes) -> bytes:
+    """Torch's entries, and one of a quarter of a gigabyte."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(good)) as unpacked, zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in unpacked.namelist():
+            archive.writestr(name, bytes(GIB >> 2) if name.endswith("/0") else unpacked.read(name))
+    return content.getvalue()
+
+
+def _made(make: Callable[[Path], Path]) -> Callable[[bytes], bytes]:
+    """A file that is not made of the good one."""
+
+    def content(good: bytes) -> bytes:
+        with TemporaryDirectory() as folder:
+            return make(Path(folder)).read_bytes()
+
+    return content
+
+
+def _computed_messages(folder: Path) -> Path:
+    file = good_bag(folder / "bag", StoragePlugin.SQLITE3) / "bag.db3"
+    change_database(file, "ALTER TABLE messages DROP COLUMN data")
+    change_database(file, "ALTER TABLE messages ADD COLUMN data AS (zeroblob(900000000))")
+    return file
 
 
 def _far_memo(protocol: bytes) -> Callable[[bytes], bytes]:
@@ -381,26 +458,63 @@ READERS = (
         read_depth_file,
         (_large_npy((1 << 20, 1 << 20), "<f4"), _object_npy),
     ),
-    Reader("depth .png", _array("a.png", lambda: _noise(30, 40, dtype=np.uint16)), read_depth_file, (_large_png,)),
-    Reader("image .png", _array("a.png", lambda: _noise(30, 40, 3)), read_image, (_large_png,)),
+    Reader(
+        "depth .png",
+        _array("a.png", lambda: _noise(30, 40, dtype=np.uint16)),
+        read_depth_file,
+        (_large_png, _blank_picture("PNG")),
+    ),
+    Reader("image .png", _array("a.png", lambda: _noise(30, 40, 3)), read_image, (_large_png, _blank_picture("PNG"))),
     Reader("image .jpg", _array("a.jpg", lambda: _noise(30, 40, 3)), read_image, (_large_jpeg,)),
+    Reader("image .tiff", _array("a.tiff", lambda: _noise(30, 40, 3)), read_image, (_blank_picture("TIFF"),)),
     Reader(
         "teacher .npz",
         _make_teacher,
         lambda path: read_teacher(path, None, "semantic_kitti"),
-        (_npz_of("cls", "prob"),),
+        (
+            _npz_of("cls", "prob"),
+            _packed_npz_of(zipfile.ZIP_DEFLATED, GIB >> 2, "cls"),
+            _packed_npz_of(zipfile.ZIP_BZIP2, 1 << 20, "cls", "prob"),
+        ),
     ),
     Reader("map .npz", _make_map, load_map, (_npz_of("metadata", "class_id"),)),
-    Reader(".mcap", _make_bag(StoragePlugin.MCAP, "bag.mcap"), _frames),
-    Reader(".db3", _make_bag(StoragePlugin.SQLITE3, "bag.db3"), _frames),
+    Reader(
+        ".mcap",
+        _make_bag(StoragePlugin.MCAP, "bag.mcap"),
+        _frames,
+        (
+            _made(lambda folder: mcap_bomb(folder, "zstd", zstd_bomb(4 * GIB), claimed=4 * GIB)),
+            _made(lambda folder: mcap_bomb(folder, "zstd", zstd_bomb(4 * GIB), claimed=1 << 20)),
+            _made(lambda folder: mcap_bomb(folder, "lz4", lz4_bomb(1 * GIB), claimed=1 << 20)),
+            _made(lambda folder: listed_often(mcap_bomb(folder, "zstd", zstd_bomb(1 << 25), claimed=1 << 25), 100)),
+        ),
+    ),
+    Reader(".db3", _make_bag(StoragePlugin.SQLITE3, "bag.db3"), _frames, (_made(_computed_messages),)),
+    Reader(
+        ".db3 of packed messages",
+        _make_packed_bag(CompressionMode.MESSAGE, "bag.db3"),
+        lambda path: _frames(path.parent),
+        (_made(lambda folder: message_bomb(folder, zstd_bomb(4 * GIB)) / "bomb.db3"),),
+    ),
+    Reader(
+        ".db3.zstd",
+        _make_packed_bag(CompressionMode.FILE, "bag.db3.zstd"),
+        lambda path: _frames(path.parent),
+        (lambda good: zstd_bomb(4 * GIB),),
+    ),
     Reader(
         "metadata.yaml",
         _make_bag(StoragePlugin.MCAP, "metadata.yaml"),
         lambda path: _frames(path.parent),
         (_deep_yaml, _deep_lists, _laughing_yaml),
     ),
-    Reader(".bag of ROS 1", _make_ros1_bag, _frames),
-    Reader(".ckpt", _make_torch_file(True), read_state_dict, (_far_memo(b"zip"), _call)),
+    Reader(
+        ".bag of ROS 1",
+        _make_ros1_bag,
+        _frames,
+        (_made(lambda folder: ros1_bomb(folder, "bz2", bz2_bomb(1 << 27))),),
+    ),
+    Reader(".ckpt", _make_torch_file(True), read_state_dict, (_far_memo(b"zip"), _call, _shared, _packed_zip)),
     Reader(".pth of before", _make_torch_file(False), read_state_dict, (_far_memo(b"old"),)),
     Reader("last.ckpt", _make_last, step_of, (_far_memo(b"zip"), _call)),
     Reader(".safetensors", _make_small_safetensors, read_weights),

@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
@@ -116,7 +117,8 @@ def measure(name: str, device_name: str, precision: str, mode: str) -> dict:
 def convolution_rate(device: torch.device, dtype: torch.dtype) -> float:
     """FLOP/s of one 3x3x3 convolution of 128 channels at 128x128x16, channels last: the machine's limit."""
     layout = torch.channels_last_3d
-    conv = nn.Conv3d(128, 128, 3, padding=1, bias=False).to(device, dtype, memory_format=layout)
+    conv = nn.Conv3d(128, 128, 3, padding=1, bias=False).to(device, dtype)
+    conv.to(memory_format=layout)  # type: ignore[call-overload]
     x = torch.randn(1, 128, 128, 128, 16).to(device, dtype, memory_format=layout)
     return 2 * 27 * 128 * x.numel() / min(timed(lambda: conv(x), device) for _ in range(3))
 
@@ -149,13 +151,13 @@ def add_timers(model: ScanSSC, stages: Iterable[str], stage_s: dict[str, float],
         module.register_forward_hook(lambda *_, stage=stage: stop(stage))
     label = model.head.label
 
-    def timed_label(*arguments: object) -> object:
+    def timed_label(*arguments: Any, **options: Any) -> tuple[Tensor, Tensor | None]:
         start("head")
-        labels = label(*arguments)
+        labels = label(*arguments, **options)
         stop("head")
         return labels
 
-    model.head.label = timed_label  # the head is asked for labels, not called
+    vars(model.head)["label"] = timed_label  # the head is asked for labels, not called
 
 
 def scene(size: tuple[int, int], device: torch.device) -> tuple[Tensor, Tensor, CameraInputs]:

@@ -51,7 +51,7 @@ _NUM_PAIRS = 4  # so that no picture comes twice in a row
 _WALL_PX = 9  # disparity
 _STAMP_OFFSET = 4  # of a message that begins with a header, serialised: after the four bytes that name the encoding
 _PATIENCE_S = 0.1
-_ENDING_S = 10.0
+_ENDING_S = 60.0  # a process that ends at once on a machine that does nothing else
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,7 @@ class Process:
     def __init__(self, settings: CameraSettings | ListenerSettings) -> None:
         role = "camera" if isinstance(settings, CameraSettings) else "listener"
         command = [sys.executable, __file__, role, json.dumps(asdict(settings))]
+        self._role = role
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
     def stop(self) -> dict[str, Any]:
@@ -96,7 +97,7 @@ class Process:
         self.process.send_signal(signal.SIGTERM)
         output, _ = self.process.communicate(timeout=_ENDING_S)
         if self.process.returncode != 0:
-            raise RuntimeError(f"{self.process.args[2]} ended with status {self.process.returncode}: {output}")
+            raise RuntimeError(f"{self._role} ended with status {self.process.returncode}: {output}")
         return json.loads(output)
 
     def kill(self) -> None:

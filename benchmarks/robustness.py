@@ -73,7 +73,7 @@ class Row:
 def measure(model: ScanSSC, clean: SSCDataset, corruption: Corruption | None) -> Row:
     """Score all frames under a corruption."""
     dataset, evaluation = CorruptedDataset(clean, corruption), Evaluation(model, torch.float32, None)
-    evaluation.run(dataset, len(dataset), num_workers=0, predictions=None, on_frame=lambda: None)
+    evaluation.run(dataset, range(len(dataset)), num_workers=0, predictions=None, on_frame=lambda: None)
     lite, stereo = evaluation.counts[MODEL].compute(), evaluation.counts[STEREO].compute()
     iou, miou, stereo_iou = (float(score) for score in (lite.iou, lite.miou, stereo.iou))
     return Row(corruption, iou, miou, stereo_iou, dict(dataset.faults), dataset.num_faulty)

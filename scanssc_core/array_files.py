@@ -1,6 +1,7 @@
 """Arrays of .npy and .npz files. No more memory is taken than the file has content for, whatever it says of itself, and
 nothing in it is executed."""
 
+import math
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -41,12 +42,18 @@ def read_npz(path: Path, names: Iterable[str]) -> dict[str, NDArray]:
 
 
 def _read_entry(archive: zipfile.ZipFile, name: str) -> NDArray:
-    with archive.open(name) as entry:
+    info = archive.getinfo(name)
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # others make gigabytes of a kilobyte
+        raise ValueError(f"{name} is packed by method {info.compress_type}, which NumPy does not write")
+    with archive.open(info) as entry:
         version = np.lib.format.read_magic(entry)
         if version not in _READ_HEADER:
             raise ValueError(f"{name} is of version {version}")
         shape, is_fortran, dtype = _READ_HEADER[version](entry)
         if dtype.hasobject:
             raise ValueError(f"{name} holds Python objects")
+        num_bytes = info.file_size - entry.tell()
+        if math.prod(shape) * dtype.itemsize != num_bytes:
+            raise ValueError(f"{name} holds {num_bytes:,} bytes, but is of {dtype} and shape {shape}")
         values = np.frombuffer(entry.read(), dtype)
     return values.reshape(shape[::-1]).T if is_fortran else values.reshape(shape)

@@ -77,6 +77,25 @@ class HealthParameters(ParameterTable):
         maximum=10.0,
         dynamic=True,
     )
+    max_height_error: float = parameter(
+        _DEFAULTS.max_height_error,
+        "Warn of a wrong baseline or height when the camera's height over the measured ground differs from that of its "
+        "pose by a larger share; 0 = no check.",
+        minimum=0.0,
+        maximum=10.0,
+        dynamic=True,
+    )
+    max_scale_error: float = parameter(
+        _DEFAULTS.max_scale_error,
+        "Warn of a wrong baseline or odometry when the camera's motion by stereo differs from that by odometry by a "
+        "larger share; 0 = no check.",
+        minimum=0.0,
+        maximum=10.0,
+        dynamic=True,
+    )
+    odometry_frame: str = parameter(
+        "odom", "Frame in which /tf has the moving camera, for max_scale_error; empty = /tf is not listened to."
+    )
     drop_faulty: bool = parameter(
         False, "Drop a pair that any of these checks warns of, counted by its cause: no grid comes of it.", dynamic=True
     )

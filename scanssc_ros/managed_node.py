@@ -26,7 +26,7 @@ from scanssc_ros.parameter_table import ParameterTable, descriptor, dynamic_para
 from scanssc_ros.shared_memory import free_bytes, own_bytes, remove_orphans
 from scanssc_ros.spinning import spin
 from scanssc_ros.statistics import CallbackFailures, Throttle
-from scanssc_ros.statuses import callbacks_status, memory_status, name_statuses
+from scanssc_ros.statuses import callbacks_status, memory_status, name_statuses, node_name_status
 from scanssc_ros.stopping import StopRequest
 
 _DIAGNOSTICS_PERIOD_S = 1.0
@@ -69,7 +69,9 @@ class ManagedNode(LifecycleNode, Generic[Table]):
         self._stand_ins = self._declare_parameters()
         # rclpy keeps what was set from outside, and has no public name for it; it drops what it does not know.
         foreign = [name for name in self._parameter_overrides if not self.has_parameter(name)]
-        self._ignored = unbound_files(sys.argv, self.get_fully_qualified_name(), name)
+        self._ignored, warnings = unbound_files(sys.argv, self.get_fully_qualified_name(), name)
+        for warning in warnings:
+            self.get_logger().warning(warning)
         self._ignored += unknown_parameters(table, foreign)
         self.add_on_set_parameters_callback(self._on_set_parameters)
         self._failures = CallbackFailures()
@@ -157,10 +159,6 @@ class ManagedNode(LifecycleNode, Generic[Table]):
         # rclpy leaves it to the garbage collector, and with it the participant and its shared memory.
         self._state_machine.destroy_when_not_in_use()
 
-    def is_computing(self) -> bool:
-        """Whether a thread of a destroyed node is still busy with what cannot be interrupted."""
-        return False
-
     def _free(self) -> None:
         self.idle = DiagnosticStatus.WARN, "unconfigured"
         self.free()
@@ -238,7 +236,13 @@ class ManagedNode(LifecycleNode, Generic[Table]):
     def all_statuses(self) -> list[DiagnosticStatus]:
         """The node's own, and those that every node has."""
         parameters = self.parameters()
-        statuses = [*self.statuses(parameters), callbacks_status(self._failures, parameters.input_timeout_s)]
+        own_name = self.get_fully_qualified_name()
+        names = [f"{namespace.rstrip('/')}/{name}" for name, namespace in self.get_node_names_and_namespaces()]
+        statuses = [
+            *self.statuses(parameters),
+            node_name_status(own_name, names.count(own_name)),
+            callbacks_status(self._failures, parameters.input_timeout_s),
+        ]
         is_fast_dds = "fastrtps" in rclpy.get_rmw_implementation_identifier()
         if is_fast_dds and (num_free := free_bytes()) is not None:
             statuses.append(memory_status(num_free, own_bytes()))
@@ -246,7 +250,11 @@ class ManagedNode(LifecycleNode, Generic[Table]):
 
 
 def run(stop: StopRequest, make_node: "Callable[[Future[None]], ManagedNode]") -> int:
-    """Run a node until it is to stop, or its context ends; status 1 if autostart cannot configure it."""
+    """Run a node until it is to stop, or its context ends; status 1 if autostart cannot configure it.
+
+    Ends the process as soon as the node is put away: the interpreter would wait for a model that is built or run, which
+    cannot be interrupted, and take the libraries down, for twenty times as long as all the rest.
+    """
     stop.begin()
     num_freed = remove_orphans()
     try:
@@ -266,6 +274,4 @@ def run(stop: StopRequest, make_node: "Callable[[Future[None]], ManagedNode]") -
         spin(node, stop.requested, node.on_callback_error)
     node.destroy_node()
     rclpy.try_shutdown()
-    if node.is_computing():
-        os._exit(status)  # a model that is built or run cannot be interrupted, and the interpreter would wait for it
-    return status
+    os._exit(status)

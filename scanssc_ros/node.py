@@ -3,6 +3,7 @@
 import traceback
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,6 +25,7 @@ from scanssc_ros.diagnostics import (
 )
 from scanssc_ros.input.extrinsics import Extrinsics
 from scanssc_ros.input.inputs import StereoInputs, StereoMessages
+from scanssc_ros.input.transforms import TransformListener
 from scanssc_ros.managed_node import ManagedNode, logs_exceptions
 from scanssc_ros.output.class_costs import read_costs
 from scanssc_ros.output.outputs import OccupancyOutputs
@@ -37,8 +39,6 @@ from scanssc_ros.work.worker import NewestOnlyWorker
 
 #: Without a namespace, and unless it is remapped.
 NODE_NAME = "scanssc"
-#: How long the end of the process waits for the pair in work.
-_LAST_WORK_S = 0.5
 
 Built = TypeVar("Built")
 
@@ -64,6 +64,7 @@ class ScanSSCNode(ManagedNode[NodeParameters]):
         self._pipeline: OccupancyPipeline | None = None
         self._extrinsics: Extrinsics | None = None
         self._grid_on_ground: GridOnGround | None = None
+        self._odometry: TransformListener | None = None
         self._planning: PlanningOutputs | None = None
         self._outputs: OccupancyOutputs | None = None
         self._inputs: StereoInputs | None = None  # known while active
@@ -132,6 +133,8 @@ class ScanSSCNode(ManagedNode[NodeParameters]):
             self._extrinsics = build(lambda: Extrinsics(self, parameters))
             if parameters.grid_pose == GROUND:
                 self._grid_on_ground = build(lambda: GridOnGround(self, parameters))
+            if parameters.odometry_frame and find_spec("tf2_msgs") is not None:
+                self._odometry = build(lambda: TransformListener(self, on_moved=lambda: None))
             costs = build(lambda: read_costs(parameters.class_costs, occupancy.label_set.names)) if occupancy else None
             if not problems and occupancy is not None:
                 self._pipeline = OccupancyPipeline(
@@ -167,6 +170,7 @@ class ScanSSCNode(ManagedNode[NodeParameters]):
             self._outputs,
             statistics,
             self._grid_on_ground,
+            self._odometry,
             self.parameters,
         )
         self._worker = NewestOnlyWorker(
@@ -185,12 +189,7 @@ class ScanSSCNode(ManagedNode[NodeParameters]):
     def destroy_node(self) -> None:
         """See ManagedNode; the inference thread ends when it can."""
         super().destroy_node()
-        self._last_work = self._inference.submit(int)
         self._inference.shutdown(wait=False)
-
-    def is_computing(self) -> bool:
-        """Whether a destroyed node's inference thread is still busy: a model cannot be interrupted."""
-        return bool(wait([self._last_work], timeout=_LAST_WORK_S).not_done)
 
     def stop(self) -> None:
         """See ManagedNode."""
@@ -219,6 +218,9 @@ class ScanSSCNode(ManagedNode[NodeParameters]):
         if self._grid_on_ground is not None:
             self._grid_on_ground.close()
             self._grid_on_ground = None
+        if self._odometry is not None:
+            self._odometry.close()
+            self._odometry = None
         self._pipeline = None
         self._device = None
 

@@ -159,7 +159,7 @@ class NodeParameters(HealthParameters, PlanningParameters):
     )
 
     def __post_init__(self) -> None:
-        for name in ("grid_frame", "camera_frame"):
+        for name in ("grid_frame", "camera_frame", "odometry_frame"):
             object.__setattr__(self, name, bare_frame(getattr(self, name)))
 
     @property

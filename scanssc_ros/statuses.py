@@ -67,6 +67,23 @@ def silence_message(entry: InputStatistics, state: str) -> str:
     return f"{state}: nothing on {entry.topic} for {entry.silence_s():.0f} s; {why}"
 
 
+def node_name_status(fully_qualified_name: str, num_nodes: int) -> DiagnosticStatus:
+    """Whether another node has this node's name, and with it its topics.
+
+    Args:
+        num_nodes: of this name in the graph, this one among them.
+    """
+    values: dict[str, object] = {"node": fully_qualified_name, "nodes": num_nodes}
+    if num_nodes > 1:
+        message = (
+            f"{num_nodes} nodes are named {fully_qualified_name} and publish the same topics: stop all but one, or "
+            "give each a namespace or a name of its own (-r __ns:=/front or -r __node:=front_scanssc; in the launch "
+            "file namespace:=front)"
+        )
+        return make_status("node name", WARN, message, values)
+    return make_status("node name", OK, f"no other node is named {fully_qualified_name}", values)
+
+
 def memory_status(num_free: int, num_own: int) -> DiagnosticStatus:
     """Whether DDS finds room in shared memory.
 

@@ -20,7 +20,6 @@ from typer.testing import CliRunner
 
 from scanssc_core.cli.app import app
 from scanssc_core.network import scanssc
-from scanssc_ros.managed_node import ManagedNode
 from scanssc_ros.mapping.node import SemanticMapNode
 from scanssc_ros.mapping.parameters import MapParameters
 from scanssc_ros.node import ScanSSCNode
@@ -32,7 +31,7 @@ NODES: dict[str, type[ParameterTable]] = {"scanssc": NodeParameters, "semantic_m
 PROGRAMS = ("demo", "bag_player", "live_view")
 
 #: Set-ups of the nodes that have, together, every topic and service.
-SETUPS: dict[str, tuple[type[ManagedNode], list[dict[str, object]]]] = {
+SETUPS: dict[str, tuple[type[ScanSSCNode | SemanticMapNode], list[dict[str, object]]]] = {
     "scanssc": (
         ScanSSCNode,
         [
@@ -61,7 +60,7 @@ MEANING = {
     "depth/camera_info": "with `use_depth:=true`",
     "grid": "grids to fuse",
     "odometry": "with `pose_source:=odometry`, instead of `/tf`",
-    "/tf": "pose of the grid's frame in `odometry_frame`",
+    "/tf": "what moves in `odometry_frame`: the grid's frame, for the map; the camera, for a check",
     "/tf_static": "fixed transforms: pose of the left camera",
     "/clock": "time, with `use_sim_time:=true`",
     "/diagnostics": "state of each input and of the pose, drops by cause, latency by stage",

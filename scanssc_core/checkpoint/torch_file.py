@@ -30,6 +30,7 @@ _NUM_HEADER_PICKLES = 3  # magic number, version, sizes of C types
 _PICKLE = "/data.pkl"
 _STATE_ENTRIES = ("state_dict", "model")  # where Lightning and mmcls keep the state dict, and MobileStereoNet
 _WRAPPERS = re.compile(r"(module\.|model\.)+")  # what DataParallel and Lightning put before the names of the network
+_MAX_SHARING = 2  # tied weights are in the state dict twice
 _ZIP_START = b"PK\x03\x04"
 _PUTS = ("PUT", "BINPUT", "LONG_BINPUT")
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, pickle.UnpicklingError)
@@ -165,6 +166,8 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
 
 def _read_zip(file: IO[bytes]) -> dict[str, Tensor]:
     with zipfile.ZipFile(file) as archive:
+        if packed := [entry.filename for entry in archive.infolist() if entry.compress_type != zipfile.ZIP_STORED]:
+            raise ValueError(f"{packed[0]} is packed, as torch.save does not do")  # to who knows how many bytes
         (name,) = (name for name in archive.namelist() if name.endswith(_PICKLE))
         with archive.open(name) as pickled:
             content = _Unpickler(pickled).load()
@@ -201,18 +204,31 @@ def _tensors(content: Any, read: Callable[[_Storage], bytes]) -> dict[str, Tenso
     state = next((content[entry] for entry in _STATE_ENTRIES if entry in content), content)
     if not isinstance(state, dict):
         raise ValueError(f"expected a dict of tensors under one of {', '.join(_STATE_ENTRIES)}")
-    tensors = {_WRAPPERS.sub("", str(name), count=1): _tensor(name, value, read) for name, value in state.items()}
+    views = [value for value in state.values() if _is_view(value) and math.prod(value.size)]
+    numbers = {
+        storage: torch.frombuffer(bytearray(read(storage)), dtype=storage.dtype)
+        for storage in dict.fromkeys(view.storage for view in views)
+    }
+    num_stored = sum(stored.nbytes for stored in numbers.values())
+    num_bytes = sum(math.prod(view.size) * view.storage.dtype.itemsize for view in views)
+    if num_bytes > _MAX_SHARING * num_stored:
+        raise ValueError(f"tensors of {num_bytes:,} bytes share {num_stored:,}")
+    tensors = {_WRAPPERS.sub("", str(name), count=1): _tensor(name, value, numbers) for name, value in state.items()}
     if len(tensors) < len(state):
         raise ValueError("entries that differ only in a prefix module. or model.")
     return tensors
 
 
-def _tensor(name: object, value: object, read: Callable[[_Storage], bytes]) -> Tensor:
-    if not isinstance(value, _StoredTensor) or not isinstance(value.storage, _Storage):
+def _is_view(value: object) -> bool:
+    return isinstance(value, _StoredTensor) and isinstance(value.storage, _Storage)
+
+
+def _tensor(name: object, value: Any, numbers: dict[_Storage, Tensor]) -> Tensor:
+    if not _is_view(value):
         raise ValueError(f"{name} is no plain tensor")
     if math.prod(value.size) == 0:
         return torch.empty(value.size, dtype=value.storage.dtype)
-    numbers = torch.frombuffer(bytearray(read(value.storage)), dtype=value.storage.dtype)
-    if math.prod(value.size) > len(numbers):
+    stored = numbers[value.storage]
+    if math.prod(value.size) > len(stored):
         raise ValueError(f"{name} repeats its numbers")  # a few bytes could ask for any amount of memory
-    return numbers.as_strided(value.size, value.stride, value.offset).contiguous()
+    return stored.as_strided(value.size, value.stride, value.offset).clone(memory_format=torch.contiguous_format)

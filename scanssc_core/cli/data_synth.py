@@ -9,6 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from scanssc_core.cli.options import ShardOption
 from scanssc_core.runtime.shards import shard_of
+from scanssc_core.synthetic.rigs import ROBOT_HEIGHTS_M
 from scanssc_core.synthetic.writer import SynthSpec, write_dataset
 
 
@@ -22,6 +23,10 @@ def synth(
         str,
         typer.Option(help="kitti: KITTI's, on a car in its lane; mixed: robots' of all kinds, each sequence its own."),
     ] = "kitti",
+    camera_height: Annotated[
+        tuple[float, float],
+        typer.Option(metavar="MIN MAX", help="Metres over the ground, of the cameras of --rigs mixed."),
+    ] = ROBOT_HEIGHTS_M,
     moving: Annotated[
         bool, typer.Option("--moving", help="Vehicles and people move; --spacing 0.8 are 10 Hz (mixed: 0.15).")
     ] = False,
@@ -29,7 +34,7 @@ def synth(
     shard: ShardOption = None,
 ) -> None:
     """Render procedural streets: stereo images, exact depth, LiDAR sweeps and complete voxel labels."""
-    spec = SynthSpec(sequences, frames, seed, spacing, rigs, moving)
+    spec = SynthSpec(sequences, frames, seed, spacing, rigs, moving, camera_height)
     columns = (TextColumn("rendering"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns) as progress:
         numbers = shard_of(shard).take(range(sequences))

@@ -12,10 +12,15 @@ from scanssc_core.runtime.backends import LITE
 
 def export(
     checkpoint: Annotated[Path, typer.Argument(help=f"Weights: published or ours; {LITE}: the package's.")],
-    out: Annotated[Path, typer.Argument(help="File to write: .onnx; .xml for OpenVINO, with its weights in .bin.")],
+    out: Annotated[Path, typer.Argument(help="File to write: .onnx; .xml, .bin (OpenVINO); .pt2 (AOTInductor).")],
     engine: Annotated[str, typer.Option(help=f"{', '.join(ENDINGS)}: the runtime that it is for.")] = "onnx",
 ) -> None:
     """Write a network as one graph for another runtime. Node and commands take the file as their checkpoint."""
+    if engine == "tensorrt":
+        raise ValueError(
+            "engine: TensorRT builds its own from an ONNX file, on the GPU that runs it: export to onnx, and see "
+            "TensorRT in docs/engines.md for what it lacks of this graph"
+        )
     if engine not in ENDINGS:
         raise ValueError(f"engine: expected one of {', '.join(ENDINGS)}, got {engine!r}")
     if out.suffix != ENDINGS[engine]:

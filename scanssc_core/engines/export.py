@@ -16,31 +16,39 @@ from torch.utils import _pytree as pytree
 from scanssc_core.checkpoint.files import metadata_of, read_calibration
 from scanssc_core.checkpoint.load import load_model
 from scanssc_core.checkpoint.shipped import terms_of
+from scanssc_core.engines.aoti import compile_graph
 from scanssc_core.engines.graph import CONFIDENCE, DEPTH, IMAGE, LABELS, METADATA, any_camera, table_inputs
 from scanssc_core.engines.requirements import import_engine
 from scanssc_core.files import write_file
 from scanssc_core.inference.folding import fold_batch_norms
+from scanssc_core.inference.optimize import optimized_for_inference
 from scanssc_core.network.scanssc import ScanSSC
 
+_MAX_BYTES = 2**31 - 1  # of an ONNX file, which is a single Protocol Buffers message
 _OPSET = 20
-ENDINGS = {"onnx": ".onnx", "openvino": ".xml"}  # of the file, by the engine that it is for
+ENDINGS = {"onnx": ".onnx", "openvino": ".xml", "aoti": ".pt2"}  # of the file, by the engine that it is for
 
 
 def export_network(checkpoint: Path, path: Path) -> None:
-    """Write the network of a checkpoint as a graph: OUT.onnx, or OUT.xml and OUT.bin for OpenVINO.
+    """Write the network of a checkpoint as a graph: OUT.onnx, OUT.xml and OUT.bin for OpenVINO, or compiled, OUT.pt2.
 
     Inputs: image (1, 3, H, W) float32 normalised RGB, depth_m (1, 1, H, W) float32, 0 = none, and the tables. Outputs:
     labels (1, X, Y, Z) uint8 and confidence (1, X, Y, Z) float32, as the network gives it. Metadata: those of our
     checkpoints (kind, configuration with all sizes, classes, calibration), and terms of use.
 
     Raises:
-        ValueError: if the file is no checkpoint of a network, or if what writes graphs is not installed.
+        ValueError: if the file is no checkpoint of a network, its weights are too large for a graph, or what writes
+            graphs is not installed.
     """
     network = load_model(checkpoint)
     metadata = metadata_of(network.config, read_calibration(checkpoint))
     metadata["notes"] = json.dumps(terms_of(checkpoint))
     if path.suffix == ENDINGS["onnx"]:
         write_file(path, _onnx(network, metadata))
+        return
+    if path.suffix == ENDINGS["aoti"]:
+        graph = _Graph(optimized_for_inference(network, is_compiled=True)).eval()
+        compile_graph(graph, graph.example(), graph.input_names(), metadata, path)
         return
     openvino = import_engine("openvino")
     model = openvino.Core().read_model(_onnx(network, metadata))
@@ -49,8 +57,21 @@ def export_network(checkpoint: Path, path: Path) -> None:
     openvino.save_model(model, path, compress_to_fp16=False)
 
 
+def _check_size(network: ScanSSC) -> None:
+    parts = dict(network.named_children())
+    sizes_gb = {name: sum(weights.nbytes for weights in part.parameters()) / 1e9 for name, part in parts.items()}
+    total_gb, limit_gb = sum(sizes_gb.values()), _MAX_BYTES / 1e9
+    if total_gb > limit_gb:
+        largest = max(sizes_gb, key=lambda name: sizes_gb[name])
+        raise ValueError(
+            f"the checkpoint has {total_gb:.2f} GB of weights, of them {largest} {sizes_gb[largest]:.2f} GB; a graph "
+            f"holds {limit_gb:.2f} GB: export a smaller network"
+        )
+
+
 def _onnx(network: ScanSSC, metadata: dict[str, str]) -> bytes:
     """The graph of a network in evaluation mode, with metadata."""
+    _check_size(network)
     for module in ("onnx", "onnxscript"):
         import_engine(module)
     graph = _Graph(network).eval()

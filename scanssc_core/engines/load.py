@@ -11,6 +11,7 @@ from scanssc_core.checkpoint.files import read_calibration, read_description
 from scanssc_core.checkpoint.load import load_model
 from scanssc_core.checkpoint.shipped import terms_of
 from scanssc_core.confidence import Calibration
+from scanssc_core.engines.aoti import open_aoti
 from scanssc_core.engines.graph import METADATA
 from scanssc_core.engines.network import Engine, EngineNetwork
 from scanssc_core.engines.requirements import import_engine
@@ -19,7 +20,7 @@ from scanssc_core.network.scanssc import ScanSSC
 
 #: What exported networks run in: in bfloat16, OpenVINO rounds the geometry too, and 2 % of the labels change.
 FORMAT = torch.float32
-_ENDINGS = (".onnx", ".xml")
+_ENDINGS = (".onnx", ".xml", ".pt2")
 
 
 def is_exported(path: Path) -> bool:
@@ -47,11 +48,13 @@ def load_network(
 def load_engine(path: Path, device: torch.device, precision: torch.dtype) -> tuple[EngineNetwork, tuple[str, ...]]:
     """Open an exported network, with as many threads as torch has now.
 
+    A .pt2 is machine code, which runs: open only files of those whom you trust (docs/security.md).
+
     Returns:
         the network, and notes: which runtime computes it, and its terms of use.
     Raises:
-        ValueError: if the file is missing or none of ours, its runtime is not installed, or device or precision are not
-            to be had.
+        ValueError: if the file is missing or none of ours, its runtime is not installed, device or precision are not
+            to be had, or it was compiled for another machine.
     """
     if not path.is_file():
         raise ValueError(f"no exported network at {path}")
@@ -59,7 +62,7 @@ def load_engine(path: Path, device: torch.device, precision: torch.dtype) -> tup
         raise ValueError(f"device: {path.name} runs on the CPU here; set device to cpu")
     if precision != FORMAT:
         raise ValueError(f"precision: {path.name} runs in float32, got {str(precision).removeprefix('torch.')}")
-    engine = _open_onnx(path) if path.suffix == ".onnx" else _open_openvino(path)
+    engine = {".onnx": _open_onnx, ".xml": _open_openvino, ".pt2": open_aoti}[path.suffix](path)
     config, calibration = read_description(path, engine.metadata)
     notes = (f"{path.name} runs in {engine.name}", *json.loads(engine.metadata.get("notes", "[]")))
     return EngineNetwork(engine, config, calibration), notes

@@ -9,6 +9,7 @@ from scanssc_core.geometry import PinholeCamera
 from scanssc_core.health.coverage import MIN_COVERAGE, coverage_problem, depth_coverage
 from scanssc_core.health.ground import GroundOffset, measure_ground
 from scanssc_core.health.newest_median import NewestMedian
+from scanssc_core.health.odometry_scale import MIN_MOVED_M, OdometryScale, PoseAt
 from scanssc_core.health.pictures import (
     Picture,
     RepeatedPicture,
@@ -34,6 +35,8 @@ class Thresholds:
     max_row_offset_px: float = 1.5
     min_depth_coverage: float = MIN_COVERAGE
     max_ground_offset_m: float = 0.5
+    max_height_error: float = 0.12
+    max_scale_error: float = 0.1
 
 
 @dataclass(frozen=True)
@@ -70,10 +73,11 @@ class InputHealth:
         has_right: pairs have a right image; else depth comes with the left one.
         is_stream: rows, sides and ground are medians over a window, measured every few pairs; else each pair counts by
             itself.
+        has_odometry: the camera's motion is known from elsewhere too.
     """
 
-    def __init__(self, has_right: bool = True, is_stream: bool = True) -> None:
-        self._has_right = has_right
+    def __init__(self, has_right: bool = True, is_stream: bool = True, has_odometry: bool = False) -> None:
+        self._has_right, self._has_odometry = has_right, has_odometry
         window = () if is_stream else (1, 1)
         self._tracks: NewestMedian[PairTracks] = NewestMedian(track_pair, 5 if is_stream else 1, *window)
         self._ground: NewestMedian[GroundOffset] = NewestMedian(measure_ground, 10 if is_stream else 1, *window)
@@ -82,6 +86,8 @@ class InputHealth:
         self._blocked: tuple[float, ...] = ()
         self._frozen_s: tuple[float, ...] = ()
         self._coverage: float | None = None
+        self._left_grey: NDArray | None = None
+        self._scale = OdometryScale()
 
     def add_images(self, left_rgb: NDArray, right_rgb: NDArray | None, stamp_s: float, thresholds: Thresholds) -> None:
         """Measure the images of the next pair.
@@ -92,6 +98,7 @@ class InputHealth:
             thresholds: what is not asked is not measured where that saves time.
         """
         greys = [reduce_picture(image) for image in (left_rgb, right_rgb) if image is not None]
+        self._left_grey = greys[0]
         self._pictures = tuple(map(measure_picture, greys))
         self._frozen_s = tuple(
             repeated.add(grey, stamp_s) for repeated, grey in zip(self._repeated, greys, strict=False)
@@ -111,8 +118,20 @@ class InputHealth:
             thresholds: see add_images.
         """
         self._coverage = depth_coverage(depth_m)
-        if thresholds.max_ground_offset_m:
+        if thresholds.max_ground_offset_m or thresholds.max_height_error:
             self._ground.add(depth_m, camera, T_cam_grid)
+
+    def add_motion(
+        self, depth_m: NDArray, camera: PinholeCamera, stamp_ns: int, pose_at: PoseAt, thresholds: Thresholds
+    ) -> None:
+        """Compare the motion of the pair whose images were added with odometry.
+
+        Args:
+            depth_m, camera, stamp_ns, pose_at: see OdometryScale.add.
+            thresholds: see add_images.
+        """
+        if thresholds.max_scale_error and self._left_grey is not None:
+            self._scale.add(self._left_grey, depth_m, camera, stamp_ns, pose_at)
 
     def readings(self, thresholds: Thresholds) -> list[Reading]:
         """All of them."""
@@ -147,6 +166,10 @@ class InputHealth:
             readings.append(_coverage(self._coverage, thresholds.min_depth_coverage))
         if thresholds.max_ground_offset_m:
             readings.append(_ground(self._ground.result(), thresholds.max_ground_offset_m))
+        if thresholds.max_height_error:
+            readings.append(_camera_height(self._ground.result(), thresholds.max_height_error))
+        if thresholds.max_scale_error and self._has_odometry:
+            readings.append(_odometry_scale(self._scale, thresholds.max_scale_error))
         return readings
 
     def _dark(self, least: float) -> Reading:
@@ -258,3 +281,48 @@ def _ground(offset: GroundOffset | None, most_m: float) -> Reading:
         "worst_m": f"{offset.worst_m():.2f}",
     }
     return Reading("ground", measured, fault if offset.worst_m() > most_m else "", values)
+
+
+def _camera_height(offset: GroundOffset | None, most: float) -> Reading:
+    if offset is None:
+        return Reading("camera height")
+    measured = (
+        f"the camera is {offset.height_m:.2f} m over the measured ground and {offset.expected_height_m:.2f} m over "
+        "that of its pose"
+    )
+    values = {
+        "height_m": f"{offset.height_m:.3f}",
+        "expected_height_m": f"{offset.expected_height_m:.3f}",
+        "ratio": f"{offset.height_ratio:.3f}",
+        "height_error_m": f"{offset.height_error_m:.3f}",
+    }
+    if offset.doubt:
+        return Reading("camera height", f"not judged: {offset.doubt}; {measured}", values=values)
+    cause = "long or the pose too low" if offset.height_ratio > 1 else "short or the pose too high"
+    fault = (
+        f"{measured}, more than max_height_error = {most:.0%} apart: is the baseline too {cause}? A wrong pitch would "
+        "show in the slope, a wrong baseline in odometry scale too"
+    )
+    return Reading("camera height", measured, fault if abs(offset.height_ratio - 1) > most else "", values)
+
+
+def _odometry_scale(scale: OdometryScale, most: float) -> Reading:
+    motion, name = scale.result(), "odometry scale"
+    if motion is None:
+        why = scale.missing or f"the camera has not moved {MIN_MOVED_M} m often enough since the start"
+        return Reading(name, f"not judged: {why}")
+    measured = (
+        f"the camera moved {motion.stereo_m:.2f} m by stereo while it moved {motion.odometry_m:.2f} m by odometry, "
+        f"{motion.ratio:.2f} times as far"
+    )
+    cause = "long" if motion.ratio > 1 else "short"
+    fault = (
+        f"{measured}, more than max_scale_error = {most:.0%} off: is the baseline too {cause}, or does odometry count "
+        "wrong (radius of the wheels, slip)?"
+    )
+    values = {
+        "stereo_m": f"{motion.stereo_m:.3f}",
+        "odometry_m": f"{motion.odometry_m:.3f}",
+        "ratio": f"{motion.ratio:.3f}",
+    }
+    return Reading(name, measured, fault if abs(motion.ratio - 1) > most else "", values)

@@ -36,7 +36,12 @@ class Picture:
 
 def reduce_picture(rgb: NDArray) -> NDArray:
     """(h, w) uint8 grey image of an (H, W, 3) one, w about 640 pixels if that is fewer."""
-    return cv2.cvtColor(_shrink(rgb, max(1, round(rgb.shape[1] / _REDUCED_WIDTH_PX))), cv2.COLOR_RGB2GRAY)
+    return cv2.cvtColor(_shrink(rgb, reduction(rgb.shape[1])), cv2.COLOR_RGB2GRAY)
+
+
+def reduction(width: int) -> int:
+    """How many columns, and rows, of an image so wide become one of the reduced image."""
+    return max(1, round(width / _REDUCED_WIDTH_PX))
 
 
 def measure_picture(grey: NDArray) -> Picture:

@@ -48,12 +48,11 @@ class PairTracks:
 def track_pair(left_rgb: NDArray, right_rgb: NDArray) -> PairTracks | None:
     """Measure one pair: (H, W, 3) uint8 images. None if the images have too few corners that both show."""
     left, right = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (left_rgb, right_rgb))
-    corners = _spread_corners(left)
+    corners = spread_corners(left)
     if len(corners) < _MIN_TRACKS:
         return None
-    tracked = _track(left, right, corners)
+    tracked, is_good = track(left, right, corners)
     shift = tracked - corners
-    is_good = np.abs(_track(right, left, tracked) - corners).max(axis=1) < _ROUND_TRIP_PX
     is_good &= np.abs(shift[:, 1]) < _MAX_OFFSET_PX
     to_left, to_right = (is_good & (side * shift[:, 0] > _STILL_PX) for side in (-1, 1))
     # What moves the other way than most is a wrong track. Where little moves, the scene is far, not exchanged.
@@ -66,7 +65,7 @@ def track_pair(left_rgb: NDArray, right_rgb: NDArray) -> PairTracks | None:
     return PairTracks(center_px, edge_px, float(is_good.sum()), float(swapped))
 
 
-def _spread_corners(grey: NDArray) -> NDArray:
+def spread_corners(grey: NDArray) -> NDArray:
     """(N, 2) float32 corners (u, v): the strongest of each cell of the image."""
     cell_px = math.sqrt(grey.size / _NUM_CELLS)
     keypoints = cv2.FastFeatureDetector.create(_CORNER_THRESHOLD).detect(grey)
@@ -78,7 +77,20 @@ def _spread_corners(grey: NDArray) -> NDArray:
     return np.array([keypoint.pt for keypoint in strongest.values()], np.float32).reshape(-1, 2)
 
 
-def _track(source: NDArray, target: NDArray, points: NDArray) -> NDArray:
+def track(source: NDArray, target: NDArray, points: NDArray) -> tuple[NDArray, NDArray]:
+    """Where points of one grey image are in another one.
+
+    Args:
+        source, target: (H, W) uint8.
+        points: (N, 2) float32 (u, v) in the source.
+    Returns:
+        (N, 2) float32 places in the target; (N,) bool, false where they are lost: tracked back, they end elsewhere.
+    """
+    moved = _flow(source, target, points)
+    return moved, np.abs(_flow(target, source, moved) - points).max(axis=1) < _ROUND_TRIP_PX
+
+
+def _flow(source: NDArray, target: NDArray, points: NDArray) -> NDArray:
     """(N, 2) where points (N, 2) of the source image are in the target image; NaN where they are lost."""
     moved, is_found, _ = cv2.calcOpticalFlowPyrLK(
         source,

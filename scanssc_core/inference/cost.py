@@ -73,7 +73,8 @@ def cost_by_part(network: ScanSSC, image: Tensor, depth_m: Tensor, camera: Camer
             part.register_forward_pre_hook(lambda *_, name=name: traffic.begin(name)),
             part.register_forward_hook(lambda *_: traffic.end()),
         ]
-    counter = FlopCounterMode(display=False, custom_mapping={torch.ops.aten.mkldnn_convolution: _convolution_flops})
+    one_dnn = torch.ops.mkldnn._convolution_pointwise
+    counter = FlopCounterMode(display=False, custom_mapping={one_dnn: _convolution_flops})
     try:
         with torch.no_grad(), _UsualProposals(), counter, traffic:  # inference mode would hide steps of an operator
             network(image, depth_m, camera)

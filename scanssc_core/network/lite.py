@@ -110,13 +110,21 @@ class LiteScanSSC(ScanSSC):
         return LiteOutput(logits, depth_prob, segmentation)
 
     def label(
-        self, image: Tensor, depth_m: Tensor, tables: Any, with_confidence: bool = True, voxels: Tensor | None = None
+        self,
+        image: Tensor,
+        depth_m: Tensor,
+        tables: Any,
+        with_confidence: bool = True,
+        voxels: Tensor | None = None,
+        num_places: int | None = None,
     ) -> tuple[Tensor, Tensor | None]:
-        """See ScanSSC.predict_labels; voxels that are not asked for get class and probability 0."""
-        volume, bins, _, _ = self._measured(image, depth_m, tables)
+        """See ScanSSC.label; voxels that are not asked for get class and probability 0."""
+        volume, bins, _, _ = self._measured(image, depth_m, tables, num_places)
         return self.head.label(volume, bins, with_confidence, voxels)
 
-    def _measured(self, image: Tensor, depth_m: Tensor, tables: LiteTables) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _measured(
+        self, image: Tensor, depth_m: Tensor, tables: LiteTables, num_places: int | None = None
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """What the head reads, (B, 2 C, X, Y, Z) and bins of height, the depth distribution and the image's classes."""
         config, (geometry, pixels) = self.config, tables
         features = self.neck(self.backbone(image))  # (B, 5 neck_channels, H/8, W/8)
@@ -126,7 +134,7 @@ class LiteScanSSC(ScanSSC):
         fine = fine_geometry(points, pixels, config.label_grid, config.label_scale, features.dtype)
         proposals = propose_voxels(points, config.grid, config.corrections.drop_zero_depth)
         lifted = self.lift(context, depth_prob, geometry.nodes) + self.fine_geometry["volume"](fine)
-        volume = self.complete(self.refine(lifted, proposals, context, depth_prob, geometry.references))
+        volume = self.complete(self.refine(lifted, proposals, context, depth_prob, geometry.references, num_places))
         measured = self.fine_geometry["head"](fine).mT.unflatten(2, config.grid.shape)
         volume = torch.cat([volume, measured.to(volume.dtype)], dim=1)
         return volume, self._height_bins(segmentation, points), depth_prob, segmentation

@@ -33,6 +33,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from scanssc_core.labels import UNKNOWN
 from scanssc_core.network.camera_inputs import CameraInputs, OfLastCamera, Unprojection
 from scanssc_core.network.config import ScanSSCConfig
 from scanssc_core.network.depth.depth_net import DepthNet
@@ -43,7 +44,7 @@ from scanssc_core.network.layers.parts import in_parts
 from scanssc_core.network.lift.cross_attention import CrossAttention, VoxelReferences, project_references
 from scanssc_core.network.lift.depth_points import depth_to_points
 from scanssc_core.network.lift.lift_splat import SortedNodes, lift_splat, sort_nodes
-from scanssc_core.network.lift.proposal import propose_voxels
+from scanssc_core.network.lift.proposal import choose, propose_voxels
 from scanssc_core.network.lift.self_attention import SelfAttention
 from scanssc_core.network.scan.fusion import make_fusion
 from scanssc_core.network.scan.mixing import MixingNet
@@ -81,8 +82,14 @@ class Geometry(NamedTuple):
 
 
 class ScanSSC(nn.Module):
-    """Image, stereo depth and camera in, class logits of every voxel out."""
+    """Image, stereo depth and camera in, class logits of every voxel out.
 
+    Attributes:
+        num_places: that predict_labels has for proposed voxels (see label); None: as many as are proposed, for which
+            the host waits.
+    """
+
+    num_places: int | None = None
     depths_m: Tensor
     voxel_centers: Tensor
 
@@ -144,16 +151,34 @@ class ScanSSC(nn.Module):
         Returns:
             (B, X', Y', Z') uint8 and float32, of the grid that labels have; None if no confidence is asked for.
         """
-        return self.label(image, depth_m, self.tables(camera), with_confidence, voxels)
+        tables = self.tables(camera)
+        result = self.label(image, depth_m, tables, with_confidence, voxels, self.num_places)
+        if self.num_places is not None and result[0].max() == UNKNOWN:  # all is queued: no time is lost by this wait
+            return self.label(image, depth_m, tables, with_confidence, voxels)
+        return result
 
     def label(
-        self, image: Tensor, depth_m: Tensor, tables: Any, with_confidence: bool = True, voxels: Tensor | None = None
+        self,
+        image: Tensor,
+        depth_m: Tensor,
+        tables: Any,
+        with_confidence: bool = True,
+        voxels: Tensor | None = None,
+        num_places: int | None = None,
     ) -> tuple[Tensor, Tensor | None]:
-        """See predict_labels; tables: of the camera (tables_of)."""
-        volume, _ = self._scanned(image, depth_m, tables)
+        """See predict_labels.
+
+        Args:
+            tables: of the camera (tables_of).
+            num_places: for proposed voxels; no shape depends on the depth then, and the host waits for nothing. A frame
+                that proposes more is UNKNOWN everywhere.
+        """
+        volume, _ = self._scanned(image, depth_m, tables, num_places)
         return self.head.label(volume, with_confidence)
 
-    def _scanned(self, image: Tensor, depth_m: Tensor, tables: Geometry) -> tuple[Tensor, Tensor]:
+    def _scanned(
+        self, image: Tensor, depth_m: Tensor, tables: Geometry, num_places: int | None = None
+    ) -> tuple[Tensor, Tensor]:
         """(B, C, X, Y, Z) that the head reads, and the (B, D, H/8, W/8) depth distribution."""
         config = self.config
         features = self.neck(self.backbone(image))  # (B, 640, H/8, W/8)
@@ -161,7 +186,7 @@ class ScanSSC(nn.Module):
         points = depth_to_points(depth_m, tables.unprojection)
         proposals = propose_voxels(points, config.grid, config.corrections.drop_zero_depth)
         lifted = self.lift(context, depth_prob, tables.nodes)  # (B, X*Y*Z, C)
-        voxels = self.refine(lifted, proposals, context, depth_prob, tables.references)
+        voxels = self.refine(lifted, proposals, context, depth_prob, tables.references, num_places)
         return self.complete(voxels), depth_prob
 
     def lift(self, context: Tensor, depth_prob: Tensor, nodes: SortedNodes) -> Tensor:
@@ -169,7 +194,13 @@ class ScanSSC(nn.Module):
         return lift_splat(context, depth_prob, nodes, self.config.grid).flatten(2).mT
 
     def refine(
-        self, lifted: Tensor, proposals: Tensor, context: Tensor, depth_prob: Tensor, references: VoxelReferences
+        self,
+        lifted: Tensor,
+        proposals: Tensor,
+        context: Tensor,
+        depth_prob: Tensor,
+        references: VoxelReferences,
+        num_places: int | None = None,
     ) -> Tensor:
         """The lifted feature F3D: cross-attention where a depth was measured, else an MLP; then self-attention.
 
@@ -178,21 +209,26 @@ class ScanSSC(nn.Module):
             proposals: (B, X*Y*Z) bool, where a depth was measured.
             context, depth_prob: of the depth net.
             references: where all voxels are seen.
+            num_places: see label.
         Returns:
             (B, X*Y*Z, C).
         """
         lifted, is_proposed = lifted.flatten(0, 1), proposals.flatten()
-        # A compiled graph refines all voxels: its shapes must not depend on the depth.
-        is_static = torch.compiler.is_compiling()
-        chosen = torch.arange(len(lifted), device=lifted.device) if is_static else torch.nonzero(is_proposed)[:, 0]
-        query = self.volume_embedding(chosen % self.config.num_voxels) + lifted[chosen]
-        refined = self.cross_attention(query, context, depth_prob, references.select(chosen))
         voxels = torch.cat([self.prior_mlp(part) for part in in_parts(lifted, 0)])
-        refined = refined.to(voxels.dtype)
-        if is_static:
-            voxels = torch.where(is_proposed[:, None], refined, voxels)
+
+        def refined(chosen: Tensor) -> Tensor:
+            query = self.volume_embedding(chosen % self.config.num_voxels) + lifted[chosen]
+            return self.cross_attention(query, context, depth_prob, references.select(chosen)).to(voxels.dtype)
+
+        if num_places is not None:
+            chosen = choose(is_proposed, num_places)
+            in_places = torch.where(chosen.is_whole, refined(chosen.voxel), torch.nan)
+            voxels = torch.where(is_proposed[:, None], in_places[chosen.place], voxels)
+        elif torch.compiler.is_compiling():  # a compiled graph refines all: its shapes must not depend on the depth
+            voxels = torch.where(is_proposed[:, None], refined(torch.arange(len(lifted), device=lifted.device)), voxels)
         else:
-            voxels = voxels.index_copy(0, chosen, refined)
+            indices = torch.nonzero(is_proposed)[:, 0]
+            voxels = voxels.index_copy(0, indices, refined(indices))
         return self.self_attention(voxels.unflatten(0, (-1, self.config.num_voxels)))
 
     def complete(self, voxels: Tensor) -> Tensor:

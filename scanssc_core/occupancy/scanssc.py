@@ -10,6 +10,7 @@ from torch import Tensor
 from scanssc_core.engines.load import load_network
 from scanssc_core.geometry import PinholeCamera
 from scanssc_core.inference.precision import inference_in
+from scanssc_core.inference.transfer import to_device, to_host
 from scanssc_core.labels import LABEL_SETS
 from scanssc_core.network.camera_inputs import CameraInputs, camera_fields
 from scanssc_core.network.image.preprocess import NetworkView
@@ -57,16 +58,15 @@ class ScanSSCBackend:
         where its checkpoint says how."""
         config = self._model.config
         view = NetworkView((camera.height, camera.width), config.image_size, config.corrections)
-        image = torch.from_numpy(view.image(left_rgb))[None].to(self._device)
-        depth = torch.from_numpy(view.depth(depth_m).copy())[None].to(self._device)
+        image = to_device(view.image(left_rgb)[None], self._device)
+        depth = to_device(view.depth(depth_m)[None].copy(), self._device)
         with inference_in(self._precision, self._device):
             inputs = self._camera_inputs(camera, T_cam_grid, view)
             voxels = self._coarse_voxels(wanted)
             labels, confidence = self._model.predict_labels(image, depth, inputs, with_confidence, voxels)
         if confidence is None:
-            return Occupancy(labels[0].cpu().numpy())
-        class_ids = labels[0].cpu().numpy()
-        values = confidence[0].mul(255).round().to(torch.uint8).cpu().numpy()
+            return Occupancy(*to_host(labels[0]))
+        class_ids, values = to_host(labels[0], confidence[0].mul(255).round().to(torch.uint8))
         if self.calibration is not None:
             values = self.calibration.apply(class_ids, values, self.grid)
         return Occupancy(class_ids, values)

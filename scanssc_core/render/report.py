@@ -10,11 +10,12 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from scanssc_core.geometry import VoxelGridSpec
-from scanssc_core.labels import SEMANTIC_KITTI, LabelSet
+from scanssc_core.labels import FREE, SEMANTIC_KITTI, UNKNOWN, LabelSet
 from scanssc_core.render.top_view import render_top_view
 from scanssc_core.render.voxel_view import render_voxels
 
 _MAX_SHOWN_DEPTH_M = 50.0
+_PALENESS = 0.75  # share of white
 
 
 def render_report(
@@ -31,7 +32,7 @@ def render_report(
     Args:
         left_rgb: (H, W, 3) uint8.
         depth_m: (H, W) float, 0 or NaN = no measurement.
-        labels: (X, Y, Z) uint8 class ids.
+        labels: (X, Y, Z) uint8 class ids; (256, 256, 32) beside a truth.
         title: one line over the picture.
         truth: (256, 256, 32) uint8 class ids of SemanticKITTI's ground truth; without it the view from above is shown.
     Returns:
@@ -67,8 +68,8 @@ def render_report(
         )
         axes["top"].set(title="from above", xlabel="left - right (m)", ylabel="forward (m)")
     else:
-        axes["truth"].imshow(render_voxels(truth, VoxelGridSpec.semantic_kitti(), SEMANTIC_KITTI.colors))
-        axes["truth"].set_title("ground truth", fontsize=11)
+        axes["truth"].imshow(render_truth(truth, labels == UNKNOWN))
+        axes["truth"].set_title("ground truth (pale: not predicted)", fontsize=11)
         axes["truth"].set_axis_off()
         entries |= legend_patches(truth, SEMANTIC_KITTI)
     if truth is None:
@@ -79,6 +80,22 @@ def render_report(
     png = io.BytesIO()
     figure.savefig(png, format="png")
     return png.getvalue()
+
+
+def render_truth(truth: NDArray, is_unknown: NDArray) -> NDArray:
+    """Draw the truth in 3-D; pale where the prediction is unknown, so that both show the same place in full colour.
+
+    Args:
+        truth: (256, 256, 32) uint8 class ids of SemanticKITTI's ground truth.
+        is_unknown: (256, 256, 32) bool, of the prediction.
+    Returns:
+        (H, W, 3) uint8 RGB.
+    """
+    colors = SEMANTIC_KITTI.colors
+    pale = np.rint(colors + _PALENESS * (255.0 - colors)).astype(np.uint8)
+    is_occupied = (truth != FREE) & (truth != UNKNOWN)
+    shown = np.where(is_occupied & is_unknown, truth + len(colors), truth)
+    return render_voxels(shown, VoxelGridSpec.semantic_kitti(), np.concatenate([colors, pale]))
 
 
 def legend_patches(labels: NDArray, label_set: LabelSet) -> dict[str, Patch]:

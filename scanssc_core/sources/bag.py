@@ -9,6 +9,8 @@ from rosbags.highlevel import AnyReader
 from rosbags.interfaces import Connection
 from rosbags.typesys import Stores, get_typestore
 
+from scanssc_core.sources.bag_unpacking import UnpackedSizeError, bound_unpacking
+
 # What mends a bag that was not closed or got damaged, by the suffix of its files.
 _REMEDIES = {
     ".mcap": "of a recording that was cut off, `mcap recover OLD.mcap -o NEW.mcap` saves what is whole",
@@ -45,10 +47,13 @@ def open_bag(path: Path) -> Iterator[AnyReader]:
     if not path.exists():
         raise ValueError(f"no bag at {path}")
     try:
+        bound_unpacking()
         _refuse_unmerged(path)
         reader = AnyReader([_with_messages(path)], default_typestore=get_typestore(Stores.ROS2_HUMBLE))
         reader.open()
         reader.topics  # noqa: B018 (made of the metadata, whose fields may be of any type)
+    except UnpackedSizeError as error:
+        raise ValueError(_too_large(path, error)) from error
     except Exception as error:  # the library's own errors have no common base, and damaged files raise others
         raise ValueError(
             f"{path} is no bag that can be read (a folder with metadata.yaml; .mcap, .db3 or .bag): "
@@ -69,7 +74,8 @@ def read_messages(
         reader: an opened bag.
         connections: only these; default: all.
     Raises:
-        ValueError: where the bag is damaged, after everything before it was given.
+        ValueError: after everything before it was given, where the bag is damaged, or holds more than its size
+            justifies.
     """
     wanted = reader.connections if connections is None else list(connections)
     if not wanted:
@@ -79,6 +85,8 @@ def read_messages(
         for message in reader.messages(wanted):
             yield message
             num_read += 1
+    except UnpackedSizeError as error:
+        raise ValueError(_too_large(Path(str(reader.paths[0])), error)) from error
     except Exception as error:  # as above; what the caller does with a message raises there, not here
         path = Path(str(reader.paths[0]))
         raise ValueError(
@@ -116,7 +124,7 @@ def _with_messages(path: Path) -> Path:
 
 def _refuse_unmerged(path: Path) -> None:
     """SQLite keeps the last messages of a recording that was cut off in a file beside it, which the library ignores."""
-    for file in [path] if path.is_file() else _bag_files(path):
+    for file in _files(path):
         journal = file.with_name(f"{file.name}-wal")
         if journal.exists() and journal.stat().st_size:
             raise ValueError(
@@ -125,12 +133,21 @@ def _refuse_unmerged(path: Path) -> None:
             )
 
 
+def _files(bag: Path) -> list[Path]:
+    return [bag] if bag.is_file() else _bag_files(bag)
+
+
 def _bag_files(folder: Path) -> list[Path]:
     return sorted(file for file in folder.glob("*") if file.suffix in _SUFFIXES and file.is_file())
 
 
 def _reason(error: Exception) -> str:
     return str(error).rstrip(".") or type(error).__name__
+
+
+def _too_large(path: Path, error: UnpackedSizeError) -> str:
+    unpackers = "`mcap decompress`, `rosbag decompress`, `ros2 bag convert`"
+    return f"{path}: {error}; if you trust it, write it anew without compression ({unpackers})"
 
 
 def _remedy(path: Path) -> str:
@@ -149,6 +166,5 @@ def _remedy(path: Path) -> str:
 
 
 def _recovery(path: Path) -> str:
-    files = [path] if path.is_file() else _bag_files(path)
-    remedies = {_REMEDIES[file.suffix] for file in files if file.suffix in _REMEDIES}
+    remedies = {_REMEDIES[file.suffix] for file in _files(path) if file.suffix in _REMEDIES}
     return "".join(f"; {remedy}" for remedy in sorted(remedies))

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from scanssc_core.geometry import PinholeCamera, StereoRig
 from scanssc_core.geometry.camera import as_projection_matrix
 
-#: No camera for stereo sends more; what is larger is no size, and would take gigabytes.
-_MAX_PIXELS = 50_000_000
+#: No camera for stereo sends more; what is larger, in CameraInfo or a picture, is no size, and would take gigabytes.
+MAX_PIXELS = 50_000_000
 #: Focal lengths in widths of the full image: from a field of view of 157 degrees to one of half a degree.
 _FOCAL_RANGE = (0.1, 100.0)
 
@@ -69,8 +69,8 @@ class CameraCalibration:
         width, height, roi = int(info.width), int(info.height), info.roi
         if width <= 0 or height <= 0:
             raise ValueError(f"expected width and height above zero in CameraInfo, got {width}x{height}")
-        if width * height > _MAX_PIXELS:
-            raise ValueError(f"expected at most {_MAX_PIXELS / 1e6:.0f} megapixels in CameraInfo, got {width}x{height}")
+        if width * height > MAX_PIXELS:
+            raise ValueError(f"expected at most {MAX_PIXELS / 1e6:.0f} megapixels in CameraInfo, got {width}x{height}")
         P = as_projection_matrix(info.p).copy()
         _check_intrinsics(P, width, height)
         K = np.array(info.k, np.float64).reshape(3, 3)

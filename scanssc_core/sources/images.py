@@ -12,11 +12,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
 
-#: Four times an image of 8K. A header of a few bytes can ask for gigabytes: it is read before they are taken.
-_MAX_PIXELS = 1 << 27
-#: What either format can hold in a byte: a PNG of one bit a pixel, packed a thousandfold; a bit for a block of a JPEG.
-_MAX_PIXELS_PER_BYTE = {"PNG": 8 * 1032, "JPEG": 8 * 64}
+from scanssc_core.sources.camera_info import MAX_PIXELS
+
+#: What sensor_msgs/CompressedImage may hold, by Pillow's names; OpenCV would read a dozen others, and their faults.
+_FORMATS = ("JPEG", "PNG", "TIFF")
+#: What they can hold in a byte: a JPEG a block of 64 pixels in a bit, the others eight pixels in a byte that is packed
+#: a thousandfold. A header of a few bytes can ask for gigabytes: it is read before they are taken.
+_MAX_JPEG_PIXELS_PER_BYTE, _MAX_PIXELS_PER_BYTE = 8 * 64, 8 * 1032
 
 
 class _Encoding(NamedTuple):
@@ -117,7 +121,7 @@ def decode_compressed_image(data: bytes, format_name: str) -> NDArray:
     """Decode the data of a sensor_msgs/CompressedImage.
 
     Args:
-        data: a whole image file (JPEG, PNG, ...).
+        data: a whole image file: JPEG, PNG or TIFF.
         format_name: the message's format field, as `jpeg` or `bayer_rggb8; jpeg compressed`: the encoding before it was
             compressed, where it is named, tells depth and Bayer mosaics.
     Returns:
@@ -243,13 +247,14 @@ def _is_cut(content: bytes) -> bool:
 
 def _check_size(content: bytes) -> None:
     try:
-        with Image.open(io.BytesIO(content)) as header:
+        with Image.open(io.BytesIO(content), formats=_FORMATS) as header:
             width, height = header.size
-            most = min(_MAX_PIXELS, len(content) * _MAX_PIXELS_PER_BYTE.get(header.format or "", _MAX_PIXELS))
+            is_jpeg = isinstance(header, JpegImageFile)
     except Image.DecompressionBombError as error:
         raise ValueError(f"more pixels than a picture has: {error}") from error
     except (UnidentifiedImageError, OSError) as error:
-        raise ValueError(f"not a whole image ({len(content)} bytes)") from error
+        raise ValueError(f"not a whole image of {', '.join(_FORMATS)} ({len(content)} bytes)") from error
+    most = min(MAX_PIXELS, len(content) * (_MAX_JPEG_PIXELS_PER_BYTE if is_jpeg else _MAX_PIXELS_PER_BYTE))
     if width * height > most:
         raise ValueError(
             f"more pixels than a picture of {len(content)} bytes has: {width}x{height}, expected {most} at most"

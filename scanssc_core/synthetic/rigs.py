@@ -79,19 +79,26 @@ KITTI_RIG = KITTI_RIGS[2][0]
 
 #: Sizes of pictures that stereo cameras give: width, height.
 _ROBOT_SIZES = ((640, 480), (752, 480), (848, 480), (960, 600), (1242, 375), (1280, 720), (1280, 800))
+#: Least and greatest height of their left cameras over the ground.
+ROBOT_HEIGHTS_M = (0.4, 2.0)
 
 
-def draw_robot_rig(rng: np.random.Generator) -> tuple[StereoRig, Mount]:
+def draw_robot_rig(
+    rng: np.random.Generator, heights_m: tuple[float, float] = ROBOT_HEIGHTS_M
+) -> tuple[StereoRig, Mount]:
     """A stereo camera of a robot, and its mount in a frame that lies as KITTI's LiDAR does, 1.73 m over the ground.
 
-    0.4 to 2 m over the ground, 0.06 to 0.6 m of baseline, 60 to 110 degrees of view, from 10 degrees downwards to 5
-    upwards, up to 2 degrees of roll.
+    0.06 to 0.6 m of baseline, 60 to 110 degrees of view, from 10 degrees downwards to 5 upwards, up to 2 degrees of
+    roll.
+
+    Args:
+        heights_m: least and greatest of the left camera over the ground; evenly in its logarithm between them.
     """
     width, height = _ROBOT_SIZES[rng.integers(len(_ROBOT_SIZES))]
     focal_px = width / 2 / np.tan(np.radians(rng.uniform(60, 110)) / 2)
     cx, cy = (width - 1) / 2 + rng.normal(0, 0.01 * width), (height - 1) / 2 + rng.normal(0, 0.01 * height)
     camera = PinholeCamera(focal_px, focal_px, float(cx), float(cy), width, height)
-    baseline_m, height_m = (float(np.exp(rng.uniform(*np.log(bounds)))) for bounds in ((0.06, 0.6), (0.4, 2.0)))
+    baseline_m, height_m = (float(np.exp(rng.uniform(*np.log(bounds)))) for bounds in ((0.06, 0.6), heights_m))
     pitch_rad, roll_rad = np.radians(rng.uniform(-10, 5)), np.radians(rng.uniform(-2, 2))
     mount = robot_mount(height_m, pitch_rad, roll_rad, left_m=baseline_m / 2, ahead_m=rng.uniform(0, 0.5))
     return StereoRig(camera, baseline_m, camera.cx), mount

@@ -23,6 +23,7 @@ from scanssc_core.synthetic.rigs import (
     KITTI_RIG,
     KITTI_RIGS,
     LEVEL_MOUNT,
+    ROBOT_HEIGHTS_M,
     Mount,
     calibration_text,
     draw_robot_rig,
@@ -128,14 +129,20 @@ class SyntheticSequence:
 
     @classmethod
     def of_robot(
-        cls, seed: int, num_frames: int, spacing_m: float = 4.0, kind: str | None = None, has_movers: bool = False
+        cls,
+        seed: int,
+        num_frames: int,
+        spacing_m: float = 4.0,
+        kind: str | None = None,
+        has_movers: bool = False,
+        heights_m: tuple[float, float] = ROBOT_HEIGHTS_M,
     ) -> "SyntheticSequence":
         """A robot's drive through the place of this seed, with a rig, noise and sway of its own."""
         stops_m = [index * spacing_m for index in range(num_frames)]
         way_m = num_frames * spacing_m
         drive = Drive(way_m, _ROBOT_M_S) if has_movers else None
         street = make_robot_street(seed, way_m + LABEL_AHEAD_M, stops_m, kind, drive)
-        rig, mount = cls.robot_rig(seed)
+        rig, mount = cls.robot_rig(seed, heights_m)
         rng = np.random.default_rng((seed, 2))
         return cls(
             street.scene,
@@ -155,9 +162,9 @@ class SyntheticSequence:
         )
 
     @staticmethod
-    def robot_rig(seed: int) -> tuple[StereoRig, Mount]:
-        """The rig of a robot's drive, without its street."""
-        return draw_robot_rig(np.random.default_rng((seed, 6)))
+    def robot_rig(seed: int, heights_m: tuple[float, float] = ROBOT_HEIGHTS_M) -> tuple[StereoRig, Mount]:
+        """The rig of a robot's drive, without its street; heights_m: least and greatest of its camera."""
+        return draw_robot_rig(np.random.default_rng((seed, 6)), heights_m)
 
     def __len__(self) -> int:
         return self.num_frames

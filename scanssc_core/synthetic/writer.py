@@ -13,13 +13,14 @@ from scanssc_core.datasets.semantic_kitti import write_voxel_labels
 from scanssc_core.files import write_file
 from scanssc_core.geometry import VoxelGridSpec
 from scanssc_core.synthetic.lidar import kitti_sweep
-from scanssc_core.synthetic.rigs import rig_figures
+from scanssc_core.synthetic.rigs import ROBOT_HEIGHTS_M, rig_figures
 from scanssc_core.synthetic.sequence import SyntheticSequence, encode_png
 
 #: Unit of depth_2/*.png, as in KITTI's depth maps.
 DEPTH_UNITS_PER_M = 256
 RIGS = ("kitti", "mixed")
 _GRID = VoxelGridSpec.semantic_kitti()
+_MAX_HEIGHT_M = 4.0  # of a camera: the grid ends 4.4 m over KITTI's LiDAR
 #: Frames of one job: neighbours share a street, its shadows and most of the sweeps that label them.
 _FRAMES_PER_JOB = 10
 
@@ -35,6 +36,7 @@ class SynthSpec:
         spacing_m: between the frames of a sequence.
         rigs: "kitti": KITTI's, on a car in its lane; "mixed": robots', each sequence its own, and where robots drive.
         moving: whether vehicles and people move.
+        heights_m: least and greatest of the left cameras over the ground, with mixed rigs.
     """
 
     num_sequences: int
@@ -43,6 +45,7 @@ class SynthSpec:
     spacing_m: float = 4.0
     rigs: str = "kitti"
     moving: bool = False
+    heights_m: tuple[float, float] = ROBOT_HEIGHTS_M
 
     def __post_init__(self) -> None:
         if not 1 <= self.num_sequences <= 100:
@@ -51,6 +54,19 @@ class SynthSpec:
             raise ValueError(f"expected frames and spacing above zero, got {self.num_frames}, {self.spacing_m} m")
         if self.rigs not in RIGS:
             raise ValueError(f"rigs: expected one of {', '.join(RIGS)}, got {self.rigs!r}")
+        if not 0 < self.heights_m[0] <= self.heights_m[1] <= _MAX_HEIGHT_M:
+            low_m, high_m = self.heights_m
+            raise ValueError(
+                f"camera height: expected the least and the greatest, above 0 to {_MAX_HEIGHT_M} m, got {low_m} and "
+                f"{high_m} m"
+            )
+        if self.has_own_heights and self.rigs == "kitti":
+            raise ValueError("camera height: was given, but KITTI's rigs have theirs; choose rigs mixed")
+
+    @property
+    def has_own_heights(self) -> bool:
+        """Whether the cameras' heights are other than usual."""
+        return self.heights_m != ROBOT_HEIGHTS_M
 
     def drive_seed(self, number: int) -> int:
         """The seed of one sequence."""
@@ -58,8 +74,12 @@ class SynthSpec:
 
     def drive(self, number: int) -> SyntheticSequence:
         """The drive of one sequence."""
-        make = SyntheticSequence.on_street if self.rigs == "kitti" else SyntheticSequence.of_robot
-        return make(self.drive_seed(number), self.num_frames, self.spacing_m, has_movers=self.moving)
+        seed = self.drive_seed(number)
+        if self.rigs == "kitti":
+            return SyntheticSequence.on_street(seed, self.num_frames, self.spacing_m, has_movers=self.moving)
+        return SyntheticSequence.of_robot(
+            seed, self.num_frames, self.spacing_m, has_movers=self.moving, heights_m=self.heights_m
+        )
 
 
 def write_dataset(
@@ -137,8 +157,9 @@ def _claim(root: Path, spec: SynthSpec) -> None:
     """Keep what decides the content beside it, so that a second run with other values does not mix two streets."""
     path = root / "synthetic.txt"
     rigs = "" if spec.rigs == "kitti" else f", {spec.rigs} rigs"
+    heights = ", cameras {} to {} m high".format(*spec.heights_m) if spec.has_own_heights else ""
     moving = ", moving" if spec.moving else ""
-    text = f"seed {spec.seed}, {spec.num_frames} frames a sequence, {spec.spacing_m} m apart{rigs}{moving}\n"
+    text = f"seed {spec.seed}, {spec.num_frames} frames a sequence, {spec.spacing_m} m apart{rigs}{heights}{moving}\n"
     has_sequences = (root / "sequences").exists()  # asked first: another process writes the text before them
     if path.exists() and (held := path.read_text(errors="replace")) != text:
         raise ValueError(f"{root} holds other streets ({held.strip()}); asked for: {text.strip()}")
@@ -150,7 +171,7 @@ def _claim(root: Path, spec: SynthSpec) -> None:
 def _rigs_table(spec: SynthSpec) -> str:
     """A line for each sequence with the figures of its rig, under their names."""
     rows = {
-        f"{number:02d}": rig_figures(*SyntheticSequence.robot_rig(spec.drive_seed(number)))
+        f"{number:02d}": rig_figures(*SyntheticSequence.robot_rig(spec.drive_seed(number), spec.heights_m))
         for number in range(spec.num_sequences)
     }
     lines = [",".join(["sequence", *rows["00"]])]

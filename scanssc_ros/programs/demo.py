@@ -52,11 +52,13 @@ from scanssc_ros.msg import VoxelGrid
 
 _SYNTHETIC_FRAMES = 30
 _SYNTHETIC_SEED = 3
-_START_TIMEOUT_S = 60.0
-_IDLE_TIMEOUT_S = 30.0
-_STOP_TIMEOUT_S = 20.0
+# However slow the machine is: a step is given up only when its node has ended, or after so long.
+_PATIENCE_S = 900.0
+_FIRST_REPORT_S = 15.0  # into a step that takes long; the next ones after twice as long each
+# For what needs no model: programs that run find each other, hear each other, and end.
+_DDS_PATIENCE_S = 120.0
 _PR_SET_PDEATHSIG = 1  # of <sys/prctl.h>
-_LATE_IMAGES_S = 5.0  # after the replay; what has not come by then was lost on the way
+_LATE_S = 5.0  # without a grid after the replay; images and grids that have not come by then were lost on the way
 
 
 class DemoError(Exception):
@@ -204,29 +206,19 @@ def run_demo(
     environment = {profile_variable(): str(profile), **os.environ}
     with log_file.open("w") as log, _process(node_command(topics, extra), environment, log) as node:
         recorder = Recorder(topics)
-        _spin_until(
-            recorder,
-            lambda: recorder.count_subscribers(topics.left_image) > 1,
-            _START_TIMEOUT_S,
-            node,
-            f"start the node (its log: {log_file})",
-        )
+        waiting = Waiting(recorder, node, log_file, console)
+        waiting.until("start the node", lambda: recorder.count_subscribers(topics.left_image) > 1)
         console.print(f"replaying {num_pairs} stereo pairs of {bag}")
         # Of these topics only the node subscribes to all: this process alone must not set the player off.
         needed = [topics.left_image, topics.right_image, topics.left_info, topics.right_info]
-        command = [str(_executable("bag_player")), str(bag), "--wait-for", *needed]
+        command = [str(_executable("bag_player")), str(bag), "--wait", str(_DDS_PATIENCE_S), "--wait-for", *needed]
         with _process(command, environment) as player:
-            _spin_until(recorder, lambda: player.poll() is not None, float("inf"), node, "replay the bag")
+            waiting.until("replay the bag", lambda: player.poll() is not None, float("inf"))
         if player.returncode != 0:
             raise DemoError(f"step 'replay the bag' failed with status {player.returncode}")
-        end_s = time.monotonic() + _LATE_IMAGES_S
-        _spin_until(
-            recorder,
-            lambda: _is_idle(recorder, num_pairs if time.monotonic() < end_s else 1),
-            _IDLE_TIMEOUT_S,
-            node,
-            "process the pairs",
-        )
+        ended_s = time.monotonic()
+        waiting.until("bring the images to the node", lambda: _num_images(recorder) > 0, _DDS_PATIENCE_S)
+        waiting.until("process the pairs", lambda: _is_idle(recorder, num_pairs, ended_s))
         num_received = min(int(recorder.diagnostics[f"{side} image"]["received"]) for side in SIDES)
         if num_received < num_pairs:
             console.print(f"warning: of {num_pairs} pairs the node received {num_received}: this machine is busy")
@@ -246,7 +238,7 @@ def _process(command: list[str], environment: dict[str, str], log: IO[str] | Non
         if process.poll() is None:
             process.terminate()
             try:
-                process.wait(_STOP_TIMEOUT_S)
+                process.wait(_DDS_PATIENCE_S)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
@@ -257,27 +249,65 @@ def _end_with_parent() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def _spin_until(
-    recorder: Recorder, condition: Callable[[], bool], timeout_s: float, node: subprocess.Popen, step: str
-) -> None:
-    end_s = time.monotonic() + timeout_s
-    while not condition():
-        if node.poll() is not None:
-            raise DemoError(f"step '{step}' failed: the node ended with status {node.returncode}")
-        if time.monotonic() > end_s:
-            raise DemoError(f"step '{step}' failed: not done after {timeout_s:.0f} s")
-        rclpy.spin_once(recorder, timeout_sec=0.1)
+class Waiting:
+    """Waits for one step after the other, and at times says for how long and what the node does.
+
+    Args:
+        recorder: is spun.
+        node: whose end is the end of the wait.
+        log_file: of the node.
+        console: where that is shown.
+    """
+
+    def __init__(self, recorder: Recorder, node: subprocess.Popen, log_file: Path, console: Console) -> None:
+        self._recorder, self._node, self._log_file, self._console = recorder, node, log_file, console
+
+    def until(self, step: str, condition: Callable[[], bool], patience_s: float = _PATIENCE_S) -> None:
+        """Spin until the condition holds.
+
+        Raises:
+            DemoError: if the node ends before, or patience does.
+        """
+        start_s, report_s = time.monotonic(), _FIRST_REPORT_S
+        while not condition():
+            waited_s = time.monotonic() - start_s
+            if self._node.poll() is not None:
+                ended = f"the node ended with status {self._node.returncode}"
+                raise DemoError(f"step '{step}' failed: {ended}, {self._last_said()}")
+            if waited_s > patience_s:
+                raise DemoError(
+                    f"step '{step}' failed: not done after {patience_s / 60:.0f} minutes, {self._last_said()}; end "
+                    "what else keeps this machine busy, or take a lighter model: DEMO_ARGS='-p model:=stereo'"
+                )
+            if waited_s > report_s:
+                line = f"{step}: still waiting after {waited_s:.0f} s, {self._last_said()}"
+                self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+                report_s *= 2
+            rclpy.spin_once(self._recorder, timeout_sec=0.1)
+
+    def _last_said(self) -> str:
+        lines = self._log_file.read_text(errors="replace").split("\n")
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "nothing yet")
+        return f"the newest line of {self._log_file}: {last.split(']: ', 1)[-1]}"
 
 
-def _is_idle(recorder: Recorder, num_pairs: int) -> bool:
-    """So many images have arrived, every matched pair is dealt with, and every published grid was received."""
-    left = recorder.diagnostics.get("left image", {})
-    if int(left.get("received", 0)) < num_pairs:
-        return False
+def _num_images(recorder: Recorder) -> int:
+    return int(recorder.diagnostics.get("left image", {}).get("received", 0))
+
+
+def _is_idle(recorder: Recorder, num_pairs: int, ended_s: float) -> bool:
+    """So many images have arrived, every matched pair is dealt with, and every published grid was received.
+
+    Args:
+        ended_s: monotonic time of the end of the replay.
+    """
+    are_others_lost = time.monotonic() - max([ended_s, *recorder.arrivals_s[-1:]]) > _LATE_S
     pipeline = recorder.diagnostics["pipeline"]
     done = int(pipeline["processed"]) + sum(_drops(pipeline).values())
     matched = int(recorder.diagnostics["synchronization"]["matched"])
-    return done == matched and recorder.num_received >= int(pipeline.get("published.occupancy", 0))
+    has_all_images = _num_images(recorder) >= num_pairs
+    has_all_grids = recorder.num_received >= int(pipeline.get("published.occupancy", 0))
+    return done == matched and (are_others_lost or (has_all_images and has_all_grids))
 
 
 def _drops(values: dict[str, str]) -> dict[str, int]:
@@ -376,7 +406,7 @@ def main() -> int:
         source = "a synthetic street" if options.bag is None else options.bag.resolve().name
         picture = draw(recorder, f"scanssc_ros: {source}, model {summary['model']}")
     except (DemoError, ValueError) as error:
-        console.print(f"error: {error}", style="bold red", highlight=False)
+        console.print(f"error: {error}", style="bold red", highlight=False, markup=False, soft_wrap=True)
         return 1
     except (KeyboardInterrupt, ExternalShutdownException):
         console.print("interrupted")

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from rclpy.node import Node
 
 from scanssc_core.geometry import PinholeCamera, StereoRig, T_frame_grid, invert_transform, only_measured
-from scanssc_core.ground.ground_filter import GroundFilter, T_grid_level
-from scanssc_core.ground.measured_ground import measure_plane
+from scanssc_core.ground.ground_filter import T_grid_level
+from scanssc_core.ground.ground_tracker import GroundTracker
 from scanssc_ros.conversions import matrix_to_transform, stamp_to_ns
 from scanssc_ros.output.outputs import GridPlace
 from scanssc_ros.parameters import NodeParameters
@@ -43,7 +43,7 @@ class GridOnGround:
         self._node, self._parameters = node, parameters
         self._message_type = TFMessage
         self._publisher = node.create_publisher(TFMessage, "/tf", 100)
-        self._filter = GroundFilter()
+        self._tracker = GroundTracker()
         self.frame_id = f"{node.get_fully_qualified_name().strip('/')}_ground"
         self.slopes: NDArray = np.zeros(2)
         self.height_m: float | None = None
@@ -52,24 +52,26 @@ class GridOnGround:
     def place(
         self,
         stamp: Time,
+        left_rgb: NDArray,
         depth_m: NDArray,
         camera: PinholeCamera,
         T_cam_grid: NDArray,
-        pair: tuple[NDArray, NDArray, StereoRig] | None,
+        right: tuple[NDArray, StereoRig] | None,
     ) -> GridPlace:
         """The place of the grid of one frame.
 
         Args:
             stamp: of the left image.
+            left_rgb: (H, W, 3) uint8.
             depth_m: (H, W) of it.
             camera: of images of this size.
             T_cam_grid: (4, 4) the grid frame that the pose has -> camera.
-            pair: left and right image, (H, W, 3) uint8 RGB, and their rig; None: there is none.
+            right: (H, W, 3) uint8 RGB image, and the rig of both; None: there is none.
         """
-        if pair is not None:
-            left, right = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in pair[:2])
-            pair = left, right, pair[2]
-        plane = self._filter.update(stamp_to_ns(stamp), measure_plane(only_measured(depth_m), camera, T_cam_grid, pair))
+        left = cv2.cvtColor(left_rgb, cv2.COLOR_RGB2GRAY)
+        if right is not None:
+            right = cv2.cvtColor(right[0], cv2.COLOR_RGB2GRAY), right[1]
+        plane = self._tracker.update(stamp_to_ns(stamp), left, only_measured(depth_m), camera, T_cam_grid, right)
         x, y, z = invert_transform(T_cam_grid)[:3, 3]
         self.slopes, self.height_m = plane[:2], float(z - plane @ (x, y, 1.0))
         T_grid_standing = T_grid_level(plane)
@@ -79,8 +81,8 @@ class GridOnGround:
 
     @property
     def state(self) -> str:
-        """Whether the newest ground is MEASURED, HELD or LOST (GroundFilter)."""
-        return self._filter.state
+        """Whether the newest ground is MEASURED, HELD or LOST (ground_filter.py)."""
+        return self._tracker.state
 
     def send(self, stamp: Time) -> None:
         """Say on /tf where the newest grid's frame is."""

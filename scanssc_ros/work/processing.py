@@ -9,12 +9,14 @@ from dataclasses import replace
 from numpy.typing import NDArray
 from rclpy.lifecycle import LifecycleNode
 
+from scanssc_core.geometry.frame_graph import bare_frame
 from scanssc_core.health.input_health import InputHealth, Reading, faults
 from scanssc_core.runtime.pipeline import OccupancyPipeline, PipelineResult
 from scanssc_core.sources.images import to_uint8
 from scanssc_ros.conversions import depth_from_message, image_to_rgb, stamp_to_ns
 from scanssc_ros.input.extrinsics import Extrinsics
 from scanssc_ros.input.inputs import SIDES, Picture, StereoMessages
+from scanssc_ros.input.transforms import TransformListener
 from scanssc_ros.output.outputs import GridPlace, OccupancyOutputs
 from scanssc_ros.parameters import TOPIC, NodeParameters
 from scanssc_ros.statistics import PipelineStatistics, Throttle
@@ -50,6 +52,7 @@ class PairProcessor:
         outputs: where results go.
         statistics: where pairs are counted.
         grid_on_ground: where the grid stands; None: as the pose has it.
+        odometry: knows where odometry has the camera; None: nobody is asked.
         parameters: gives the parameters that hold now.
 
     Attributes:
@@ -65,6 +68,7 @@ class PairProcessor:
         outputs: OccupancyOutputs,
         statistics: PipelineStatistics,
         grid_on_ground: GridOnGround | None,
+        odometry: TransformListener | None,
         parameters: Callable[[], NodeParameters],
     ) -> None:
         self._node = node
@@ -73,12 +77,13 @@ class PairProcessor:
         self._outputs = outputs
         self._statistics = statistics
         self._grid_on_ground = grid_on_ground
+        self._odometry = odometry
         self._parameters = parameters
         self._stage = ""
         self._is_cancelled = False
         self._publishing = threading.Lock()
         self._throttle = Throttle(_WARNING_PERIOD_S)
-        self.health = InputHealth(has_right=parameters().stereo_backend != TOPIC)
+        self.health = InputHealth(has_right=parameters().stereo_backend != TOPIC, has_odometry=odometry is not None)
         self.stamp_age_s = 0.0
 
     @property
@@ -122,9 +127,7 @@ class PairProcessor:
         self._check_images(pair, images)
         decoded_s = time.monotonic()
         result, place = self._run(pair, images, T_cam_grid)
-        thresholds = self._parameters().thresholds
-        self.health.add_depth(result.depth_m, pair.calibration.left, T_cam_grid, thresholds)
-        self._drop_faulty(self.health.depth_readings(thresholds))
+        self._check_depth(pair, result.depth_m, T_cam_grid)
         self._stage, before_publishing_s = "publish", time.monotonic()
         occupancy = self._pipeline.occupancy
         with self._publishing:
@@ -159,8 +162,9 @@ class PairProcessor:
         place = GridPlace(parameters.grid_frame, parameters.ground_z_m, T_cam_grid)
         if self._grid_on_ground is not None:
             self._stage, start_s = "ground", time.monotonic()
-            both = (left_rgb, partner, rig) if rig is not None else None
-            place = self._grid_on_ground.place(pair.left.header.stamp, depth_m, camera, T_cam_grid, both)
+            right = (partner, rig) if rig is not None else None
+            stamp = pair.left.header.stamp
+            place = self._grid_on_ground.place(stamp, left_rgb, depth_m, camera, T_cam_grid, right)
             stage_s["ground"] = time.monotonic() - start_s
         with_confidence = self._outputs.wants_confidence(parameters)
         result = self._pipeline.label(left_rgb, depth_m, camera, place.T_cam_grid, with_confidence)
@@ -172,6 +176,22 @@ class PairProcessor:
         thresholds = self._parameters().thresholds
         self.health.add_images(left_rgb, right_rgb, stamp_to_ns(pair.left.header.stamp) / 1e9, thresholds)
         self._drop_faulty(self.health.image_readings(thresholds))
+
+    def _check_depth(self, pair: StereoMessages, depth_m: NDArray, T_cam_grid: NDArray) -> None:
+        parameters, camera = self._parameters(), pair.calibration.left
+        thresholds = parameters.thresholds
+        self.health.add_depth(depth_m, camera, T_cam_grid, thresholds)
+        if (odometry := self._odometry) is not None:
+            header = pair.left.header
+            frames = parameters.odometry_frame, parameters.camera_frame or bare_frame(header.frame_id)
+            self.health.add_motion(
+                depth_m,
+                camera,
+                stamp_to_ns(header.stamp),
+                lambda stamp_ns: odometry.lookup_at(*frames, stamp_ns),
+                thresholds,
+            )
+        self._drop_faulty(self.health.depth_readings(thresholds))
 
     def _drop_faulty(self, readings: list[Reading]) -> None:
         if self._parameters().drop_faulty and (found := faults(readings)):

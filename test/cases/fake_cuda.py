@@ -32,9 +32,7 @@ _NUM_FOUND = 7  # rows that a search of unknown outcome finds
 _NAMES = {"_to_copy": "to", "_local_scalar_dense": "item", "is_nonzero": "item", "_linalg_check_errors": "inverse"}
 
 aten = torch.ops.aten
-# Operators whose result the host has to wait for.
-_READ_BACK = (aten.item, aten._local_scalar_dense, aten.is_nonzero, aten.equal)
-_UNKNOWN_SIZE = (aten.nonzero, aten.masked_select, aten._unique2, aten.repeat_interleave, aten.bincount)
+# Operators whose result the host has to wait for, beside those that PyTorch marks so.
 _CHECKED = (aten.inverse, aten.linalg_inv, aten.linalg_solve, aten._linalg_check_errors)
 _INDEXED = (aten.index, aten.index_put, aten.index_put_)
 
@@ -49,15 +47,18 @@ class WaitRecorder(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.waits: set[tuple[str, str, str]] = set()
+        self._page_locked: dict[int, torch.UntypedStorage] = {}  # by address, kept so that no other gets it
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         operator = func.overloadpacket
         tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
         masks = [t for t in tensors[1:] if t.dtype == torch.bool] if operator in _INDEXED else []
-        if masks or operator in (*_READ_BACK, *_UNKNOWN_SIZE, *_CHECKED):
+        is_read_back = torch.Tag.data_dependent_output in func.tags or operator is aten.is_nonzero
+        has_unknown_size = torch.Tag.dynamic_output_shape in func.tags and operator not in _INDEXED
+        if masks or is_read_back or has_unknown_size or operator in _CHECKED:
             self._note(operator, tensors)
-        if operator in _READ_BACK:
+        if is_read_back:
             is_number = operator in (aten.item, aten._local_scalar_dense) and args[0].dtype != torch.bool
             return args[0].dtype.is_floating_point * 0.5 if is_number else operator is aten.equal
         if operator is aten.nonzero:
@@ -67,11 +68,24 @@ class WaitRecorder(TorchDispatchMode):
         if operator is aten.index and masks:
             return args[0].new_empty(_NUM_FOUND, *args[0].shape[masks[0].ndim :])
         result = func(*args, **kwargs)
-        if isinstance(result, Tensor) and not kwargs.get("non_blocking"):
+        if isinstance(result, Tensor):
+            if kwargs.get("pin_memory"):
+                storage = result.untyped_storage()
+                self._page_locked[storage._cdata] = storage
             source = tensors[-1] if operator is aten.copy_ else tensors[0] if tensors else result
-            if source.device.type != result.device.type and source.dim() + result.dim():
+            is_copied = source.device.type != result.device.type and source.dim() + result.dim()
+            if is_copied and not self._is_queued(operator, source, result, args, kwargs):
                 self._note(operator, [source, result])
         return result
+
+    def _is_queued(self, operator: Any, source: Tensor, result: Tensor, args: Any, kwargs: Any) -> bool:
+        """Whether a copy between host and device is left to the device: asked for so, and in page-locked memory."""
+        is_new = operator is not aten.copy_
+        is_asked_for = kwargs.get("non_blocking", False) if is_new else len(args) > 2 and args[2]
+        host = source if source.device.type == "cpu" else result
+        # PyTorch takes such memory by itself for what it brings to the host in a new tensor.
+        is_page_locked = (is_new and host is result) or host.untyped_storage()._cdata in self._page_locked
+        return is_asked_for and is_page_locked
 
     def _note(self, operator: Any, tensors: list[Tensor]) -> None:
         if not any(tensor.device.type == "cuda" for tensor in tensors):

@@ -52,6 +52,27 @@ def test_a_header_that_claims_more_than_there_is_takes_no_memory(tmp_path, write
     assert peak < 1 << 20
 
 
+def test_an_entry_that_holds_more_than_its_header_says_takes_no_memory(write_npz):
+    path = write_npz({"values": header((300,), "|u1") + bytes(50 << 20)}, zipfile.ZIP_DEFLATED)
+    tracemalloc.start()
+    with pytest.raises(
+        ValueError, match=r"a\.npz: .*values\.npy holds 52,428,800 bytes, but is of uint8 and shape \(300,\)"
+    ):
+        read_npz(path, ["values"])
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 10 << 20
+
+
+@pytest.mark.parametrize("packer", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_packers_that_make_gigabytes_of_a_kilobyte_are_refused(write_npz, packer):
+    path = write_npz({"values": header((300,), "|u1") + bytes(300)}, packer)
+    with pytest.raises(
+        ValueError, match=rf"a\.npz: .*values\.npy is packed by method {packer}, which NumPy does not write"
+    ):
+        read_npz(path, ["values"])
+
+
 def test_python_objects_are_refused_unread(tmp_path, write_npz):
     content = io.BytesIO()
     np.save(content, np.array([{}], object), allow_pickle=True)

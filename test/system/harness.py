@@ -34,7 +34,7 @@ from scanssc_ros.parameters import NodeParameters
 WIDTH, HEIGHT = 320, 96
 FOCAL_PX, BASELINE_M = 180.0, 0.5
 SECOND_NS = 1_000_000_000
-DEADLINE_S = 60.0
+DEADLINE_S = 180.0  # of what takes a second or two on a machine that does nothing else
 #: Remappings for the bags of scanssc_core.sources.bag.
 KITTI_BAG = [
     argument
@@ -119,6 +119,10 @@ class NodeProcess:
     def stop(self, with_signal: int = signal.SIGINT) -> int:
         """Send the signal and return the exit status."""
         self.process.send_signal(with_signal)
+        return self.wait()
+
+    def wait(self) -> int:
+        """Wait for its end and return the exit status."""
         return self.process.wait(DEADLINE_S)
 
     def kill(self) -> None:

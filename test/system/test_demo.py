@@ -38,7 +38,7 @@ def program_of(pid: int) -> str:
 
 
 def wait_until(condition) -> None:
-    end_s = time.monotonic() + 4 * DEADLINE_S  # two programs start within it, one after the other
+    end_s = time.monotonic() + 2 * DEADLINE_S  # two programs start within it, one after the other
     while not condition():
         assert time.monotonic() < end_s
         time.sleep(0.05)

@@ -1,6 +1,9 @@
 """One test for each named failure: the right output or a named diagnostic, and the node lives on."""
 
+import re
 import time
+import zlib
+from pathlib import Path
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -254,19 +257,34 @@ def test_two_publishers_on_one_topic_are_reported_and_the_node_goes_on(world, ac
     assert_lives_on(world, node)
 
 
-def test_broken_compressed_image_is_dropped_by_name(world, activate):
+def test_broken_compressed_images_are_dropped_by_name_and_take_no_memory(world, activate):
     node = activate(image_transport="compressed", input_timeout_s=30.0)
     topics = [f"{side}/image_rect/compressed" for side in ("left", "right")]
     publishers = [world.create_publisher(CompressedImage, topic, 10) for topic in topics]
     world.wait_for_node(node, [*publishers, *world.infos])
-    world.publish_infos()
-    for publisher in publishers:
-        message = CompressedImage(format="jpeg", data=b"not a picture")
-        set_stamp(message, world.stamp_ns)
-        publisher.publish(message)
-    world.spin_until(lambda: world.value("pipeline", "dropped.bad_image") == "1")
-    assert "not a whole image" in world.value("pipeline", "reason.bad_image")
+    size = (30_000).to_bytes(4, "big")
+    parts = (b"IHDR" + size + size + bytes([8, 2, 0, 0, 0]), b"IDAT" + zlib.compress(bytes(1 << 22)), b"IEND")
+    gigabytes = b"".join(
+        (len(part) - 4).to_bytes(4, "big") + part + zlib.crc32(part).to_bytes(4, "big") for part in parts
+    )
+    cases = [(b"not a picture", "not a whole image"), (b"\x89PNG\r\n\x1a\n" + gigabytes, "more pixels than a picture")]
+    for count, (data, reason) in enumerate(cases, 1):
+        before_kib = peak_kib(node)
+        world.stamp_ns += 10**8
+        world.publish_infos()
+        for publisher in publishers:
+            message = CompressedImage(format="png", data=data)
+            set_stamp(message, world.stamp_ns)
+            publisher.publish(message)
+        world.spin_until(lambda count=count: world.value("pipeline", "dropped.bad_image") == str(count))
+        assert re.search(reason, world.value("pipeline", "reason.bad_image"))
+        assert peak_kib(node) - before_kib < 64 << 10
     assert node.is_alive()
+
+
+def peak_kib(node):
+    status = Path(f"/proc/{node.process.pid}/status").read_text()
+    return int(re.search(r"VmHWM:\s*(\d+)", status)[1])
 
 
 def test_results_older_than_max_age_are_never_published(world, activate):

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.system
 
 def test_bad_set_up_is_refused_with_everything_that_is_wrong(start_node):
     node = start_node(model="magic", device="cuda", sync_tolerance_s=7.5, grid_frame="''")
-    assert node.process.wait(60) == 1
+    assert node.wait() == 1
     for problem in ("model: expected one of", "device: cuda was asked for", "sync_tolerance_s", "grid_frame"):
         assert problem in node.log
     assert "4 problem(s)" in node.log
@@ -28,7 +28,7 @@ def test_what_the_node_would_not_heed_is_refused_by_name(start_node, tmp_path):
         checkpoint="my.ckpt",
         stereo_checkpoint="msnet.ckpt",
     )
-    assert node.process.wait(60) == 1
+    assert node.wait() == 1
     for problem in (
         "modell: the node has no parameter of this name; is model meant?",
         f"params-file {file}: its /scanssc is not this node, /front/scanssc",
@@ -39,11 +39,23 @@ def test_what_the_node_would_not_heed_is_refused_by_name(start_node, tmp_path):
         assert problem in node.log
 
 
+@pytest.mark.parametrize(("program", "name"), [("scanssc_node", "scanssc"), ("semantic_map", "semantic_map")])
+def test_a_misspelt_section_is_refused_and_a_file_for_other_nodes_warned_about(start_node, tmp_path, program, name):
+    misspelt, shared = tmp_path / "misspelt.yaml", tmp_path / "shared.yaml"
+    misspelt.write_text(f"{name}s:\n  ros__parameters:\n    use_sim_time: true\n")
+    shared.write_text("/camera:\n  ros__parameters:\n    rate: 10\n")
+    node = start_node("--params-file", str(misspelt), "--params-file", str(shared), program=program)
+    assert node.wait() == 1
+    assert f"params-file {shared}: its /camera set nothing of this node, /{name}" in node.log
+    assert f"params-file {misspelt}: its /{name}s is not this node, /{name}: name the section /{name}, or" in node.log
+    assert "1 problem(s)" in node.log
+
+
 def test_a_parameter_file_that_cannot_be_read_is_named_without_a_traceback(start_node, tmp_path):
     file = tmp_path / "mine.yaml"
     file.write_text("/scanssc:\n  ros__parameters:\n    model: [stereo\n")
     node = start_node("--params-file", str(file))
-    assert node.process.wait(60) == 1
+    assert node.wait() == 1
     assert "error: " in node.log and str(file) in node.log
     assert "Traceback" not in node.log
 

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 from ament_index_python.packages import get_package_prefix, get_package_share_directory
+from diagnostic_msgs.msg import DiagnosticStatus
 from rcl_interfaces.srv import GetParameters
 
 import scanssc_core
-from system.harness import World, call, executable
+from system.harness import Observer, World, call, executable
 
 pytestmark = pytest.mark.system
 
@@ -29,6 +30,23 @@ def test_two_nodes_in_two_namespaces_work_side_by_side_and_report_under_two_name
         assert world.value("left image", "topic") == f"/{name}/left/image_rect"
         world.executor_.shutdown()
         world.destroy_node()
+
+
+@pytest.mark.parametrize("program", ["scanssc_node", "semantic_map"])
+def test_two_nodes_of_one_name_are_reported_by_both_until_one_ends(context, start_node, program):
+    name = "scanssc" if program == "scanssc_node" else program
+    # A name of its own: nodes that other tests killed count until their lease ends.
+    observer = Observer("observer", name, context, namespace=f"/twice/{program}")
+    first, second = (start_node("-r", f"__ns:=/twice/{program}", program=program) for _ in range(2))
+    told = f"2 nodes are named /twice/{program}/{name}"
+    observer.spin_until(lambda: all(f"node name: {told}" in node.log for node in (first, second)))
+    observer.spin_until(lambda: told in observer.message("node name"))
+    assert observer.statuses["node name"].level == DiagnosticStatus.WARN
+    assert "-r __ns:=/front" in observer.message("node name")
+    assert second.stop() == 0
+    observer.spin_until(lambda: observer.statuses["node name"].level == DiagnosticStatus.OK)
+    observer.executor_.shutdown()
+    observer.destroy_node()
 
 
 def test_the_shipped_parameter_file_binds_in_any_namespace(context, start_node, tmp_path):

@@ -17,7 +17,7 @@ from scanssc_core.occupancy.visibility import visible_voxels
 from scanssc_core.runtime.backends import make_occupancy_backend
 from scanssc_ros.client.voxel_grid import UNKNOWN, VoxelGridView
 from scanssc_ros.parameters import NodeParameters
-from system.harness import executable, scene
+from system.harness import DEADLINE_S, executable, scene
 
 pytestmark = pytest.mark.system
 
@@ -128,6 +128,6 @@ def test_example_planner_ends_at_a_signal_although_no_grid_comes(world, ending):
         world.spin_for(0.5)  # it sleeps now
         planner.send_signal(ending)
         try:
-            assert planner.wait(10) == 0
+            assert planner.wait(DEADLINE_S) == 0
         finally:
             planner.kill()

@@ -1,6 +1,8 @@
 """Whenever a signal comes, the node ends with status 0 and without a traceback, and leaves nothing in shared memory."""
 
+import os
 import re
+import resource
 import signal
 from pathlib import Path
 
@@ -28,6 +30,12 @@ def segments(node):
     locks = [path for path in FOLDER.iterdir() if re.fullmatch(r"fast\w+_[0-9a-f]{16}_el", path.name)]
     locks = [path for path in locks if path.stat().st_ino in held]
     return [*locks, *(lock.with_name(lock.name.removesuffix("_el")) for lock in locks)]
+
+
+def children_s():
+    """Processor time of the child processes that have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def assert_ended_cleanly(node, status):
@@ -94,3 +102,15 @@ def test_what_a_killed_node_left_is_freed_by_the_next_one(world, start_node):
     world.statuses.clear()  # the killed node's last message may have come late
     world.spin_until(lambda: "pipeline" in world.statuses)
     assert set_parameter(world, "max_age_s", 3.0).successful
+
+
+def test_end_costs_next_to_no_processor_time(world, start_node):
+    """Where twenty programs share a core, half a second of it is ten, and the interpreter takes more."""
+    node = start_node()
+    world.wait_for_node(node)
+    ended_s = children_s()
+    running_s = sum(map(int, Path(f"/proc/{node.process.pid}/stat").read_text().split()[13:15])) / os.sysconf(
+        "SC_CLK_TCK"
+    )
+    assert_ended_cleanly(node, node.stop())
+    assert children_s() - ended_s - running_s < 0.3

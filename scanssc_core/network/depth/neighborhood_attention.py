@@ -13,7 +13,9 @@ _WINDOW = 5
 def window_indices(size: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """For each of `size` positions the (size, 5) positions of its window, and these relative to it, plus 4."""
     positions = torch.arange(size, device=device)
-    start = (positions - _WINDOW // 2).clamp(0, size - _WINDOW)
+    # clamp in two steps: Inductor stops at a clamped arange as index (pytorch issue 187337).
+    start = torch.where(positions < _WINDOW // 2, 0, positions - _WINDOW // 2)
+    start = torch.where(start > size - _WINDOW, size - _WINDOW, start)
     members = start[:, None] + torch.arange(_WINDOW, device=device)
     return members, members - positions[:, None] + _WINDOW - 1
 

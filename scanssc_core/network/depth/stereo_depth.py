@@ -33,7 +33,8 @@ def depth_one_hot(depth_m: Tensor, num_bins: int, start_m: float, step_m: float)
     position = (depth_m - start_m) / step_m
     is_inside = (position >= 0) & (position < num_bins)
     index = torch.where(is_inside, position + 1, torch.zeros_like(position)).long()  # 0: none
-    return F.one_hot(index, num_bins + 1)[..., 1:].permute(0, 3, 1, 2).to(depth_m.dtype)
+    bins = torch.arange(1, num_bins + 1, device=index.device)
+    return (index[..., None] == bins).permute(0, 3, 1, 2).to(depth_m.dtype)
 
 
 class StereoDepth(nn.Module):

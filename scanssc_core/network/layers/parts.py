@@ -4,11 +4,10 @@ import torch
 from torch import Tensor
 
 _PART = 4096  # voxels or tokens
-_MORE_ON_GPU = 16  # times as many: each step is a launch there, and no cache is to be kept
+_MORE = 16  # times as many on a GPU, where each step is a launch and no cache is to be kept, and in a compiled graph
 
 
 def in_parts(x: Tensor, dim: int, part: int = _PART) -> tuple[Tensor, ...]:
-    """Split along a dimension; whole while compiling, which fuses the steps itself."""
-    if torch.compiler.is_compiling():
-        return (x,)
-    return x.split(part if x.device.type == "cpu" else _MORE_ON_GPU * part, dim)
+    """Split along a dimension, into fewer and larger parts where that is better."""
+    is_eager_on_cpu = x.device.type == "cpu" and not torch.compiler.is_compiling()
+    return x.split(part if is_eager_on_cpu else _MORE * part, dim)

@@ -15,11 +15,10 @@ from scanssc_core.network.config import ScanSSCConfig
 from scanssc_core.network.corrections import Corrections
 from scanssc_core.network.layers.feed_forward import FeedForward
 from scanssc_core.network.layers.initial_values import initial_offsets, xavier_linear, zero_linear
-from scanssc_core.network.layers.parts import in_parts
 from scanssc_core.network.layers.sampling import BORDER, sample_frustum, with_border
 
 _MARGIN = 1e-5
-_MAX_QUERIES = 32_768  # refined at once: bounds the memory when every voxel is proposed
+_MAX_QUERIES = 65_536  # refined at once: bounds the memory when every voxel is proposed, as in exported graphs
 
 
 @dataclass(frozen=True)
@@ -170,7 +169,7 @@ class CrossAttention(nn.Module):
         image = SampledImage(tokens, with_border(F.pad(depth_prob.permute(0, 2, 3, 1), BORDER)), depth_prob.shape[1])
         refined = []
         for part, *of_part in zip(
-            *(in_parts(values, 0, _MAX_QUERIES) for values in (query, seen.sample, seen.points, seen.is_visible)),
+            *(values.split(_MAX_QUERIES) for values in (query, seen.sample, seen.points, seen.is_visible)),
             strict=True,
         ):
             for layer in self.layers:

@@ -5,6 +5,7 @@ import torch
 from numpy.typing import NDArray
 
 from scanssc_core.geometry import StereoRig
+from scanssc_core.inference.transfer import to_device, to_host
 from scanssc_core.stereo.interface import StereoBackend, StereoDepth, check_pair, confidence_of_spread
 from scanssc_core.stereo.mobilestereonet.disparity import DisparityEstimate
 from scanssc_core.stereo.mobilestereonet.inference import StereoInference
@@ -37,7 +38,7 @@ class MobileStereoNetBackend(StereoBackend):
     def compute(self, left_rgb: NDArray, right_rgb: NDArray, rig: StereoRig) -> StereoDepth:
         """See StereoBackend.compute; no pixel is without depth, the confidence tells which to leave out."""
         check_pair(left_rgb, right_rgb, rig)
-        disparity_px, spread_px = (part[0].cpu().numpy() for part in self.estimate(left_rgb, right_rgb))
+        disparity_px, spread_px = to_host(*(part[0] for part in self.estimate(left_rgb, right_rgb)))
         depth_m = disparity_to_depth(disparity_px, rig)
         return StereoDepth(depth_m, confidence_of_spread(depth_m, spread_px))
 
@@ -47,7 +48,7 @@ class MobileStereoNetBackend(StereoBackend):
         size = self._padded_to or padded_size(height, width, self._inference.config.max_disparity)
 
         def network_input(rgb: NDArray) -> torch.Tensor:
-            image = torch.from_numpy(np.ascontiguousarray(rgb)).to(self._device).permute(2, 0, 1)[None]
+            image = to_device(np.ascontiguousarray(rgb), self._device).permute(2, 0, 1)[None]
             return pad_top_right(normalise(image), size)
 
         estimate = self._inference.estimate(network_input(left_rgb), network_input(right_rgb))

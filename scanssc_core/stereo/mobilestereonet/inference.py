@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from scanssc_core.inference.folding import fold_batch_norms
+from scanssc_core.inference.precision import inference_in
 from scanssc_core.stereo.mobilestereonet import tiles
 from scanssc_core.stereo.mobilestereonet.blocks import Hourglass, InvertedResidual
 from scanssc_core.stereo.mobilestereonet.cost_volume import InterlacedVolume, groupwise_volume, interlaced_volume
@@ -42,7 +43,6 @@ class StereoInference:
         self._device = device
         self._precision = precision
 
-    @torch.inference_mode()
     def estimate(self, left: Tensor, right: Tensor) -> DisparityEstimate:
         """Disparity of the left image, and how sure it is.
 
@@ -54,7 +54,8 @@ class StereoInference:
         check_input(left, right, self.config)
         costs = self._costs_2d if self.config.dims == 2 else self._costs_3d
         pairs = zip(left.split(1), right.split(1), strict=True)
-        return estimate_by_slabs(torch.cat([costs(*pair) for pair in pairs]), STRIDE)
+        with inference_in(torch.float32, self._device):  # parts in another format have weights in it
+            return estimate_by_slabs(torch.cat([costs(*pair) for pair in pairs]), STRIDE)
 
     def _features(self, image: Tensor) -> Tensor:
         return self._network.features(image.to(self._device).contiguous(memory_format=torch.channels_last))

@@ -12,8 +12,8 @@ _PADDED_MULTIPLE = 48
 
 def normalise(rgb: Tensor) -> Tensor:
     """(B, 3, H, W) uint8 -> float32, zero mean and unit variance by ImageNet's statistics."""
-    mean, std = (torch.tensor(values, device=rgb.device)[:, None, None] for values in (_MEAN, _STD))
-    return (rgb.float() / 255 - mean) / std
+    colours = (rgb.float() / 255).unbind(dim=1)
+    return torch.stack([(colour - mean) / std for colour, mean, std in zip(colours, _MEAN, _STD, strict=True)], dim=1)
 
 
 def padded_size(height: int, width: int, min_width: int) -> tuple[int, int]:

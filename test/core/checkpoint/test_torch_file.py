@@ -196,6 +196,32 @@ def test_tensor_beyond_its_storage_is_refused(tmp_path):
             read_state_dict(path)
 
 
+def test_tied_weights_are_read_and_no_storage_is_read_into_memory_a_thousandfold(tmp_path):
+    path = tmp_path / "tied.ckpt"
+    weight = torch.arange(100_000)
+    torch.save({"a": weight, "b": weight}, path)
+    assert torch.equal(read_state_dict(path)["b"], weight)
+    torch.save({str(index): weight for index in range(1000)}, path)
+    before_kib = peak_kib()
+    with pytest.raises(ValueError, match=r"tied\.ckpt: .*tensors of 800,000,000 bytes share 800,000"):
+        read_state_dict(path)
+    torch.save({str(index): weight[index : index + 1] for index in range(1000)}, path)
+    assert [int(tensor) for tensor in read_state_dict(path).values()] == list(range(1000))
+    assert peak_kib() - before_kib < 100 << 10
+
+
+@pytest.mark.parametrize("packer", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_packed_zip_file_is_refused_unread(tmp_path, packer):
+    """A kilobyte can hold gigabytes; torch.save packs nothing."""
+    torch.save({"a": torch.zeros(1000)}, tmp_path / "good.ckpt")
+    path = tmp_path / "packed.ckpt"
+    with zipfile.ZipFile(tmp_path / "good.ckpt") as good, zipfile.ZipFile(path, "w", packer) as archive:
+        for name in good.namelist():
+            archive.writestr(name, good.read(name))
+    with pytest.raises(ValueError, match=r"packed\.ckpt: .*data\.pkl is packed, as torch\.save does not do"):
+        read_state_dict(path)
+
+
 @pytest.mark.parametrize("content", [b"", b"rubbish", pickle.dumps([1, 2])])
 def test_other_files_are_refused_by_name(tmp_path, content):
     path = tmp_path / "file.ckpt"

@@ -42,6 +42,24 @@ def test_the_pair_takes_the_bias_of_a_matcher_away(height_m):
     assert height_errors(by_pair.values, truth).max() < 0.3 * height_errors(by_depth.values, truth).max()
 
 
+@pytest.mark.parametrize("height_m", [0.4, 1.6])
+def test_a_dark_ground_is_measured_by_all_its_tiles_where_none_is_sure(height_m):
+    T_grid_cam = pose(height_m, -4.0, 1.0)
+    depth_m, truth = depth_of(T_grid_cam, walls=False, bias_px=-0.4), true_plane(T_grid_cam, LEVEL)
+    pair = pair_of(T_grid_cam, contrast=0.15, noise=2.0)
+    by_depth = measure_plane(depth_m, CAMERA, invert_transform(LEVEL))
+    by_pair = measure_plane(depth_m, CAMERA, invert_transform(LEVEL), (*pair, RIG))
+    assert height_errors(by_pair.values, truth).max() < 0.7 * height_errors(by_depth.values, truth).max()
+
+
+@pytest.mark.parametrize("height_m", [0.4, 0.8, 1.6])
+def test_a_pavement_aside_does_not_tilt_the_way_ahead(height_m):
+    T_grid_cam = pose(height_m, -2.0, 1.0)
+    depth_m, pair = depth_of(T_grid_cam, walls=False, pavement=True), pair_of(T_grid_cam, pavement=True)
+    plane = measure_plane(depth_m, CAMERA, invert_transform(LEVEL), (*pair, RIG))
+    assert height_errors(plane.values, true_plane(T_grid_cam, LEVEL), aside_m=1.0).max() < 0.05
+
+
 def test_images_without_texture_leave_the_plane_of_the_depth():
     T_grid_cam, grey = pose(0.8, 2.0), np.full((CAMERA.height, CAMERA.width), 90, np.uint8)
     depth_m = depth_of(T_grid_cam)

@@ -37,5 +37,35 @@ def test_no_ground_is_none(depth_m):
 
 
 def test_worst_is_under_the_camera_or_ahead():
-    assert GroundOffset(1.0, 1.5, 0.0, 0.0).worst_m() == pytest.approx(0.5)
-    assert GroundOffset(1.5, 1.5, 3.0, 0.0).worst_m() == pytest.approx(10 * np.tan(np.radians(3)))
+    assert GroundOffset(1.0, 1.5, 0.0, 0.0, 0.01).worst_m() == pytest.approx(0.5)
+    assert GroundOffset(1.5, 1.5, 3.0, 0.0, 0.01).worst_m() == pytest.approx(10 * np.tan(np.radians(3)))
+
+
+@pytest.mark.parametrize("height_m", [0.4, 1.65])
+@pytest.mark.parametrize("factor", [0.8, 0.9, 1.0, 1.1, 1.2])
+def test_a_wrong_baseline_is_the_ratio_of_the_heights_and_no_slope(height_m, factor):
+    T_grid_cam = pose(height_m, pitch_deg=-5.0)
+    offset = measure_ground(factor * depth_of(T_grid_cam), CAMERA, invert_transform(T_grid_cam))
+    assert offset.height_ratio == pytest.approx(factor, rel=0.03) and not offset.doubt
+    assert abs(offset.pitch_deg) < 0.3
+
+
+def test_a_wrong_pitch_is_a_slope_and_leaves_the_ratio_of_the_heights():
+    offset = measure_ground(depth_of(pose(1.65, pitch_deg=-1.5)), CAMERA, invert_transform(pose(1.65)))
+    assert offset.height_ratio == pytest.approx(1.0, abs=0.02) and offset.pitch_deg == pytest.approx(1.5, abs=0.15)
+
+
+@pytest.mark.parametrize(
+    "offset, words",
+    [
+        (GroundOffset(1.6, 1.6, 0.0, 0.0, 0.03), "known to 0.030 m only"),
+        (GroundOffset(1.6, 1.6, -2.5, 0.0, 0.005), "slope is -2.5 degrees off"),
+        (GroundOffset(1.6, 1.6, 1.0, 4.0, 0.005), ""),
+    ],
+)
+def test_a_plane_that_is_not_the_ground_under_the_camera_is_doubted(offset, words):
+    assert words in offset.doubt and bool(words) == bool(offset.doubt)
+
+
+def test_a_pose_under_its_own_ground_has_no_finite_ratio():
+    assert GroundOffset(0.2, -0.1, 0.0, 0.0, 0.001).height_ratio == np.inf

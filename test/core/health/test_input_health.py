@@ -8,7 +8,7 @@ from scanssc_core.health.input_health import InputHealth, Thresholds, faults
 from scanssc_core.sources.kitti import open_sequence
 from scanssc_core.stereo.sgm import SgmBackend
 
-OFF = Thresholds(*[0.0] * 9)
+OFF = Thresholds(*[0.0] * 11)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def readings(frame, left_rgb, right_rgb, T_cam_grid=None):
 def test_a_real_pair_has_no_fault_and_every_question_an_answer(frame):
     found = readings(frame, frame.left_rgb, frame.right_rgb)
     assert not faults(found.values())
-    assert len(found) == 9
+    assert len(found) == 10  # of a stream with odometry: one more
     assert all(reading.values and reading.measured != "not measured yet" for reading in found.values())
 
 
@@ -74,16 +74,41 @@ def test_ground_elsewhere_than_the_pose_has_it_is_told_with_both_heights(frame):
     assert float(reading.values["worst_m"]) == pytest.approx(0.8, abs=0.25)
 
 
+@pytest.mark.parametrize("factor, cause", [(0.8, "baseline too short"), (1.2, "baseline too long")])
+def test_a_baseline_wrong_by_a_fifth_is_told_with_both_heights(frame, factor, cause):
+    depth_m = factor * SgmBackend().compute_depth(frame.left_rgb, frame.right_rgb, frame.rig)
+    found = {reading.name: reading for reading in readings_of_depth(frame, depth_m)}
+    fault = found["camera height"].fault
+    assert cause in fault and "m over the measured ground and 1.66 m over that of its pose" in fault
+    assert float(found["camera height"].values["ratio"]) == pytest.approx(factor, rel=0.06)
+
+
+def test_a_camera_height_in_doubt_is_not_judged(frame):
+    T_turned = frame.T_cam_velo.copy()
+    T_turned[:3, :3] = cv2.Rodrigues(np.radians([4.0, 0.0, 0.0]))[0] @ T_turned[:3, :3]
+    depth_m = 1.5 * SgmBackend().compute_depth(frame.left_rgb, frame.right_rgb, frame.rig)
+    found = {reading.name: reading for reading in readings_of_depth(frame, depth_m, T_turned)}
+    assert found["camera height"].measured.startswith("not judged: the ground's slope is")
+    assert not found["camera height"].fault and found["ground"].fault
+
+
+def readings_of_depth(frame, depth_m, T_cam_grid=None):
+    health = InputHealth(is_stream=False)
+    health.add_depth(depth_m, frame.rig.left, frame.T_cam_velo if T_cam_grid is None else T_cam_grid, Thresholds())
+    return health.depth_readings(Thresholds())
+
+
 def test_a_threshold_of_zero_asks_nothing_and_a_left_image_alone_is_asked_nothing_of_two(frame):
     health = InputHealth(has_right=False)
     health.add_images(frame.left_rgb, None, 0.0, Thresholds())
     assert {reading.name for reading in health.readings(Thresholds())} == {
-        "dark", "overexposed", "blurred", "frozen", "depth coverage", "ground",
+        "dark", "overexposed", "blurred", "frozen", "depth coverage", "ground", "camera height",
     }  # fmt: skip
-    assert health.readings(OFF) == [] == InputHealth().readings(OFF)
+    assert health.readings(OFF) == [] == InputHealth(has_odometry=True).readings(OFF)
 
 
 def test_before_the_first_pair_nothing_is_a_fault():
-    found = InputHealth().readings(Thresholds())
-    assert len(found) == 9 and not faults(found)
+    *found, scale = InputHealth(has_odometry=True).readings(Thresholds())
+    assert len(found) == 10 and not faults([*found, scale])
     assert {reading.measured for reading in found} == {"not measured yet"}
+    assert scale.name == "odometry scale" and "not moved 0.5 m often enough" in scale.measured

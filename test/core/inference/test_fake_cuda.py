@@ -1,5 +1,7 @@
 """Right on CUDA, shown without a GPU: nothing is left on the host, and the host waits only where a reason is given."""
 
+from contextlib import ExitStack
+
 import numpy as np
 import pytest
 import torch
@@ -7,15 +9,19 @@ from cases.fake_cuda import CUDA, WaitRecorder, fake_cuda, on_cuda
 from torch.optim import AdamW
 from torch.utils.data import default_collate
 
+from core.network.test_model_golden import small_camera
 from core.network.tiny import TINY, TINY_LITE
 from core.train.small import MICRO, MICRO_LITE, Street
 from scanssc_core.checkpoint.files import save_checkpoint
 from scanssc_core.evaluation.metrics import confusion_matrix
-from scanssc_core.geometry import PinholeCamera
+from scanssc_core.geometry import PinholeCamera, StereoRig
 from scanssc_core.inference.optimize import optimized_for_inference
+from scanssc_core.inference.precision import inference_in
 from scanssc_core.losses.total import LossConfig
 from scanssc_core.network.kinds import KINDS, kind_of, make_network
 from scanssc_core.occupancy.scanssc import ScanSSCBackend
+from scanssc_core.stereo.mobilestereonet.backend import MobileStereoNetBackend
+from scanssc_core.stereo.mobilestereonet.network import MobileStereoNet, MSNetConfig
 from scanssc_core.train.config import RunConfig
 from scanssc_core.train.module import TrainingModule
 
@@ -25,9 +31,8 @@ T_CAM_GRID = np.array([[0.0, -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0], [0, 0, 0, 1
 
 # Where the host waits for the device in every frame, and why it may.
 WAITS_OF_A_FRAME = {
-    ("occupancy/scanssc.py", "predict", "to"): "the frame comes in, before anything is queued; its labels go out",
-    ("network/scanssc.py", "refine", "nonzero"): "a street proposes a thirtieth of the voxels: refining them all (as a "
-    "compiled graph does, in a fixed shape) costs more than the wait",
+    ("network/scanssc.py", "predict_labels", "item"): "whether all proposed voxels had a place, when all is queued",
+    ("inference/transfer.py", "to_host", "copy_"): "the labels go out: the end of the frame",
 }
 # ... and once for each new camera.
 WAITS_OF_A_CAMERA = {
@@ -40,7 +45,7 @@ WAITS_OF_A_CAMERA = {
 }
 # In a training step too, as the cameras of a batch are new, and:
 WAITS_OF_A_TRAINING_STEP = WAITS_OF_A_CAMERA | {
-    ("network/scanssc.py", "refine", "nonzero"): "as in a frame",
+    ("network/scanssc.py", "refine", "nonzero"): "places for the worst of a batch would cost more than the wait",
     ("losses/voxel_statistics.py", "voxel_statistics", "bincount"): "counts the labels ...",
     ("losses/voxel_statistics.py", "voxel_statistics", "item"): "... and refuses those that are no class",
     ("losses/depth_loss.py", "depth_loss", "index"): "cells with a LiDAR depth",
@@ -87,6 +92,33 @@ def test_a_frame_runs_on_the_device_and_waits_only_where_listed(backend):
     assert first <= WAITS_OF_A_FRAME.keys() | WAITS_OF_A_CAMERA.keys()
 
 
+def test_a_network_with_places_for_proposals_waits_for_nothing_and_has_fixed_shapes(config):
+    network = optimized_for_inference(make_network(config), CUDA, torch.bfloat16)
+    waits = {}
+    with fake_cuda(), inference_in(torch.bfloat16, CUDA):
+        tables = on_cuda(network).tables_of(small_camera())
+        image, depth_m = (torch.ones(1, channels, *config.image_size, device=CUDA) for channels in (3, 1))
+        for num_places in (network.num_places, None):
+            with WaitRecorder() as recorder:
+                network.label(image, depth_m, tables, num_places=num_places)
+            waits[num_places] = recorder.waits
+    assert waits == {network.num_places: set(), None: {("network/scanssc.py", "refine", "nonzero")}}
+
+
+@pytest.mark.parametrize(("dims", "precision"), [(2, torch.float32), (3, torch.bfloat16)])
+def test_depth_by_a_network_waits_for_its_result_alone(dims, precision):
+    network = MobileStereoNet(MSNetConfig(dims=dims, max_disparity=64)).eval()
+    backend = MobileStereoNetBackend(network, torch.device("cpu"), precision)
+    backend._device = backend._inference._device = CUDA
+    image, rig = np.zeros((45, 90, 3), np.uint8), StereoRig(PinholeCamera(50.0, 50.0, 45.0, 22.0, 90, 45), 0.54, 45.0)
+    with fake_cuda():
+        on_cuda(backend._inference._network)
+        with WaitRecorder() as recorder:
+            depth = backend.compute(image, image, rig)
+    assert depth.depth_m.shape == image.shape[:2]
+    assert recorder.waits == {("inference/transfer.py", "to_host", "copy_")}
+
+
 @pytest.mark.parametrize("small", [MICRO, MICRO_LITE])
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
 def test_a_training_step_runs_on_the_device_and_waits_only_where_listed(small, precision):
@@ -95,10 +127,11 @@ def test_a_training_step_runs_on_the_device_and_waits_only_where_listed(small, p
     module = TrainingModule(make_network(small).train(), RunConfig(model=small, loss=loss), num_steps=10)
     module.log_losses = lambda losses: None  # it asks Lightning's trainer
     samples = [{**Street(2)[index], "segmentation": torch.zeros(small.image_size).byte()} for index in range(2)]
-    with fake_cuda(), WaitRecorder() as recorder:
+    with fake_cuda(), ExitStack() as stack:
         on_cuda(module)
         batch = default_collate(samples)
-        batch |= {name: value.to(CUDA, non_blocking=True) for name, value in batch.items() if torch.is_tensor(value)}
+        batch |= {name: value.to(CUDA) for name, value in batch.items() if torch.is_tensor(value)}
+        recorder = stack.enter_context(WaitRecorder())
         optimizer = AdamW(module.parameters())
         with torch.autocast("cuda", precision, enabled=precision != torch.float32):
             total = module.training_step(batch, 0)

@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.nn.modules.conv import _ConvNd
 
 from core.network.golden import camera, check_sampled, fill_model, load
 from core.network.test_model_golden import SMALL, SMALL_NOISE, inputs, repeat, small_camera, tapped
@@ -66,6 +67,27 @@ def test_gradients_of_the_group_norm_are_right():
     torch.manual_seed(0)
     norm = GroupNorm(2, 4).double()
     assert torch.autograd.gradcheck(norm, torch.randn(2, 4, 3, 2, 2, dtype=torch.float64, requires_grad=True))
+
+
+@pytest.mark.parametrize("config", [TINY, TINY_LITE])
+def test_copy_for_cuda_has_plain_convolutions_in_channels_last_layout(config):
+    network = make_network(config)
+    copy = optimized_for_inference(network, torch.device("cuda"))
+    plain, copied = ([part for part in one.modules() if isinstance(part, _ConvNd)] for one in (network, copy))
+    assert [type(part) for part in copied] == [type(part) for part in plain]
+    layouts = {4: torch.channels_last, 5: torch.channels_last_3d}
+    assert all(part.weight.is_contiguous(memory_format=layouts[part.weight.ndim]) for part in copied)
+
+
+@pytest.mark.parametrize("config", [TINY, TINY_LITE])
+def test_scanned_volumes_come_to_the_mixing_in_channels_last_layout(config):
+    network = optimized_for_inference(make_network(config))
+    volumes = []
+    for mixing in network.mixing.values():
+        mixing.register_forward_pre_hook(lambda _, arguments: volumes.append(arguments[0]))
+    with torch.inference_mode():
+        network.predict_labels(*inputs("kitti", (96, 320)), small_camera())
+    assert len(volumes) == 3 and all(volume.is_contiguous(memory_format=torch.channels_last_3d) for volume in volumes)
 
 
 def test_line_attention_is_multi_head_attention():

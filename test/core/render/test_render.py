@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 
 from scanssc_core.geometry import VoxelGridSpec
-from scanssc_core.labels import FREE, STEREO_GEOMETRY, UNKNOWN
-from scanssc_core.render.report import render_report
+from scanssc_core.labels import FREE, SEMANTIC_KITTI, STEREO_GEOMETRY, UNKNOWN
+from scanssc_core.render.report import render_report, render_truth
 from scanssc_core.render.top_view import render_top_view
 from scanssc_core.render.voxel_view import Viewpoint, render_voxels
 
@@ -52,3 +52,19 @@ def test_report_is_a_png_with_four_panels(is_empty):
     png = render_report(left_rgb, np.zeros((40, 120)), labels, GRID, STEREO_GEOMETRY, "title")
     image = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)
     assert image.shape[0] > 600 and image.shape[1] > 1200
+
+
+def test_truth_is_pale_where_the_prediction_is_unknown():
+    grid = VoxelGridSpec.semantic_kitti()
+    truth = np.full(grid.shape, FREE, np.uint8)
+    truth[60:120, 100:150, 2] = 1
+    truth[:10] = UNKNOWN
+    color = SEMANTIC_KITTI.colors[1].astype(float)
+    pale = color + 0.75 * (255 - color)
+    is_unknown = np.zeros(grid.shape, bool)
+    assert (render_truth(truth, is_unknown) == render_voxels(truth, grid, SEMANTIC_KITTI.colors)).all()
+    is_unknown[:, 125:] = True  # left of the middle
+    image = render_truth(truth, is_unknown).astype(float)
+    (_, in_color), (_, in_pale) = (np.nonzero((abs(image - shown) <= 1).all(axis=2)) for shown in (color, pale))
+    assert len(in_color) > 100 and len(in_pale) > 100
+    assert in_color.mean() > in_pale.mean()

@@ -1,12 +1,13 @@
 """Bags of a few small messages, as cameras and drivers of all kinds write them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
 import numpy as np
 from rosbags.rosbag1 import Writer as Ros1Writer
-from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 MS = 1_000_000
@@ -91,10 +92,24 @@ class SmallBag:
             self.image(right, START_NS + 100 * MS * index + delay_ns, **fields)
         return self
 
-    def write(self, path: Path, storage: StoragePlugin = StoragePlugin.MCAP, silent: tuple[str, ...] = ()) -> Path:
-        """Write the bag; silent are image topics without a message."""
+    def write(
+        self,
+        path: Path,
+        storage: StoragePlugin = StoragePlugin.MCAP,
+        silent: tuple[str, ...] = (),
+        mode: CompressionMode = CompressionMode.NONE,
+        packer: tuple[str, Callable[[bytes], bytes]] | None = None,
+    ) -> Path:
+        """Write the bag; silent are image topics without a message, packer what packs a chunk of .mcap or ROS 1."""
         connections = {}
-        with Ros1Writer(path) if self.is_ros1 else Writer(path, version=8, storage_plugin=storage) as writer:
+        writer = Ros1Writer(path) if self.is_ros1 else Writer(path, version=8, storage_plugin=storage)
+        if mode != CompressionMode.NONE:
+            writer.set_compression(mode, CompressionFormat.ZSTD)
+        with writer:
+            if packer and self.is_ros1:
+                writer.compression_format, writer.compressor = packer
+            elif packer:
+                writer.storage.compression, writer.storage.compressor = packer
             for topic in silent:
                 writer.add_connection(topic, "sensor_msgs/msg/Image", typestore=self.store)
             for time_ns, _, topic, message in sorted(self._messages, key=lambda entry: entry[:2]):

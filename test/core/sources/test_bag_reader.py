@@ -132,7 +132,7 @@ def test_broken_image_costs_its_pair_and_is_named_with_its_stamp(tmp_path, caplo
     [record] = caplog.records
     assert record.levelno == logging.WARNING
     assert f"{LEFT}/compressed at 1700000000.100000000: " in record.getMessage()
-    assert "not a whole image (9 bytes); the pair is left out" in record.getMessage()
+    assert "not a whole image of JPEG, PNG, TIFF (9 bytes); the pair is left out" in record.getMessage()
 
 
 def test_bag_of_broken_images_alone_is_an_error(tmp_path):

@@ -1,3 +1,4 @@
+import io
 import os
 import resource
 import tracemalloc
@@ -5,6 +6,7 @@ import tracemalloc
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from scanssc_core.sources.images import (
     ENCODINGS,
@@ -250,3 +252,37 @@ def test_header_that_asks_for_gigabytes_is_refused_before_they_are_taken(width, 
         decode_compressed_image(bytes(data), "jpeg")
     assert tracemalloc.get_traced_memory()[1] < 1e6
     tracemalloc.stop()
+
+
+@pytest.mark.parametrize("format_name", ["PNG", "TIFF"])
+def test_picture_of_kilobytes_that_holds_more_than_any_camera_sends_is_refused(format_name):
+    """A bit a pixel, packed: nothing in it is wrong."""
+    content = io.BytesIO()
+    Image.new("1", (10_000, 8_000)).save(content, format_name, compression="tiff_adobe_deflate")
+    assert len(content.getvalue()) < 1 << 17
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="more pixels than a picture of .*: 10000x8000, expected 50000000 at most"):
+        decode_compressed_image(content.getvalue(), format_name.lower())
+    assert tracemalloc.get_traced_memory()[1] < 1e6
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tiff"])
+def test_formats_of_compressed_images_are_read(suffix):
+    data = cv2.imencode(suffix, RGB)[1].tobytes()
+    assert decode_compressed_image(data, suffix[1:]).shape == RGB.shape
+
+
+@pytest.mark.parametrize("suffix", [".webp", ".bmp", ".ppm", ".gif", ".jp2"])
+def test_other_formats_that_opencv_reads_are_refused(suffix):
+    """Their headers can ask for gigabytes too."""
+    data = cv2.imencode(suffix, np.zeros((64, 64, 3), np.uint8))[1].tobytes()
+    with pytest.raises(ValueError, match="not a whole image of JPEG, PNG, TIFF"):
+        decode_compressed_image(data, suffix[1:])
+
+
+def test_jpeg_of_a_stereo_camera_is_a_jpeg():
+    """Multi Picture Object: JPEGs behind each other."""
+    left, right, content = Image.fromarray(RGB), Image.fromarray(RGB[::-1]), io.BytesIO()
+    left.save(content, "MPO", save_all=True, append_images=[right])
+    assert decode_compressed_image(content.getvalue(), "jpeg").shape == RGB.shape

@@ -11,6 +11,7 @@ from scanssc_core.sources.kitti import open_sequence
 from scanssc_core.sources.kitti_calibration import read_odometry_calibration
 from scanssc_core.synthetic import sequence as sequence_module
 from scanssc_core.synthetic import writer
+from scanssc_core.synthetic.rigs import rig_figures
 from scanssc_core.synthetic.scene import wall_scene
 from scanssc_core.synthetic.sequence import SyntheticSequence
 from scanssc_core.synthetic.writer import DEPTH_UNITS_PER_M, SynthSpec, write_dataset
@@ -138,6 +139,40 @@ def test_impossible_sizes_are_refused(sequences, frames, spacing):
 def test_unknown_rigs_are_refused():
     with pytest.raises(ValueError, match="rigs: expected one of kitti, mixed, got 'zed'"):
         SynthSpec(1, 1, 0, rigs="zed")
+
+
+def test_cameras_are_as_high_as_asked_for_and_else_as_without_that():
+    usual, low = SynthSpec(20, 1, seed=5, rigs="mixed"), SynthSpec(20, 1, seed=5, rigs="mixed", heights_m=(0.45, 0.55))
+    for number in range(20):
+        expected, figures = (
+            rig_figures(*SyntheticSequence.robot_rig(spec.drive_seed(number), spec.heights_m)) for spec in (usual, low)
+        )
+        assert 0.45 <= figures.pop("camera_height_m") <= 0.55
+        assert 0.4 <= expected.pop("camera_height_m") <= 2.0
+        assert figures == expected
+
+
+def test_the_drive_and_the_table_have_the_height_asked_for(monkeypatch, tmp_path):
+    spec = SynthSpec(1, 1, seed=5, rigs="mixed", heights_m=(0.5, 0.5))
+    drive = spec.drive(0)
+    assert rig_figures(drive.rig, drive.mount)["camera_height_m"] == pytest.approx(0.5)
+    monkeypatch.setattr(SynthSpec, "drive", lambda spec, number: drive)
+    monkeypatch.setattr(writer, "write_frame", lambda *_: None)
+    write_dataset(tmp_path, spec, workers=1)
+    assert "cameras 0.5 to 0.5 m high" in (tmp_path / "synthetic.txt").read_text()
+    with (tmp_path / "rigs.csv").open() as file:
+        assert [row["camera_height_m"] for row in csv.DictReader(file)] == ["0.5"]
+
+
+@pytest.mark.parametrize("heights_m", [(0.0, 1.0), (1.0, 0.5), (0.5, 40.0)])
+def test_impossible_camera_heights_are_refused(heights_m):
+    with pytest.raises(ValueError, match="camera height: expected the least and the greatest"):
+        SynthSpec(1, 1, 0, rigs="mixed", heights_m=heights_m)
+
+
+def test_camera_heights_are_refused_where_rigs_have_theirs():
+    with pytest.raises(ValueError, match="KITTI's rigs have theirs; choose rigs mixed"):
+        SynthSpec(1, 1, 0, heights_m=(0.5, 0.6))
 
 
 @pytest.mark.slow

@@ -35,7 +35,8 @@ def test_depth_alone_puts_the_grid_on_the_ground_and_tf_says_where():
     node, stamp = FakeNode(), Time(sec=5)
     grid = GridOnGround(node, NodeParameters(grid_frame="base_link", ground_z_m=-0.1))
     T_grid_cam, believed = pose(0.8, pitch_deg=-3.0, roll_deg=1.0), pose(0.8)
-    place = grid.place(stamp, depth_of(T_grid_cam), CAMERA, invert_transform(believed), None)
+    left_rgb = np.zeros((CAMERA.height, CAMERA.width, 3), np.uint8)
+    place = grid.place(stamp, left_rgb, depth_of(T_grid_cam), CAMERA, invert_transform(believed), None)
     grid.send(stamp)
     (sent,) = node.sent
     assert (sent.header.frame_id, sent.child_frame_id, sent.header.stamp) == ("base_link", place.frame_id, stamp)
