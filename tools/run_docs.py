@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
 """Run the commands of the tutorials, as they are printed: `make docs-check`.
 
-Above each `bash` block stands a comment that says how it is checked:
+Above each `bash` block stands a line that says how it is checked: a comment, or what the reader has to see:
 
     <!-- run -->                       run, and must succeed
     <!-- run s/--steps 500/--steps 2/ -->  run after these substitutions of sed, which make it short
     <!-- background -->                run beside the blocks that follow, and ended with the page
     <!-- tested by test/... -->        a test does what it says
-    <!-- needs ... -->                 cannot be run here: says what it needs
+    *Needs ...*                        cannot be run here: says what it needs
 
-The blocks of a page run in one shell, in order, in a folder of links to those of the repository and of `make build`.
-The shell ends at the first command that fails.
+The blocks of a page run in one shell, in order, in a folder of links to those of the repository and of `make build`,
+with an empty `tutorial`. The shell ends at the first command that fails.
 """
 
 import argparse
@@ -27,8 +27,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-BLOCK = re.compile(r"^(?:<!-- (.+?) -->\n)?```bash\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-KINDS = ("run", "background", "tested by", "needs")
+BLOCK = re.compile(r"^(?:<!-- (.+?) -->\n|\*(Needs .+?)\*\n)?```bash\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+KINDS = ("run", "background", "tested by", "Needs")
 
 
 @dataclass(frozen=True)
@@ -52,10 +52,14 @@ def blocks_of(page: Path) -> list[Block]:
         ValueError: naming the page and the block that does not say how it is checked.
     """
     blocks = []
-    for mark, commands in BLOCK.findall(page.read_text()):
-        kind = next((kind for kind in KINDS if mark == kind or mark.startswith(f"{kind} ")), "")
+    for comment, need, commands in BLOCK.findall(page.read_text()):
+        mark, kinds = (need, KINDS[3:]) if need else (comment, KINDS[:3])
+        kind = next((kind for kind in kinds if mark == kind or mark.startswith(f"{kind} ")), "")
         if not kind:
-            raise ValueError(f"{page}: expected a comment, one of {', '.join(KINDS)}, above the block of {commands!r}")
+            raise ValueError(
+                f"{page}: expected a comment, one of {', '.join(KINDS[:3])}, or *{KINDS[3]} ...* "
+                f"above the block of {commands!r}"
+            )
         blocks.append(Block(kind, mark.removeprefix(kind).strip(), commands))
     return blocks
 
@@ -83,7 +87,7 @@ def run_page(page: Path) -> bool:
     with tempfile.TemporaryDirectory(prefix="tutorial-") as name:
         folder = Path(name)
         for entry in ROOT.iterdir():
-            if entry.name not in ("build", "demo", ".git"):
+            if entry.name not in ("build", "demo", "tutorial", ".git"):
                 (folder / entry.name).symlink_to(entry)
         begin_s = time.monotonic()
         shell = subprocess.Popen(["bash", "-c", script_of(blocks_of(page))], cwd=folder, start_new_session=True)

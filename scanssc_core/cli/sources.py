@@ -28,6 +28,8 @@ def open_stereo(path: Path, flags: Mapping[str, Any]) -> StereoSequence:
     Raises:
         ValueError: if it is neither, or options of bags are given for a folder.
     """
+    if not path.exists():
+        raise ValueError(f"nothing at {path}: expected a bag (a folder, or a .mcap, .db3 or .bag) or a sequence folder")
     if is_bag(path):
         sequence = BagSequence(path, apply_flags(BagOptions(), flags, ""))
         typer.echo(f"{path}: {sequence.topics}")

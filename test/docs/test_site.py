@@ -32,7 +32,7 @@ def test_every_command_of_a_tutorial_is_run_or_says_why_not(page):
     blocks = run_docs.blocks_of(page)
     assert any(block.kind == "run" for block in blocks)
     assert all((ROOT / block.detail).exists() for block in blocks if block.kind == "tested by")
-    assert all(block.detail for block in blocks if block.kind == "needs")
+    assert all(block.detail for block in blocks if block.kind == "Needs")
     run_docs.script_of(blocks)  # every substitution finds what it makes short
 
 
@@ -40,6 +40,15 @@ def test_block_without_a_word_on_its_check_is_refused(tmp_path):
     page = tmp_path / "page.md"
     page.write_text("```bash\nls\n```\n")
     with pytest.raises(ValueError, match=r"page\.md: expected a comment, one of run, background, .*'ls"):
+        run_docs.blocks_of(page)
+
+
+def test_what_a_block_needs_is_written_where_the_reader_sees_it(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("*Needs a camera.*\n```bash\nls\n```\n")
+    assert run_docs.blocks_of(page) == [run_docs.Block("Needs", "a camera.", "ls\n")]
+    page.write_text("<!-- Needs a camera. -->\n```bash\nls\n```\n")
+    with pytest.raises(ValueError, match=r"or \*Needs"):
         run_docs.blocks_of(page)
 
 

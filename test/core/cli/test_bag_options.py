@@ -72,6 +72,13 @@ def test_options_of_bags_are_not_ignored_for_a_folder(tmp_path):
     assert result.status == 1 and "00 is no bag, but options of bags are given: --grid-frame" in result.err
 
 
+@pytest.mark.parametrize("options", [(), ("--grid-frame", "lidar")])
+def test_source_that_is_not_there_may_have_been_meant_as_either(tmp_path, options):
+    result = predict(tmp_path / "nope.bag", tmp_path / "out", *options)
+    assert result.status == 1
+    assert "nope.bag: expected a bag (a folder, or a .mcap, .db3 or .bag) or a sequence folder" in result.err
+
+
 def test_frames_of_another_run_are_not_mixed_in(bag, tmp_path):
     out = tmp_path / "out"
     assert predict(bag, out).status == 0
