@@ -1,6 +1,6 @@
 """What is left of the scores when pictures are damaged, and whether the input health tells: writes docs/robustness.md.
 
-OMP_NUM_THREADS=1 python benchmarks/robustness.py [--data ROOT] [--frames 4] [--severities 1,3,5] [--checkpoint FILE]
+OMP_NUM_THREADS=1 python benchmarks/robustness.py [--data ROOT] [--frames 6] [--severities 1,2,3,4,5] [--checkpoint FILE]
 
 Without --data, the first streets of docs/lite.md's validation, which no shipped weights were trained on, are rendered
 first; the first frame of each is taken. Every kind at every
@@ -35,8 +35,8 @@ _LOSS = 0.25  # of the clean IoU: a row that lost more should be told
 
 _TEXT = """# How robust: damaged pictures, and whether the input health tells
 
-Written by `{command}`, which `--severities 1,2,3,4,5` and `--frames`
-make finer: {num_frames} synthetic frames of KITTI's rig (streets of seed {seed}, which no shipped weights were trained
+Written by `{command}` (`--severities 1,3,5` and `--frames` make
+it shorter): {num_frames} synthetic frames of KITTI's rig (streets of seed {seed}, which no shipped weights were trained
 on), severities {severities} of 5, depth by semi-global matching of the damaged pair, float32. So few frames tell large
 effects from none, not one per cent from two. One kind on a data set of your own:
 `scanssc eval --data ROOT --corrupt fog:3`; `--seed` draws other damage, the same seed the same.
@@ -159,8 +159,8 @@ def main() -> None:
     """See the head of this file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="labelled frames in the layout of SemanticKITTI, with both images")
-    parser.add_argument("--frames", type=int, default=4, help="the first of as many sequences")
-    parser.add_argument("--severities", default="1,3,5")
+    parser.add_argument("--frames", type=int, default=6, help="the first of as many sequences")
+    parser.add_argument("--severities", default="1,2,3,4,5")
     parser.add_argument("--checkpoint", type=Path, default=LITE_WEIGHTS)
     options = parser.parse_args()
     severities = tuple(map(int, options.severities.split(",")))
