@@ -1,6 +1,6 @@
 """What is left of the scores when pictures are damaged, and whether the input health tells: writes docs/robustness.md.
 
-OMP_NUM_THREADS=1 python benchmarks/robustness.py [--data ROOT] [--frames 6] [--severities 1,2,3,4,5] [--checkpoint FILE]
+OMP_NUM_THREADS=1 python benchmarks/robustness.py [--data ROOT] [--frames 6] [--severities 1,2,3] [--checkpoint FILE]
 
 Without --data, the first streets of docs/lite.md's validation, which no shipped weights were trained on, are rendered
 first; the first frame of each is taken. Every kind at every
