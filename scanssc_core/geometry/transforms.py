@@ -56,7 +56,9 @@ def check_camera_pose(T_cam_grid: NDArray) -> None:
     """Refuse a pose that no camera of this grid has.
 
     Its optical axis must look forward, within 60 degrees, and not upward by more than 30 degrees. The z axis of a frame
-    that is x forward, y left, z up instead of optical looks upward, also when the camera looks down at the road.
+    that is x forward, y left, z up instead of optical looks upward, also when the camera looks down at the road. The
+    lower edge of its image must lie below: in a grid frame whose z axis points down, as of simulators and autopilots,
+    it lies above.
 
     Args:
         T_cam_grid: (4, 4) grid frame (x forward, y left, z up) -> the left camera's optical frame (x right, y down,
@@ -72,6 +74,11 @@ def check_camera_pose(T_cam_grid: NDArray) -> None:
             f"the camera's z axis points {forward:+.2f} forward, {left:+.2f} left, {up:+.2f} up in the grid frame: "
             "expected an optical frame (x right, y down, z forward) that looks along the grid's x axis; name the "
             "camera's optical frame, not its body frame (x forward), and a grid frame whose x axis points ahead"
+        )
+    if T_cam_grid[1, 2] > 0:
+        raise ValueError(
+            f"the camera's y axis, down its image, points {T_cam_grid[1, 2]:+.2f} up in the grid frame: expected a grid "
+            "frame of x forward, y left, z up; is its z axis down (north, east, down), or the camera upside down?"
         )
     position_m = invert_transform(T_cam_grid)[:3, 3]
     if np.linalg.norm(position_m) > _MAX_MOUNTING_M:

@@ -116,6 +116,18 @@ def test_cameras_that_look_beside_the_grid_are_refused(turn):
         check_camera_pose(pose(OPTICAL @ turn))
 
 
+def test_grid_frame_whose_z_axis_points_down_is_refused_and_a_leaning_camera_is_not():
+    def roll(degrees):
+        c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+        return np.array([[1, 0, 0], [0, c, s], [0, -s, c]])
+
+    for degrees in (-60, 60):
+        check_camera_pose(pose(OPTICAL @ roll(degrees)))
+    for degrees in (120, 180):
+        with pytest.raises(ValueError, match=r"y axis, down its image, points \+.* is its z axis down"):
+            check_camera_pose(pose(OPTICAL @ roll(degrees) @ pitch(20)))
+
+
 def test_pose_in_millimetres_or_in_a_frame_that_stays_behind_is_refused_with_the_distance():
     mounted, left_behind = pose(OPTICAL), pose(OPTICAL)
     mounted[:3, 3] = 0.06, 2.5, -3.0
