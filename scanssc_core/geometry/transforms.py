@@ -77,8 +77,8 @@ def check_camera_pose(T_cam_grid: NDArray) -> None:
         )
     if T_cam_grid[1, 2] > 0:
         raise ValueError(
-            f"the camera's y axis, down its image, points {T_cam_grid[1, 2]:+.2f} up in the grid frame: expected a grid "
-            "frame of x forward, y left, z up; is its z axis down (north, east, down), or the camera upside down?"
+            f"the camera's y axis, down its image, points {T_cam_grid[1, 2]:+.2f} up in the grid frame: expected a "
+            "grid frame of x forward, y left, z up; is its z axis down (north, east, down), or the camera upside down?"
         )
     position_m = invert_transform(T_cam_grid)[:3, 3]
     if np.linalg.norm(position_m) > _MAX_MOUNTING_M:

@@ -55,6 +55,17 @@ def test_page_has_the_topics_and_parameters_of_every_preset():
     assert table() in CAMERAS.read_text()
 
 
+def test_what_a_pair_can_measure_follows_from_focal_length_and_baseline():
+    row = r"^\| [^|]+ \| ([\d.]+)(?: at \d+)? \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$"
+    rows = re.findall(row, CAMERAS.read_text(), re.MULTILINE)
+    assert len(rows) == 13
+    for fx, baseline_m, *written in rows:
+        fx_times_baseline = float(fx) * float(baseline_m)
+        nearest_m, error_m = fx_times_baseline / 128, 0.25 * 10**2 / fx_times_baseline
+        reach_m = (0.2 * fx_times_baseline / 0.25) ** 0.5
+        assert written == [f"{nearest_m:.1f}", f"{error_m:.2f}", f"{reach_m:.1f}"], (fx, baseline_m)
+
+
 def test_command_without_the_launch_file_is_the_preset_of_the_zed():
     (command,) = re.findall(r"^\S*scanssc_node (--ros-args -p grid_frame.*?)^```", CAMERAS.read_text(), re.M | re.S)
     topics, parameters, _ = preset(ROOT / "config" / "cameras" / "zed.yaml")
