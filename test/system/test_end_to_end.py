@@ -27,6 +27,7 @@ from system.harness import KITTI_BAG, SECOND_NS, executable, grid_stamp_ns
 
 pytestmark = pytest.mark.system
 
+IMAGES = "/kitti/camera_color_left/image_raw", "/kitti/camera_color_right/image_raw"
 SMALL_RIG = StereoRig(PinholeCamera(180.0, 180.0, 159.5, 60.0, width=320, height=120), 0.5, 159.5)
 
 
@@ -38,8 +39,9 @@ def wall_bag(tmp_path_factory):
     return bag
 
 
-def play(bag, *options):
-    return subprocess.Popen([executable("bag_player"), str(bag), "--wait", "20", *options])
+def play(bag, *options, topics=IMAGES):
+    """Plays as soon as these topics have subscribers."""
+    return subprocess.Popen([executable("bag_player"), str(bag), "--wait", "20", "--wait-for", *topics, *options])
 
 
 def test_real_bag_is_matched_completely_and_every_processed_pair_gives_one_grid(world, start_node, bags):
@@ -47,7 +49,7 @@ def test_real_bag_is_matched_completely_and_every_processed_pair_gives_one_grid(
         *KITTI_BAG, image_transport="compressed", extrinsics_source="tf", qos_reliability="reliable", qos_depth=100
     )
     world.spin_until(lambda: world.count_subscribers("/kitti/camera_color_left/image_raw/compressed") == 1)
-    player = play(bags / "kitti_10hz", "--rate", "2")
+    player = play(bags / "kitti_10hz", "--rate", "2", topics=[f"{topic}/compressed" for topic in IMAGES])
     world.spin_until(lambda: player.poll() is not None)
     world.spin_until(lambda: world.value("left image", "received") == "51")
 
@@ -86,10 +88,10 @@ def test_received_grid_equals_what_the_pipeline_computes_and_stands_where_the_wa
 
 
 def test_player_waits_for_the_subscriber_of_a_topic_that_it_is_told_to_wait_for(world, wall_bag):
-    left, right = (f"/kitti/camera_color_{side}/image_raw" for side in ("left", "right"))
+    left, right = IMAGES
     received = {left: [], right: []}
     world.create_subscription(Image, left, received[left].append, 10)
-    player = play(wall_bag, "--wait-for", left, right)
+    player = play(wall_bag)
     world.spin_until(lambda: world.count_publishers(left) == 1)
     world.spin_for(2.5)  # more than the player waits for further subscribers
     assert not received[left]
