@@ -27,7 +27,7 @@ class InputStatistics:
         last_arrival_s: monotonic time of the newest one; of the start of waiting before the first.
         rejection: why its messages are of no use, empty when they are.
         note: what is worth knowing about its messages although they are of use, empty if nothing is.
-        frame_problem: why its messages may be of another camera, empty when they say that they are not.
+        doubt: why its messages may be wrong although they are of use, empty when nothing says so.
         publisher_problem: why a publisher that is there now cannot be heard, empty when all can.
         num_publishers: publishers now on the topic.
     """
@@ -37,7 +37,7 @@ class InputStatistics:
     last_arrival_s: float = field(default_factory=time.monotonic)
     rejection: str = ""
     note: str = ""
-    frame_problem: str = ""
+    doubt: str = ""
     publisher_problem: str = ""
     num_publishers: int = 0
 

@@ -41,8 +41,8 @@ def input_status(name: str, entry: InputStatistics, timeout_s: float) -> Diagnos
         level, message = WARN, silence_message(entry, state)
     elif entry.num_publishers > 1:
         level, message = WARN, f"active, but {entry.num_publishers} publishers share the topic: stop all but one"
-    elif entry.frame_problem:
-        level, message = WARN, f"{state}: {entry.topic}: {entry.frame_problem}"
+    elif entry.doubt:
+        level, message = WARN, f"{state}: {entry.topic}: {entry.doubt}"
     elif entry.note:
         message = f"{state}: {entry.note}"
     values = {

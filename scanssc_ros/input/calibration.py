@@ -10,6 +10,8 @@ from scanssc_core.geometry import PinholeCamera, StereoRig
 from scanssc_core.sources.camera_info import CameraCalibration, make_rig
 from scanssc_core.stereo.rectification import Rectifier, UnrectifiedCamera
 
+_BASELINE_TOLERANCE = 0.03  # of the one that CameraInfo says
+
 
 @dataclass(frozen=True)
 class Calibration:
@@ -20,12 +22,14 @@ class Calibration:
         rig: the rectified pair; None with depth from a topic.
         rectifiers: one for each camera, if images are to be rectified here; else empty.
         description: the calibrated size, with binning and region of interest, in words.
+        doubt: what of the messages is not taken although it is plausible; empty: all is.
     """
 
     left: PinholeCamera
     rig: StereoRig | None
     rectifiers: tuple[Rectifier, ...]
     description: str
+    doubt: str = ""
 
     def __str__(self) -> str:
         baseline = "" if self.rig is None else f", baseline {self.rig.baseline_m:.4f} m"
@@ -70,7 +74,22 @@ def make_calibration(
         rig = make_rig(cameras["left"], cameras["right"], baseline_m) if "right" in cameras else None
     except ValueError as error:
         raise CalibrationError(infos, error) from error
-    return Calibration(intrinsics["left"], rig, tuple(rectifiers), cameras["left"].description)
+    doubt = "" if rig is None or baseline_m is None else _replaced_baseline(cameras, baseline_m)
+    return Calibration(intrinsics["left"], rig, tuple(rectifiers), cameras["left"].description, doubt)
+
+
+def _replaced_baseline(cameras: Mapping[str, CameraCalibration], baseline_m: float) -> str:
+    """What to say where CameraInfo has another baseline that a camera can have."""
+    try:
+        told_m = make_rig(cameras["left"], cameras["right"]).baseline_m
+    except ValueError:
+        return ""
+    if abs(told_m - baseline_m) <= _BASELINE_TOLERANCE * told_m:
+        return ""
+    return (
+        f"the parameter baseline_m, {baseline_m:.4f} m, replaces the {told_m:.4f} m of CameraInfo, and depth follows: "
+        "set it to 0.0 unless CameraInfo is wrong"
+    )
 
 
 def _make_rectifier(camera: CameraCalibration) -> Rectifier:

@@ -195,6 +195,10 @@ class StereoInputs:
             self.statistics[f"{side} camera_info"].rejection = str(calibration) if side in rejected else ""
         if isinstance(calibration, Calibration):
             self._node.get_logger().info(f"calibration: {calibration}")
+            if "right" in self._sides:
+                self.statistics["right camera_info"].doubt = calibration.doubt
+            if calibration.doubt:
+                self._node.get_logger().warning(calibration.doubt)
 
     def _is_distortion_ignored(self, info: CameraInfo | None) -> bool:
         return info is not None and not self._is_to_rectify and has_distortion(info)
@@ -231,7 +235,7 @@ class StereoInputs:
         for name, other in others.items():
             is_other = bool(other) and bool(frame) and bare_frame(other) != bare_frame(frame)
             problem = f"its frame is {other!r}, that of the left images {frame!r}: is it of another camera?"
-            self.statistics[name].frame_problem = problem if is_other else ""
+            self.statistics[name].doubt = problem if is_other else ""
 
     def _stamps_ns(self, pair: _MatchedPair) -> dict[str, int]:
         """Of the images of the cameras whose calibration is needed."""

@@ -58,6 +58,20 @@ def test_a_camera_without_calibration_is_the_one_that_is_marked(calibrator, bad,
     assert isinstance(calibrator.newest, Calibration)
 
 
+@pytest.mark.parametrize(
+    ("told_m", "is_doubted"),
+    [(0.5, True), (0.12, False), (0.121, False), (0.0, False), (-0.5, False)],
+    ids=["another", "the same", "as good as the same", "none", "the other sign"],
+)
+def test_a_baseline_that_replaces_a_plausible_one_is_said_with_both(told_m, is_doubted):
+    calibrator = Calibrator(("left", "right"), is_to_rectify=False, depth=10, baseline_m=0.12)
+    calibrator.add("left", info("left"))
+    calibrator.add("right", info("right", baseline_m=told_m))
+    assert calibrator.newest.rig.baseline_m == pytest.approx(0.12)
+    assert ("0.1200 m, replaces the 0.5000 m of CameraInfo" in calibrator.newest.doubt) is is_doubted
+    assert bool(calibrator.newest.doubt) is is_doubted
+
+
 def test_what_only_both_together_show_marks_both(calibrator):
     calibrator.add("left", info("left"))
     calibrator.add("right", info("right", width=90))
