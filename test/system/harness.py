@@ -25,7 +25,9 @@ from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 
+from scanssc_core.geometry import StereoRig
 from scanssc_core.sources.bag_writer import NAMESPACES
+from scanssc_ros.conversions import uint8_array
 from scanssc_ros.distribution import profile_variable
 from scanssc_ros.input.inputs import SIDES
 from scanssc_ros.msg import VoxelGrid
@@ -330,6 +332,27 @@ def camera_info(side: str, stamp_ns: int, width: int = WIDTH, height: int = HEIG
     set_stamp(message, stamp_ns)
     offset = -FOCAL_PX * BASELINE_M if side == "right" else 0.0
     message.p = [FOCAL_PX, 0.0, 159.5, offset, 0.0, FOCAL_PX, 40.0, 0.0, 0.0, 0.0, 1.0, 0.0]
+    return message
+
+
+def rig_infos(rig: StereoRig, frame: str, stamp_ns: int) -> list[CameraInfo]:
+    """Of the left and the right camera of a rectified pair, both in this frame."""
+    camera, messages = rig.left, []
+    for offset in (0.0, -camera.fx * rig.baseline_m):
+        message = CameraInfo(width=camera.width, height=camera.height)
+        message.header.frame_id = frame
+        set_stamp(message, stamp_ns)
+        message.p = [camera.fx, 0.0, camera.cx, offset, 0.0, camera.fy, camera.cy, 0.0, 0.0, 0.0, 1.0, 0.0]
+        messages.append(message)
+    return messages
+
+
+def rgb_image(rgb: np.ndarray, frame: str) -> Image:
+    """(H, W, 3) uint8 as a message, without a stamp."""
+    height, width, _ = rgb.shape
+    message = Image(height=height, width=width, encoding="rgb8", step=3 * width)
+    message.header.frame_id = frame
+    message.data = uint8_array(rgb)
     return message
 
 

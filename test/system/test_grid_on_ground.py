@@ -8,7 +8,6 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import TransformStamped
 from nav_msgs.msg import OccupancyGrid
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from sensor_msgs.msg import CameraInfo, Image
 from tf2_msgs.msg import TFMessage
 
 from scanssc_core.geometry import (
@@ -22,8 +21,8 @@ from scanssc_core.geometry import (
 from scanssc_core.synthetic.rigs import robot_mount
 from scanssc_core.synthetic.sequence import SyntheticSequence
 from scanssc_ros.client.voxel_grid import VoxelGridView
-from scanssc_ros.conversions import matrix_to_transform, stamp_to_ns, transform_to_matrix, uint8_array
-from system.harness import set_stamp
+from scanssc_ros.conversions import matrix_to_transform, stamp_to_ns, transform_to_matrix
+from system.harness import rgb_image, rig_infos
 
 pytestmark = pytest.mark.system
 
@@ -37,22 +36,6 @@ def nodding_drive(num_frames):
     drive = SyntheticSequence.of_robot(seed=2, num_frames=num_frames, spacing_m=0.15)
     mount = robot_mount(height_m=0.5, pitch_rad=-0.05, left_m=0.06, ahead_m=0.3)
     return dataclasses.replace(drive, rig=RIG, mount=mount, nod_rad=np.radians(3))
-
-
-def info(side, stamp_ns):
-    message = CameraInfo(width=CAMERA.width, height=CAMERA.height)
-    message.header.frame_id = OPTICAL
-    set_stamp(message, stamp_ns)
-    offset = -CAMERA.fx * RIG.baseline_m if side == "right" else 0.0
-    message.p = [CAMERA.fx, 0.0, CAMERA.cx, offset, 0.0, CAMERA.fy, CAMERA.cy, 0.0, 0.0, 0.0, 1.0, 0.0]
-    return message
-
-
-def image(rgb):
-    message = Image(height=CAMERA.height, width=CAMERA.width, encoding="rgb8", step=3 * CAMERA.width)
-    message.header.frame_id = OPTICAL
-    message.data = uint8_array(rgb)
-    return message
 
 
 def tell_mount(world, mount):
@@ -98,8 +81,8 @@ def test_ground_of_a_nodding_robot_is_level_in_the_frame_of_its_grids(world, act
     world.spin_until(lambda: world.message("grid pose") == "no pair has come yet")
     errors, slopes = [], []
     for index in range(len(drive)):
-        left, right = (image(view.rgb) for view in drive.views(index))
-        world.publish_infos(*(info(side, world.stamp_ns + 100_000_000) for side in ("left", "right")))
+        left, right = (rgb_image(view.rgb, OPTICAL) for view in drive.views(index))
+        world.publish_infos(*rig_infos(RIG, OPTICAL, world.stamp_ns + 100_000_000))
         stamp_ns = world.publish_pair(left, right, with_infos=False)
         grid = world.wait_for_grid(stamp_ns)
         world.spin_until(lambda stamp_ns=stamp_ns: stamp_ns in frames)

@@ -7,13 +7,12 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import TransformStamped
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from sensor_msgs.msg import CameraInfo, Image
 from tf2_msgs.msg import TFMessage
 
 from scanssc_core.geometry import PinholeCamera, StereoRig, T_frame_grid, invert_transform
 from scanssc_core.synthetic.sequence import SyntheticSequence
-from scanssc_ros.conversions import matrix_to_transform, uint8_array
-from system.harness import set_parameter, set_stamp
+from scanssc_ros.conversions import matrix_to_transform
+from system.harness import rgb_image, rig_infos, set_parameter, set_stamp
 
 pytestmark = pytest.mark.system
 
@@ -30,30 +29,14 @@ def drive():
     return sequence, [tuple(view.rgb for view in sequence.views(index)) for index in range(NUM_FRAMES)]
 
 
-def info(side, stamp_ns, baseline_m):
-    message = CameraInfo(width=CAMERA.width, height=CAMERA.height)
-    message.header.frame_id = OPTICAL
-    set_stamp(message, stamp_ns)
-    offset = -CAMERA.fx * baseline_m if side == "right" else 0.0
-    message.p = [CAMERA.fx, 0.0, CAMERA.cx, offset, 0.0, CAMERA.fy, CAMERA.cy, 0.0, 0.0, 0.0, 1.0, 0.0]
-    return message
-
-
-def image(rgb):
-    message = Image(height=CAMERA.height, width=CAMERA.width, encoding="rgb8", step=3 * CAMERA.width)
-    message.header.frame_id = OPTICAL
-    message.data = uint8_array(rgb)
-    return message
-
-
 def show(world, drive, baseline_m, transforms=None):
     """Publish the drive, there and back again; odometry says where a pair was taken only when its grid has come."""
     sequence, views = drive
     to_and_fro = itertools.cycle([*range(NUM_FRAMES), *range(NUM_FRAMES - 2, 0, -1)])
     for index in itertools.islice(to_and_fro, NUM_PAIRS):
         next_ns = world.stamp_ns + 100_000_000
-        world.publish_infos(*(info(side, next_ns, baseline_m) for side in ("left", "right")))
-        stamp_ns = world.publish_pair(*map(image, views[index]), with_infos=False)
+        world.publish_infos(*rig_infos(replace(RIG, baseline_m=baseline_m), OPTICAL, next_ns))
+        stamp_ns = world.publish_pair(*(rgb_image(rgb, OPTICAL) for rgb in views[index]), with_infos=False)
         world.wait_for_grid(stamp_ns)
         if transforms is not None:
             T_odom_base = sequence.pose(index) @ invert_transform(T_frame_grid(0.0))
@@ -84,8 +67,8 @@ def test_a_wrong_baseline_is_told_with_both_ways_and_a_right_one_is_not(world, a
     assert "m by stereo" in world.message("odometry scale") and "m by odometry" in world.message("odometry scale")
     if factor > 1:
         assert set_parameter(world, "drop_faulty", True).successful
-        world.publish_infos(*(info(side, world.stamp_ns + 100_000_000, 0.6) for side in ("left", "right")))
-        world.publish_pair(*map(image, drive[1][0]), with_infos=False)
+        world.publish_infos(*rig_infos(replace(RIG, baseline_m=0.6), OPTICAL, world.stamp_ns + 100_000_000))
+        world.publish_pair(*(rgb_image(rgb, OPTICAL) for rgb in drive[1][0]), with_infos=False)
         world.spin_until(lambda: world.value("pipeline", "dropped.odometry_scale") == "1")
 
 
