@@ -133,24 +133,31 @@ def test_damage_that_cannot_be_done_is_refused(data, arguments, words):
     assert isinstance(result.exception, ValueError) and words in str(result.exception)
 
 
-def test_two_shards_give_the_tables_of_one_process(data, tmp_path):
-    split = ("--split", "00,08")
-    assert run(data, *split, "--out", tmp_path / "one").exit_code == 0
-    first = run(data, *split, "--out", tmp_path / "two", "--shard", "1/2")
-    assert "the last shard writes the tables" in first.output and not (tmp_path / "two/report.txt").exists()
-    assert run(data, *split, "--out", tmp_path / "two", "--shard", "0/2").exit_code == 0
-    for name in ("report.txt", "overall.csv", "classes.csv", "slices.csv"):
-        assert (tmp_path / "two" / name).read_text() == (tmp_path / "one" / name).read_text()
+BOTH = ("--split", "00,08")
+
+
+@pytest.fixture(scope="module")
+def tables_of_one_process(data, tmp_path_factory):
+    """Name -> text of the tables over both sequences."""
+    folder = tmp_path_factory.mktemp("one")
+    assert run(data, *BOTH, "--out", folder).exit_code == 0
+    return {name: (folder / name).read_text() for name in ("report.txt", "overall.csv", "classes.csv", "slices.csv")}
+
+
+def test_two_shards_give_the_tables_of_one_process(data, tmp_path, tables_of_one_process):
+    first = run(data, *BOTH, "--out", tmp_path, "--shard", "1/2")
+    assert "the last shard writes the tables" in first.output and not (tmp_path / "report.txt").exists()
+    assert run(data, *BOTH, "--out", tmp_path, "--shard", "0/2").exit_code == 0
+    for name, text in tables_of_one_process.items():
+        assert (tmp_path / name).read_text() == text
 
 
 @pytest.mark.slow
-def test_two_processes_of_torchrun_give_the_tables_of_one(data, tmp_path):
-    split = ("--split", "00,08")
-    assert run(data, *split, "--out", tmp_path / "one").exit_code == 0
+def test_two_processes_of_torchrun_give_the_tables_of_one(data, tmp_path, tables_of_one_process):
     torchrun = ("torchrun", "--standalone", "--nproc-per-node", "2", "--no-python")
-    assert start(data, *split, "--out", tmp_path / "two", before=torchrun).wait(timeout=300) == 0
-    for name in ("report.txt", "overall.csv", "classes.csv", "slices.csv"):
-        assert (tmp_path / "two" / name).read_text() == (tmp_path / "one" / name).read_text()
+    assert start(data, *BOTH, "--out", tmp_path, before=torchrun).wait(timeout=300) == 0
+    for name, text in tables_of_one_process.items():
+        assert (tmp_path / name).read_text() == text
 
 
 def test_shards_of_another_evaluation_are_refused(data, tmp_path):

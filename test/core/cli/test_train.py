@@ -29,23 +29,23 @@ def root(tmp_path_factory):
 def test_train_command_trains_continues_and_exports(root, tmp_path):
     def train(*more):
         command = ["train", "--data", str(root), "--out", str(tmp_path / "run"), "--config", "lite", "--device", "cpu"]
-        return CliRunner().invoke(app, [*command, *SMALL_MODEL.split(), "--steps", "3", "--log-every", "1", *more])
+        return CliRunner().invoke(app, [*command, *SMALL_MODEL.split(), "--steps", "2", "--log-every", "1", *more])
 
-    result = train("--batch-size", "2", "--limit-val", "1")
+    result = train("--batch-size", "1", "--limit-val", "1")
     assert result.exit_code == 0, result.exception
     lines = read_log(tmp_path / "run" / "log.jsonl")
-    assert [line["step"] for line in lines] == [1, 2, 3, 3]
+    assert [line["step"] for line in lines] == [1, 2, 2]
     assert {"loss/total", "loss/depth", "loss/scan_width", "learning_rate"} <= lines[0].keys()
     assert {"val/iou", "val/miou", "val/class_iou/road"} <= lines[-1].keys()
     assert load_model(tmp_path / "run" / "best.safetensors").config.image_size == (32, 96)
     stored = json.loads((tmp_path / "run" / "run.json").read_text())
-    assert stored["train"]["steps"] == 3 and stored["data"]["roots"] == [str(root)]
+    assert stored["train"]["steps"] == 2 and stored["data"]["roots"] == [str(root)]
     assert list((tmp_path / "run" / "tensorboard").glob("events*"))
 
-    again = train("--batch-size", "2", "--limit-val", "1")
+    again = train("--batch-size", "1", "--limit-val", "1")
     assert again.exit_code == 0 and read_log(tmp_path / "run" / "log.jsonl") == lines
-    other = train("--batch-size", "1")
-    assert isinstance(other.exception, ValueError) and "train.batch_size: was 2, now 1" in str(other.exception)
+    other = train("--batch-size", "2")
+    assert isinstance(other.exception, ValueError) and "train.batch_size: was 1, now 2" in str(other.exception)
 
 
 def test_a_sequence_that_no_root_has_is_named(root, tmp_path):

@@ -188,7 +188,7 @@ def test_classes_are_as_frequent_as_in_semantic_kitti():
     counts = np.zeros(SEMANTIC_KITTI.num_classes)
     heights = np.zeros(SEMANTIC_KITTI.num_classes)
     shares_invalid = []
-    for seed in range(12):
+    for seed in range(6):
         drive = replace(SyntheticSequence.on_street(seed, num_frames=1), rig=SMALL_RIG)
         truth = drive.truth(0, GRID)
         counts += np.bincount(truth.labels.reshape(-1), minlength=len(counts))
