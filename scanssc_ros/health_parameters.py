@@ -69,10 +69,10 @@ class HealthParameters(ParameterTable):
         maximum=1.0,
         dynamic=True,
     )
-    max_ground_offset_m: float = parameter(
-        _DEFAULTS.max_ground_offset_m,
+    max_ground_offset: float = parameter(
+        _DEFAULTS.max_ground_offset,
         "Warn of a wrong pose or baseline when the measured ground lies further from where the pose has it, under the "
-        "camera or 10 m ahead; 0 = no check.",
+        "camera or six of its heights ahead, as a share of its height; 0 = no check.",
         minimum=0.0,
         maximum=10.0,
         dynamic=True,

@@ -11,6 +11,8 @@ from scanssc_core.ground.measured_ground import measure_plane
 #: What a plane must be to speak of the camera's height. The standard error is up to 0.6 % of it on KITTI's streets, and
 #: over 4 % where no open ground is seen; a slope that the pose does not have is of a bump or a ramp.
 _MAX_ERROR, _MAX_SLOPE_DEG = 0.01, 2.0
+#: Heights of the camera: 10 m with KITTI's.
+_AHEAD = 6.0
 
 
 @dataclass(frozen=True)
@@ -45,10 +47,14 @@ class GroundOffset:
             return f"the ground's slope is {self.pitch_deg:+.1f} degrees off that of the pose"
         return ""
 
-    def worst_m(self, ahead_m: float = 10.0) -> float:
-        """How far the measured ground lies from the expected one, under the camera or so far ahead."""
-        under_m = self.expected_height_m - self.height_m
-        return max(abs(under_m), abs(under_m + ahead_m * np.tan(np.radians(self.pitch_deg))))
+    @property
+    def worst(self) -> float:
+        """How far the measured ground lies from the expected one, under the camera or _AHEAD of its heights ahead, in
+        heights of the camera: a picture of the ground says no more. Infinite for a pose under its own ground."""
+        if self.expected_height_m <= 0:
+            return np.inf
+        under = 1 - self.height_ratio
+        return max(abs(under), abs(under + _AHEAD * np.tan(np.radians(self.pitch_deg))))
 
 
 def measure_ground(depth_m: NDArray, camera: PinholeCamera, T_cam_grid: NDArray) -> GroundOffset | None:

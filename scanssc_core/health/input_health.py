@@ -34,7 +34,7 @@ class Thresholds:
     max_swapped: float = 0.5
     max_row_offset_px: float = 1.5
     min_depth_coverage: float = MIN_COVERAGE
-    max_ground_offset_m: float = 0.5
+    max_ground_offset: float = 0.3
     max_height_error: float = 0.12
     max_scale_error: float = 0.1
 
@@ -118,7 +118,7 @@ class InputHealth:
             thresholds: see add_images.
         """
         self._coverage = depth_coverage(depth_m)
-        if thresholds.max_ground_offset_m or thresholds.max_height_error:
+        if thresholds.max_ground_offset or thresholds.max_height_error:
             self._ground.add(depth_m, camera, T_cam_grid)
 
     def add_motion(
@@ -164,8 +164,8 @@ class InputHealth:
         readings = []
         if thresholds.min_depth_coverage:
             readings.append(_coverage(self._coverage, thresholds.min_depth_coverage))
-        if thresholds.max_ground_offset_m:
-            readings.append(_ground(self._ground.result(), thresholds.max_ground_offset_m))
+        if thresholds.max_ground_offset:
+            readings.append(_ground(self._ground.result(), thresholds.max_ground_offset))
         if thresholds.max_height_error:
             readings.append(_camera_height(self._ground.result(), thresholds.max_height_error))
         if thresholds.max_scale_error and self._has_odometry:
@@ -261,7 +261,7 @@ def _coverage(coverage: float | None, least: float) -> Reading:
     return Reading("depth coverage", measured, coverage_problem(coverage, least), {"coverage": f"{coverage:.3f}"})
 
 
-def _ground(offset: GroundOffset | None, most_m: float) -> Reading:
+def _ground(offset: GroundOffset | None, most: float) -> Reading:
     if offset is None:
         return Reading("ground")
     rises = "rises" if offset.pitch_deg > 0 else "falls"
@@ -270,17 +270,17 @@ def _ground(offset: GroundOffset | None, most_m: float) -> Reading:
         f"degrees ahead, and {offset.expected_height_m:.2f} m over the ground of its pose"
     )
     fault = (
-        f"{measured}, {offset.worst_m():.2f} m apart where max_ground_offset_m is {most_m:.2f}: check the camera's "
-        "transform, ground_z_m and the baseline"
+        f"{measured}, {offset.worst:.0%} of the camera's height apart where max_ground_offset is {most:.0%}: check the "
+        "camera's transform, ground_z_m and the baseline"
     )
     values = {
         "height_m": f"{offset.height_m:.2f}",
         "expected_height_m": f"{offset.expected_height_m:.2f}",
         "pitch_deg": f"{offset.pitch_deg:.1f}",
         "roll_deg": f"{offset.roll_deg:.1f}",
-        "worst_m": f"{offset.worst_m():.2f}",
+        "worst": f"{offset.worst:.3f}",
     }
-    return Reading("ground", measured, fault if offset.worst_m() > most_m else "", values)
+    return Reading("ground", measured, fault if offset.worst > most else "", values)
 
 
 def _camera_height(offset: GroundOffset | None, most: float) -> Reading:

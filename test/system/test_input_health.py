@@ -64,7 +64,7 @@ def level(world: World, name: str) -> bytes:
 @pytest.fixture
 def node(world, activate):
     # One odd pair counts: what a median hides is for the unit tests. The ground of a wall is none.
-    node = activate(max_age_s=60.0, max_frozen_s=0.35, max_ground_offset_m=0.0)
+    node = activate(max_age_s=60.0, max_frozen_s=0.35, max_ground_offset=0.0)
     world.wait_for_node(node)
     return node
 

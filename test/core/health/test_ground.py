@@ -21,14 +21,14 @@ def test_ground_is_found_wherever_it_is(height_m, pitch_deg, roll_deg):
 def test_right_pose_has_no_offset():
     T_grid_cam = pose(0.8, -5.0, 1.0)
     offset = measure_ground(depth_of(T_grid_cam), CAMERA, invert_transform(T_grid_cam))
-    assert offset.worst_m() < 0.1
+    assert offset.worst < 0.1
 
 
 def test_depth_twice_too_large_shows_as_a_camera_twice_as_high():
     T_grid_cam = pose(0.8)
     offset = measure_ground(2 * depth_of(T_grid_cam), CAMERA, invert_transform(T_grid_cam))
     assert offset.height_m == pytest.approx(1.6, abs=0.1) and offset.expected_height_m == pytest.approx(0.8)
-    assert offset.worst_m() > 0.7
+    assert offset.worst > 0.9
 
 
 @pytest.mark.parametrize("depth_m", [np.zeros((376, 624), np.float32), np.full((376, 624), 6.0, np.float32)])
@@ -37,8 +37,16 @@ def test_no_ground_is_none(depth_m):
 
 
 def test_worst_is_under_the_camera_or_ahead():
-    assert GroundOffset(1.0, 1.5, 0.0, 0.0, 0.01).worst_m() == pytest.approx(0.5)
-    assert GroundOffset(1.5, 1.5, 3.0, 0.0, 0.01).worst_m() == pytest.approx(10 * np.tan(np.radians(3)))
+    assert GroundOffset(1.0, 1.5, 0.0, 0.0, 0.01).worst == pytest.approx(1 / 3)
+    assert GroundOffset(1.5, 1.5, 3.0, 0.0, 0.01).worst == pytest.approx(6 * np.tan(np.radians(3)))
+
+
+@pytest.mark.parametrize("height_m", [0.3, 0.5, 1.65])
+def test_a_pose_wrong_by_a_third_or_three_degrees_is_as_bad_at_every_height(height_m):
+    for pitch_deg, actual_m in ((0.0, height_m * 2 / 3), (-3.0, height_m)):
+        seen = depth_of(pose(actual_m, pitch_deg))
+        offset = measure_ground(seen, CAMERA, invert_transform(pose(height_m)))
+        assert offset.worst == pytest.approx(1 / 3 if pitch_deg == 0 else 6 * np.tan(np.radians(3)), abs=0.05)
 
 
 @pytest.mark.parametrize("height_m", [0.4, 1.65])
@@ -68,4 +76,5 @@ def test_a_plane_that_is_not_the_ground_under_the_camera_is_doubted(offset, word
 
 
 def test_a_pose_under_its_own_ground_has_no_finite_ratio():
-    assert GroundOffset(0.2, -0.1, 0.0, 0.0, 0.001).height_ratio == np.inf
+    offset = GroundOffset(0.2, -0.1, 0.0, 0.0, 0.001)
+    assert offset.height_ratio == offset.worst == np.inf

@@ -68,10 +68,11 @@ def test_a_side_that_repeats_its_picture_is_frozen_after_max_frozen_s(frame):
 
 def test_ground_elsewhere_than_the_pose_has_it_is_told_with_both_heights(frame):
     lower = frame.T_cam_velo.copy()
-    lower[1, 3] += 0.8  # the pose has the camera 0.8 m higher than it is
+    lower[1, 3] += 1.0  # the pose has the camera 1 m higher than it is
     reading = readings(frame, frame.left_rgb, frame.right_rgb, lower)["ground"]
-    assert "m over the measured ground" in reading.fault and "max_ground_offset_m is 0.50" in reading.fault
-    assert float(reading.values["worst_m"]) == pytest.approx(0.8, abs=0.25)
+    assert "m over the measured ground" in reading.fault
+    assert "of the camera's height apart where max_ground_offset is 30%" in reading.fault
+    assert float(reading.values["worst"]) == pytest.approx(1.0 / 2.66, abs=0.1)
 
 
 @pytest.mark.parametrize("factor, cause", [(0.8, "baseline too short"), (1.2, "baseline too long")])
