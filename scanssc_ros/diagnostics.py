@@ -45,7 +45,14 @@ def extrinsics_status(extrinsics: Extrinsics) -> DiagnosticStatus:
     pose = "no pair has come yet" if extrinsics.source == "none" else f"pose from {extrinsics.source}"
     problem = "; ".join(filter(None, (extrinsics.problem, extrinsics.baseline_problem)))
     level, message = (WARN, problem) if problem else (OK, pose)
-    return make_status("extrinsics", level, message, {"source": extrinsics.source, "position_m": extrinsics.position_m})
+    if not problem and extrinsics.baseline.startswith("not judged"):
+        message = f"{pose}; baseline {extrinsics.baseline}"
+    values: dict[str, object] = {
+        "source": extrinsics.source,
+        "position_m": extrinsics.position_m,
+        "baseline": extrinsics.baseline,
+    }
+    return make_status("extrinsics", level, message, values)
 
 
 def grid_pose_status(grid: GridOnGround) -> DiagnosticStatus:

@@ -11,7 +11,7 @@ from scanssc_core.geometry import T_frame_grid, check_camera_pose, invert_transf
 from scanssc_core.geometry.frame_graph import bare_frame
 from scanssc_ros.conversions import transform_to_matrix
 from scanssc_ros.input.transforms import TransformListener
-from scanssc_ros.parameters import NodeParameters
+from scanssc_ros.parameters import TOPIC, NodeParameters
 
 _BASELINE_TOLERANCE = 0.03  # of the longer one
 
@@ -45,7 +45,8 @@ class Extrinsics:
         source: where the newest pair's pose came from: `tf`, `parameter`, or `none`.
         problem: why there is none, or why the parameter stands in for TF; empty when all is well.
         position_m: of the camera in the grid frame, x, y, z in words; empty while there is no pose.
-        baseline_problem: that TF has left and right camera another distance apart than the calibration; else empty.
+        baseline: TF's distance of left and right camera beside that of the calibration, or why it is not judged.
+        baseline_problem: that the two differ; else empty.
 
     Raises:
         ValueError: if TF is asked for and neither tf2_ros nor tf2_msgs is installed.
@@ -58,6 +59,9 @@ class Extrinsics:
         self._first_asked_s: float | None = None
         self._told: tuple[str, str] | None = None
         self.source, self.problem, self.position_m, self.baseline_problem = "none", "", "", ""
+        self.baseline = "no pair has come yet"
+        if parameters.stereo_backend == TOPIC:
+            self.baseline = "not judged: depth comes from a topic, there is no right camera"
         if parameters.extrinsics_source == "parameter":
             self.source = "parameter"
         elif find_spec("tf2_ros") is not None:
@@ -94,13 +98,19 @@ class Extrinsics:
             baseline_m: of the calibration.
         """
         self.baseline_problem = ""
-        if self._listener is None or not right_frame or bare_frame(left_frame) == bare_frame(right_frame):
+        if self._listener is None:
+            self.baseline = "not judged: extrinsics_source is parameter, TF is not listened to"
+            return
+        if not right_frame or bare_frame(left_frame) == bare_frame(right_frame):
+            self.baseline = f"not judged: left images have the frame {left_frame!r}, right ones {right_frame!r}"
             return
         try:
             T_left_right = self._listener.lookup(bare_frame(left_frame), bare_frame(right_frame))
-        except LookupError:
+        except LookupError as missing:
+            self.baseline = f"not judged: {missing}"
             return
         distance_m = float(np.linalg.norm(T_left_right[:3, 3]))
+        self.baseline = f"{distance_m:.4f} m in TF, {baseline_m:.4f} m by the calibration"
         if abs(distance_m - baseline_m) > _BASELINE_TOLERANCE * max(distance_m, baseline_m):
             self.baseline_problem = (
                 f"TF has {left_frame!r} and {right_frame!r} {distance_m:.4f} m apart, the calibration "

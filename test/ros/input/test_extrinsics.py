@@ -5,11 +5,13 @@ import time
 import numpy as np
 import pytest
 import rclpy
+from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from tf2_msgs.msg import TFMessage
 
+from scanssc_ros.diagnostics import extrinsics_status
 from scanssc_ros.input.extrinsics import Extrinsics
 from scanssc_ros.parameters import NodeParameters
 from system.transforms import KITTI, transform
@@ -122,11 +124,22 @@ def test_baseline_is_compared_with_the_distance_of_the_cameras_in_tf(world):
     world.tell(transform(KITTI), transform(T_right_left, parent=CAMERA, child="camera_color_right"))
     world.wait_for(extrinsics, "")
     extrinsics.check_baseline(CAMERA, "camera_color_right", 0.1225)
-    assert extrinsics.baseline_problem == ""
+    assert extrinsics.baseline_problem == "" and extrinsics.baseline == "0.1200 m in TF, 0.1225 m by the calibration"
     extrinsics.check_baseline(CAMERA, "camera_color_right", 0.24)
     assert f"TF has {CAMERA!r} and 'camera_color_right' 0.1200 m apart, the calibration 0.2400 m" in (
         extrinsics.baseline_problem
     )
     for frame in ("unknown", "", CAMERA):  # nothing to compare with
         extrinsics.check_baseline(CAMERA, frame, 0.24)
-        assert extrinsics.baseline_problem == ""
+        assert extrinsics.baseline_problem == "" and extrinsics.baseline.startswith("not judged: ")
+
+
+def test_baseline_that_is_not_compared_is_not_judged_with_the_reason(world):
+    given = world.ask(extrinsics_source="parameter")
+    assert given.baseline == "no pair has come yet"
+    given.lookup(CAMERA)
+    given.check_baseline(CAMERA, "camera_color_right", 0.24)
+    assert given.baseline == "not judged: extrinsics_source is parameter, TF is not listened to"
+    status = extrinsics_status(given)
+    assert status.level == DiagnosticStatus.OK and status.message == f"pose from parameter; baseline {given.baseline}"
+    assert "there is no right camera" in world.ask(stereo_backend="topic").baseline
