@@ -57,11 +57,13 @@ def input_status(name: str, entry: InputStatistics, timeout_s: float) -> Diagnos
 
 
 def silence_message(entry: InputStatistics, state: str) -> str:
-    """Why nothing comes, in words: no publisher, one that cannot be heard, or one that is silent."""
+    """Why nothing comes, in words: no publisher, one that cannot be heard, or one that is silent, perhaps still so."""
     if entry.publisher_problem:
         why = entry.publisher_problem
     elif entry.num_publishers == 0:
         why = "nobody publishes it: is the name right? remap it, or is the camera or the bag not running?"
+    elif entry.num_received == 0:
+        why = f"{entry.num_publishers} publisher(s), but no message yet: is it still starting?"
     else:
         why = f"{entry.num_publishers} publisher(s), but no message arrives"
     return f"{state}: nothing on {entry.topic} for {entry.silence_s():.0f} s; {why}"

@@ -80,12 +80,12 @@ def _predict(
         "source": (left.parent if left is not None else sources[0]).resolve(),
         "right images": right.parent.resolve() if right is not None else "of the source",
         "options of the bag": {name: value for name, value in bag_flags.items() if value is not None} or "none",
-        "calibration": calib,
+        "calibration": calib or "of the source",
         "model": model,
-        "checkpoint": checkpoint,
+        "checkpoint": checkpoint or "of the model",
         "precision": precision,
         "depth": depth or stereo_backend,
-        "stereo checkpoint": stereo_checkpoint,
+        "stereo checkpoint": stereo_checkpoint or "none",
         "unseen voxels": "kept" if keep_unseen else "UNKNOWN",
     }
     description = "".join(f"{name}: {value}\n" for name, value in decisive.items())

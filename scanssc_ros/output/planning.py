@@ -63,11 +63,7 @@ class PlanningOutputs:
             from vision_msgs.msg import LabelInfo
 
             outputs[LABELS] = (LabelInfo, LATCHED)
-        else:
-            node.get_logger().info(
-                f"~/{LABELS} is not published: vision_msgs is not installed. Nav2's semantic segmentation layer needs "
-                "it; costmap and clouds do not"
-            )
+        self._logger = node.get_logger()
         self._publishers = LazyPublishers(node, outputs)
 
     def close(self) -> None:
@@ -115,6 +111,12 @@ class PlanningOutputs:
         due = {name for name in OUTPUTS if self._publishers.is_due(name, max_rate_hz)}
         if not due:
             return []
+        if not self._has_label_info and "segmentation/mask" in due:
+            self._logger.info(
+                f"~/{LABELS} is not published: vision_msgs is not installed, and Nav2's semantic segmentation layer "
+                "needs it beside the mask",
+                once=True,
+            )
         labels = occupancy.labels
         columns = find_columns(labels, grid, self._classes, self._body, ground_z_m)
         obstacles = np.empty((0, 3), np.int64)

@@ -40,7 +40,7 @@ def test_version_and_help():
 def test_from_kitti_writes_a_bag_with_the_frames_asked_for(sequence, tmp_path):
     result = scanssc("bag", "from-kitti", sequence, tmp_path / "bag", "--frames", 2)
     assert result.status == 0, result.err
-    assert "2 stereo pairs" in result.out
+    assert "2 stereo pairs" in result.out and "with odometry (/tf, odom -> base_link)" in result.out
     assert len(BagSequence(tmp_path / "bag")) == 2
 
 
@@ -127,6 +127,7 @@ def test_predict_of_a_pair_gives_the_labels_of_the_sequence(sequence, tiny_check
     assert sorted(path.name for path in (tmp_path / "pair").iterdir()) == [
         *("000000.label", "000000.npz", "000000.png", "predict.txt")
     ]
+    assert "None" not in (tmp_path / "pair" / "predict.txt").read_text()
 
 
 def test_pairs_of_another_right_camera_are_not_mixed_in(sequence, tmp_path):
