@@ -1,6 +1,7 @@
 """`scanssc calibrate`: fit what the confidence of a model is worth, and write it into the checkpoint."""
 
 import json
+import logging
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -25,16 +26,24 @@ from scanssc_core.runtime.pipeline import OccupancyPipeline
 if TYPE_CHECKING:
     from scanssc_core.evaluation.calibration import Bins, ConfidenceCounts
 
+_logger = logging.getLogger(__name__)
+
 
 def calibrate(
     source: Annotated[Path, typer.Argument(help="Weights of a model: a published file or one of ours.")],
     target: Annotated[Path, typer.Argument(help="File to write (.safetensors).")],
     data: Annotated[
-        list[Path], typer.Option(help="Data set with labels and depth maps, not trained on; may be repeated.")
+        list[Path],
+        typer.Option(
+            help="Data set with labels and depth maps, not trained on: 20 frames or more, of several streets; may be "
+            "repeated."
+        ),
     ],
     sequence: Annotated[
         list[str] | None,
-        typer.Option(help="Only this one, of each data set that has it; default: all but the validation split."),
+        typer.Option(
+            help="Only this one, of each data set that has it; may be repeated; default: all but the validation split."
+        ),
     ] = None,
     held_out: Annotated[
         Path | None, typer.Option(help="Data set that is only scored, before and after, with all its sequences.")
@@ -77,12 +86,16 @@ def calibrate(
         tables.append(calibration_table(name, f"{name}, per cent", before, after))
         picture = render_reliability(_diagrams(before, after), f"{source.name}, {name}")
         write_file(out / f"reliability_{name.replace(' ', '_')}.png", picture)
-    content: dict[str, object] = {"checkpoint": target.name, "calibration": asdict(calibration)}
+    doubts = fitted.doubts(len(frames))
+    content: dict[str, object] = {"checkpoint": target.name, "calibration": asdict(calibration), "doubts": doubts}
     content |= {table.name: [dict(zip(table.header, row, strict=True)) for row in table.rows] for table in tables}
-    write_file(out / "calibration.md", "\n".join(table.markdown() for table in tables).encode())
+    warnings = [f"Warning: {doubt}\n" for doubt in doubts]
+    write_file(out / "calibration.md", "\n".join([*warnings, *(table.markdown() for table in tables)]).encode())
     write_file(out / "calibration.json", json.dumps(content, indent=1).encode())
     typer.echo("\n".join(table.text() for table in tables))
     typer.echo(f"{target}: calibrated on {len(frames)} frames; tables and diagrams in {out}")
+    for doubt in doubts:
+        _logger.warning("%s: %s", target, doubt)
 
 
 def _labelled(layout: Layout, wanted: list[str] | None) -> list[tuple[Layout, FrameFiles]]:

@@ -20,6 +20,10 @@ BORDERS_M = (10.0, 20.0, 30.0, 40.0)
 _LEAST_SHARE = 1e-3  # of the voxels, in a bin that may be the maximum
 _SMALLEST_SLOPE = 1e-3  # below it confidence says nothing, or the opposite; only the share that is right counts
 _NUM_STEPS = 100
+#: The voxels of a frame are right or wrong together, by its street, so frames count: as many at least as numbers are
+#: fitted, a temperature and an offset for each kind and band.
+MIN_FRAMES = 2 * len(LABEL_KINDS) * (len(BORDERS_M) + 1)
+_MIN_VOXELS = 100  # of a kind in a band: with fewer, nothing is fitted to them
 
 
 class Bins(NamedTuple):
@@ -92,6 +96,29 @@ class ConfidenceCounts:
         free, occupied = (tuple(fit_temperature(band) for band in bands) for bands in self.counts)
         return Calibration(self.borders_m, free, occupied)
 
+    def doubts(self, num_frames: int) -> list[str]:
+        """Why temperatures fitted to these counts are not to be believed, in words; empty: nothing speaks against it.
+
+        Args:
+            num_frames: that were counted.
+        """
+        doubts = []
+        if num_frames < MIN_FRAMES:
+            doubts.append(
+                f"fitted on {num_frames} frames, expected {MIN_FRAMES} or more: the voxels of a frame err alike, so "
+                "the errors after look small here and say nothing of others; take more frames, of several streets"
+            )
+        borders = ("0", *(f"{border:g}" for border in self.borders_m), "")
+        few = [
+            f"{kind} {borders[band]}..{borders[band + 1]} m"
+            for kind, bands in zip(LABEL_KINDS, self.counts, strict=True)
+            for band, counts in enumerate(bands)
+            if counts.sum() < _MIN_VOXELS
+        ]
+        if few:
+            doubts.append(f"fewer than {_MIN_VOXELS} voxels, so confidence stays as it is: {', '.join(few)}")
+        return doubts
+
     def calibrated(self, calibration: Calibration) -> "ConfidenceCounts":
         """The counts of the same labels with calibrated confidence."""
         after = ConfidenceCounts(self.grid, self.borders_m)
@@ -129,7 +156,7 @@ def fit_temperature(counts: NDArray) -> Temperature:
     counts[127] += 0.5
     counts[128] += 0.5
     num_voxels = counts.sum(axis=1)
-    if num_voxels.sum() < 100:
+    if num_voxels.sum() < _MIN_VOXELS:
         return Temperature()
     design = np.stack([CONFIDENCE_LOGITS, np.ones(256)])  # (2, 256): slope = 1 / temperature, and offset
 

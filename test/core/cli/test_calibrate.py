@@ -69,6 +69,8 @@ def test_calibrated_weights_are_those_of_the_source(data, calibrated):
 def test_tables_and_diagrams_are_written(calibrated):
     target, out = calibrated
     content = json.loads((out / "calibration.json").read_text())
+    assert "fitted on 1 frames, expected 20 or more" in content["doubts"][0]
+    assert f"Warning: {content['doubts'][0]}" in (out / "calibration.md").read_text()
     assert content["checkpoint"] == target.name
     for name in ("fitted on", "held out"):
         rows = {(row["label"], row["metres"]): row for row in content[name]}
@@ -78,11 +80,12 @@ def test_tables_and_diagrams_are_written(calibrated):
         assert f"{name}, per cent:" in (out / "calibration.md").read_text()
 
 
-def test_calibrating_again_starts_from_what_the_network_says(data, calibrated, tmp_path):
+def test_calibrating_again_starts_from_what_the_network_says_and_warns_again(data, calibrated, tmp_path, caplog):
     again = tmp_path / "again.safetensors"
     result = run(calibrated[0], again, "--data", data, "--out", tmp_path)
     assert result.exit_code == 0, result.output
     assert read_calibration(again) == read_calibration(calibrated[0])
+    assert f"{again}: fitted on 1 frames, expected 20 or more" in caplog.text
 
 
 def test_without_a_labelled_frame_nothing_is_written(data, tmp_path):

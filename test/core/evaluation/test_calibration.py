@@ -9,6 +9,7 @@ from reference.evaluation import calibration_errors
 from scanssc_core.confidence import CONFIDENCE_LOGITS, Calibration, Temperature, distance_bands
 from scanssc_core.evaluation.calibration import (
     BORDERS_M,
+    MIN_FRAMES,
     ConfidenceCounts,
     calibration_table,
     fit_temperature,
@@ -44,6 +45,18 @@ def test_labels_that_are_sure_and_always_wrong_have_an_error_of_one():
     counts = np.zeros((256, 2), int)
     counts[255, 0] = 10
     assert reliability(counts).expected_error == 1 == reliability(counts).maximum_error
+
+
+def test_too_few_frames_and_bands_with_too_few_voxels_are_doubted():
+    counts = ConfidenceCounts(GRID)
+    counts.counts[:, :, 128] = 100
+    assert MIN_FRAMES == 20 and counts.doubts(MIN_FRAMES) == []
+    assert "fitted on 19 frames, expected 20 or more" in counts.doubts(19)[0]
+    counts.counts[1, 4] = 0
+    counts.counts[1, 4, 128, 0] = 99
+    [doubt] = counts.doubts(MIN_FRAMES)
+    assert doubt == "fewer than 100 voxels, so confidence stays as it is: occupied 40.. m"
+    assert counts.fit().occupied[4] == Temperature()
 
 
 def test_without_voxels_there_is_no_error():
