@@ -29,7 +29,10 @@ def evaluate(
     checkpoint: Annotated[
         Path | None, typer.Option(help="Weights: a published file or one of ours; default: the lite model's.")
     ] = None,
-    split: Annotated[str, typer.Option(help="train, val, test, or sequences with commas between.")] = "val",
+    sequence: Annotated[
+        list[str] | None,
+        typer.Option(help="A sequence, may be repeated; or train, val or test: the published split; default: val."),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for report.txt, CSV files and plots.")] = Path("evaluation"),
     depth: Annotated[Path | None, typer.Option(help="Folder of depth maps; default: depth/ in the data set.")] = None,
     save_predictions: Annotated[
@@ -73,7 +76,8 @@ def evaluate(
     if save_predictions and config.dataset != "semantic_kitti":
         raise ValueError(f"save_predictions: the official tree is SemanticKITTI's; this model labels {config.dataset}")
     layout = Layout(data, config.dataset)
-    names = [name.strip() for name in split.split(",")]
+    names = sequence or ["val"]
+    asked = ", ".join(names)
     dataset = open_dataset(data, config.dataset, names, config.image_size, depth, corrections=config.corrections)
     if corrupt is not None:
         if depth is not None:
@@ -83,7 +87,7 @@ def evaluate(
     indices = share.take(range(num_frames))
     num_labelled = sum(files.has_labels for files in dataset.files[:num_frames])
     if not num_labelled and not save_predictions:
-        raise ValueError(f"{data}: no frame of {split} has labels to score; --save-predictions writes the predictions")
+        raise ValueError(f"{data}: no frame of {asked} has labels to score; --save-predictions writes the predictions")
 
     prior = _prior(layout, config.num_classes) if num_labelled else None
     evaluation = Evaluation(model, dtype, prior)
@@ -102,7 +106,8 @@ def evaluate(
         told = ", ".join(f"{name} in {count}" for name, count in dataset.faults.most_common())
         typer.echo(f"input health: {told or 'no fault'}, of {len(indices)} frames")
     if num_labelled and share.num_shards > 1:
-        settings = {"checkpoint": checkpoint, "sha256": sha256(checkpoint.read_bytes()).hexdigest(), "split": split}
+        settings = {"checkpoint": checkpoint, "sha256": sha256(checkpoint.read_bytes()).hexdigest()}
+        settings |= {"sequences": asked}
         settings |= {"data": data.resolve(), "depth": depth, "frames": num_frames, "precision": precision}
         settings |= {"corrupt": corrupt, "seed": seed, "shards": share.num_shards}
         description = "".join(f"{name}: {value}\n" for name, value in settings.items())
@@ -112,7 +117,7 @@ def evaluate(
             return
     if num_labelled:
         damage = f", {corrupt}" if corrupt else ""
-        title = f"{checkpoint.name} on {split} of {config.dataset}{damage}: {num_labelled} frames"
+        title = f"{checkpoint.name} on {asked} of {config.dataset}{damage}: {num_labelled} frames"
         label_set = LABEL_SETS[config.dataset]
         typer.echo(write_report(out, evaluation.counts, label_set, config.label_grid, title))
         typer.echo(f"tables and plots in {out}")

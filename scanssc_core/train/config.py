@@ -18,7 +18,8 @@ class DataConfig:
         roots: data set in its official layout; several are mixed.
         root_weights: share of each root in the samples; an empty list: by number of frames.
         loss_weights: factor of the loss of each root's samples; an empty list: 1.
-        train_sequences: sequences to train on, of each root those that it has; or train: the published split.
+        train_sequences: sequences to train on, of each root those that it has; or train: the published split. Other
+            commands, which have one kind, take --sequence.
         val_sequences: sequences to validate on, or val: the published split; an empty list: no validation.
         val_root: root to validate on; if not given, the first root.
         depth_dir: folder of the depth maps within each root.

@@ -99,7 +99,7 @@ def jpg_without_labels(case: Path, tmp_path: Path) -> None:
     frame = open_sequence(case / "sequences/08").frame(0)
     expected_m = only_measured(SgmBackend().compute_depth(frame.left_rgb, frame.right_rgb, frame.rig))
     np.testing.assert_array_equal(depth_m, expected_m)
-    scored = scanssc("eval", "--data", root, "--split", "08", "--out", tmp_path / "out", "--workers", 0)
+    scored = scanssc("eval", "--data", root, "--sequence", "08", "--out", tmp_path / "out", "--workers", 0)
     assert scored.status == 1 and "no frame of 08 has labels to score" in scored.err
 
 

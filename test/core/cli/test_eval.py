@@ -93,9 +93,9 @@ def test_eval_labels_every_voxel_as_the_pipeline_does_that_keeps_the_unseen(data
 
 
 def test_frames_without_labels_are_predicted_but_not_scored(data, tmp_path, caplog):
-    result = run(data, "--split", "11", "--out", tmp_path)
+    result = run(data, "--sequence", "11", "--out", tmp_path)
     assert isinstance(result.exception, ValueError) and "no frame of 11 has labels" in str(result.exception)
-    assert run(data, "--split", "11", "--out", tmp_path, "--save-predictions").exit_code == 0
+    assert run(data, "--sequence", "11", "--out", tmp_path, "--save-predictions").exit_code == 0
     assert [path.name for path in tmp_path.iterdir()] == ["predictions"]
     assert (tmp_path / "predictions/sequences/11/predictions/000000.label").stat().st_size == 4_194_304
     assert [message.partition(" of the pixels")[0] for message in caplog.messages] == ["11/000000: depth covers 0.0%"]
@@ -133,7 +133,7 @@ def test_damage_that_cannot_be_done_is_refused(data, arguments, words):
     assert isinstance(result.exception, ValueError) and words in str(result.exception)
 
 
-BOTH = ("--split", "00,08")
+BOTH = ("--sequence", "00", "--sequence", "08")
 
 
 @pytest.fixture(scope="module")
