@@ -4,7 +4,7 @@ import os
 import shutil
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,8 +22,11 @@ NAMESPACES = {"left": "/kitti/camera_color_left", "right": "/kitti/camera_color_
 _FRAMES = {"left": "camera_color_left", "right": "camera_color_right"}
 _GRID_FRAME = "velodyne"
 _BASE_FRAME = "base_link"
+_ODOMETRY_FRAME = "odom"
+_T_BASE_VELO = np.eye(4)
+_T_BASE_VELO[2, 3] = LIDAR_HEIGHT_M
 #: Sequences whose times start at zero are moved to the day KITTI was recorded: stamp 0 means "no time" in ROS.
-_RECORDING_DAY_NS = 1_317_384_000_000_000_000
+RECORDING_DAY_NS = 1_317_384_000_000_000_000
 _DEFINITION_VERSION: Literal[8, 9] = 8  # rosbag2 metadata that Humble to Kilted read
 
 _MCAP_CHUNK, _MCAP_FOOTER = 6, 2
@@ -45,7 +48,11 @@ _LATCHED = Qos(
 
 
 def write_stereo_bag(
-    sequence: StereoSequence, bag: Path, compressed: bool = False, on_frame: Callable[[], None] = lambda: None
+    sequence: StereoSequence,
+    bag: Path,
+    compressed: bool = False,
+    on_frame: Callable[[], None] = lambda: None,
+    T_first_velo: Sequence[NDArray] | None = None,
 ) -> None:
     """Write a sequence as rosbag2 mcap, whole or not at all.
 
@@ -54,6 +61,8 @@ def write_stereo_bag(
         bag: folder to make; must not exist.
         compressed: store images as JPEG (CompressedImage) instead of raw rgb8.
         on_frame: called after every frame, for a progress bar.
+        T_first_velo: (4, 4) LiDAR at each frame -> LiDAR at the first, written to /tf as odom -> base_link; None:
+            there is no odometry.
     Raises:
         ValueError: if the folder exists, or if readers would take it for something else by its name.
     """
@@ -66,7 +75,7 @@ def write_stereo_bag(
     workshop.mkdir(parents=True)
     try:
         with Writer(workshop / bag.name, version=_DEFINITION_VERSION, storage_plugin=StoragePlugin.MCAP) as writer:
-            _write_frames(writer, sequence, compressed, on_frame)
+            _write_frames(writer, sequence, compressed, on_frame, T_first_velo)
         _write_checksums(workshop / bag.name / f"{bag.name}.mcap")
         (workshop / bag.name).rename(bag)
     finally:
@@ -95,7 +104,13 @@ def _write_checksums(path: Path) -> None:
             file.seek(start + size)
 
 
-def _write_frames(writer: Writer, sequence: StereoSequence, compressed: bool, on_frame: Callable[[], None]) -> None:
+def _write_frames(
+    writer: Writer,
+    sequence: StereoSequence,
+    compressed: bool,
+    on_frame: Callable[[], None],
+    T_first_velo: Sequence[NDArray] | None,
+) -> None:
     image_name = "sensor_msgs/msg/CompressedImage" if compressed else "sensor_msgs/msg/Image"
     suffix = "/compressed" if compressed else ""
     connections = {}
@@ -109,16 +124,21 @@ def _write_frames(writer: Writer, sequence: StereoSequence, compressed: bool, on
     tf_static = writer.add_connection(
         "/tf_static", "tf2_msgs/msg/TFMessage", typestore=_STORE, offered_qos_profiles=[_LATCHED]
     )
+    if T_first_velo is not None:
+        tf = writer.add_connection("/tf", "tf2_msgs/msg/TFMessage", typestore=_STORE)
 
     offset_ns = None
-    for frame in sequence:
+    for index, frame in enumerate(sequence):
         if offset_ns is None:
-            offset_ns = 0 if frame.stamp_ns > _RECORDING_DAY_NS // 2 else _RECORDING_DAY_NS
+            offset_ns = 0 if frame.stamp_ns > RECORDING_DAY_NS // 2 else RECORDING_DAY_NS
             transforms = _static_transforms(frame, frame.stamp_ns + offset_ns)
             writer.write(
                 tf_static, frame.stamp_ns + offset_ns, _STORE.serialize_cdr(transforms, transforms.__msgtype__)
             )
         stamp_ns = frame.stamp_ns + offset_ns
+        if T_first_velo is not None:
+            moved = _odometry(T_first_velo[index], stamp_ns)
+            writer.write(tf, stamp_ns, _STORE.serialize_cdr(moved, moved.__msgtype__))
         for side, image in (("left", frame.left_rgb), ("right", frame.right_rgb)):
             header = _header(stamp_ns, _FRAMES[side])
             message = _compressed_image(header, image) if compressed else _image(header, image)
@@ -164,14 +184,24 @@ def _camera_info(header: Any, frame: StereoFrame, side: str) -> Any:
 
 def _static_transforms(frame: StereoFrame, stamp_ns: int) -> Any:
     """base_link -> velodyne -> left camera -> right camera."""
-    T_base_velo, T_left_right = np.eye(4), np.eye(4)
-    T_base_velo[2, 3] = LIDAR_HEIGHT_M
+    T_left_right = np.eye(4)
     T_left_right[0, 3] = frame.rig.baseline_m
-    chain = (
-        (_BASE_FRAME, _GRID_FRAME, T_base_velo),
+    return _transforms(
+        stamp_ns,
+        (_BASE_FRAME, _GRID_FRAME, _T_BASE_VELO),
         (_GRID_FRAME, _FRAMES["left"], invert_transform(frame.T_cam_velo)),
         (_FRAMES["left"], _FRAMES["right"], T_left_right),
     )
+
+
+def _odometry(T_first_velo: NDArray, stamp_ns: int) -> Any:
+    """odom, where base_link was at the first frame, -> base_link."""
+    T_odom_base = _T_BASE_VELO @ T_first_velo @ invert_transform(_T_BASE_VELO)
+    return _transforms(stamp_ns, (_ODOMETRY_FRAME, _BASE_FRAME, T_odom_base))
+
+
+def _transforms(stamp_ns: int, *chain: tuple[str, str, NDArray]) -> Any:
+    """A TFMessage of (parent, child, T_parent_child)."""
     transforms = []
     for parent, child, T_parent_child in chain:
         translation = _type("geometry_msgs/msg/Vector3")(*map(float, T_parent_child[:3, 3]))

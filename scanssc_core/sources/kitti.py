@@ -158,6 +158,22 @@ def read_lidar_poses(directory: Path, calibration: StereoCalibration) -> list[ND
     return poses
 
 
+def frame_poses(directory: Path, sequence: KittiSequence) -> list[NDArray] | None:
+    """Poses of the LiDAR at the frames of a sequence, by their numbers (see read_lidar_poses); None without poses.txt.
+
+    Raises:
+        ValueError: naming the file, if it is wrong or ends before the last frame.
+    """
+    path = directory / "poses.txt"
+    if not path.exists():
+        return None
+    poses = read_lidar_poses(directory, sequence.images.calibration)
+    last = sequence.left_files[-1].stem
+    if int(last) >= len(poses):
+        raise ValueError(f"{path}: {len(poses)} poses, but there is a frame {last}")
+    return [poses[int(file.stem)] for file in sequence.left_files]
+
+
 def frame_stamps_ns(times_file: Path, numbers: list[int]) -> list[int]:
     """Time of each frame by its number: line n of the file, counted from 0, is that of frame n.
 

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
-from scanssc_core.geometry import PinholeCamera, StereoRig
+from scanssc_core.geometry import PinholeCamera, StereoRig, invert_transform, make_transform
+from scanssc_core.geometry.moving_frames import MovingFrames
+from scanssc_core.sources.bag import open_bag, read_messages
 from scanssc_core.sources.bag_reader import BagSequence
 from scanssc_core.sources.bag_writer import write_stereo_bag
 from scanssc_core.sources.kitti import open_sequence
@@ -27,6 +29,38 @@ def test_written_bag_reads_back_the_same_frames(drive, tmp_path):
         assert frame.rig == expected.rig
     assert read[1].stamp_ns - read[0].stamp_ns == 100_000_000
     assert read[0].stamp_ns > 0
+
+
+def test_poses_are_odometry_of_base_link_in_tf_and_join_the_grid_to_odom(drive, tmp_path):
+    poses = [invert_transform(drive.pose(0)) @ drive.pose(index) for index in range(3)]
+    write_stereo_bag(drive, tmp_path / "bag", T_first_velo=poses)
+    frames, stamps = MovingFrames(), []
+    with open_bag(tmp_path / "bag") as reader:
+        for connection, _, raw in read_messages(reader):
+            if not connection.topic.startswith("/tf"):
+                continue
+            for entry in reader.deserialize(raw, connection.msgtype).transforms:
+                q, t = entry.transform.rotation, entry.transform.translation
+                T = make_transform((q.x, q.y, q.z, q.w), (t.x, t.y, t.z))
+                if connection.topic == "/tf":
+                    stamps.append(entry.header.stamp.sec * 10**9 + entry.header.stamp.nanosec)
+                    frames.add(entry.header.frame_id, entry.child_frame_id, T, stamps[-1])
+                else:
+                    frames.fixed.add(entry.header.frame_id, entry.child_frame_id, T)
+    assert stamps == [frame.stamp_ns for frame in BagSequence(tmp_path / "bag")]
+    for stamp_ns, T_first_velo in zip(stamps, poses, strict=True):
+        moved = invert_transform(frames.lookup("odom", "velodyne", stamps[0])) @ frames.lookup(
+            "odom", "velodyne", stamp_ns
+        )
+        np.testing.assert_allclose(moved, T_first_velo, atol=1e-6)
+        assert frames.lookup("odom", "base_link", stamps[0])[:3, 3] == pytest.approx(0, abs=1e-6)
+    assert poses[2][0, 3] > 0.1
+
+
+def test_without_poses_there_is_no_odometry(drive, tmp_path):
+    write_stereo_bag(drive, tmp_path / "bag")
+    with open_bag(tmp_path / "bag") as reader:
+        assert "/tf" not in reader.topics and "/tf_static" in reader.topics
 
 
 def test_compressed_bag_keeps_the_images_but_for_jpeg(drive, tmp_path):

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from scanssc_core.geometry import PinholeCamera, StereoRig
-from scanssc_core.sources.kitti import open_sequence
+from scanssc_core.geometry import PinholeCamera, StereoRig, invert_transform
+from scanssc_core.sources.kitti import frame_poses, open_sequence
 from scanssc_core.synthetic.scene import wall_scene
 from scanssc_core.synthetic.sequence import SyntheticSequence
 
@@ -18,6 +18,23 @@ RIG = StereoRig(PinholeCamera(60.0, 60.0, 31.5, 15.0, width=64, height=32), 0.5,
 def folder(tmp_path):
     SyntheticSequence(wall_scene(8.0), num_frames=2, rig=RIG).write(tmp_path / "seq", workers=1)
     return tmp_path / "seq"
+
+
+def test_poses_are_taken_by_the_numbers_of_the_frames(folder):
+    drive = SyntheticSequence(wall_scene(8.0), num_frames=2, rig=RIG)
+    for side in ("image_2", "image_3"):
+        (folder / side / "000000.png").unlink()
+    [pose] = frame_poses(folder, open_sequence(folder))
+    np.testing.assert_allclose(pose, invert_transform(drive.pose(0)) @ drive.pose(1), atol=1e-5)
+
+
+def test_poses_that_end_before_the_frames_are_named_and_none_are_none(folder):
+    sequence, path = open_sequence(folder), folder / "poses.txt"
+    path.write_text(path.read_text().splitlines()[0])
+    with pytest.raises(ValueError, match=r"poses\.txt: 1 poses, but there is a frame 000001"):
+        frame_poses(folder, sequence)
+    path.unlink()
+    assert frame_poses(folder, sequence) is None
 
 
 def test_missing_right_image_is_named(folder):
