@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from scanssc_core.geometry import VoxelGridSpec
 from scanssc_core.labels import LabelSet
-from scanssc_core.render.report import legend_patches
-from scanssc_core.render.voxel_view import render_voxels
+from scanssc_core.render.report import LEGEND_TITLE, legend_patches
+from scanssc_core.render.voxel_view import VIEWPOINT_NAME, render_voxels
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,10 @@ class GalleryRow:
 
 def render_gallery(rows: Sequence[GalleryRow], grid: VoxelGridSpec, label_set: LabelSet) -> bytes:
     """Draw the page, a PNG file; the voxels that have no label are shown on neither side."""
-    figure = Figure(figsize=(18, 3.1 * len(rows) + 0.6), dpi=100, layout="constrained")
+    figure = Figure(figsize=(18, 3.1 * len(rows) + 1.1), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(len(rows), 3, squeeze=False, width_ratios=[1.15, 1, 1])
+    figure.suptitle(f"voxels {VIEWPOINT_NAME}; those without a label are left out on both sides", fontsize=12)
     entries: dict[str, Patch] = {}
     for (left, predicted, truth), row in zip(axes, rows, strict=True):
         left.imshow(row.left_rgb)
@@ -46,7 +47,10 @@ def render_gallery(rows: Sequence[GalleryRow], grid: VoxelGridSpec, label_set: L
             entries |= legend_patches(labels, label_set)
         for axis in (left, predicted, truth):
             axis.set_axis_off()
-    figure.legend(handles=list(entries.values()), loc="outside lower center", ncols=10, fontsize=10, frameon=False)
+    figure.legend(
+        handles=list(entries.values()), title=LEGEND_TITLE, loc="outside lower center", ncols=10, fontsize=10,
+        frameon=False,
+    )  # fmt: skip
     png = io.BytesIO()
     figure.savefig(png, format="png")
     return png.getvalue()

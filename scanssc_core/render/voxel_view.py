@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from scanssc_core.geometry import VoxelGridSpec
 from scanssc_core.labels import FREE, UNKNOWN
 
+#: Of the default viewpoint, in words.
+VIEWPOINT_NAME = "from behind, left of and above the camera"
 _BACKGROUND = 255
 _SUBPIXEL_BITS = 4
 
@@ -29,7 +31,7 @@ _FACES = (
 
 @dataclass(frozen=True)
 class Viewpoint:
-    """Where the picture is taken from, in the grid frame, metres; `up` is z."""
+    """Where the picture is taken from, in the grid frame, metres; `up` is z. The default is VIEWPOINT_NAME."""
 
     eye: tuple[float, float, float] = (-14.0, 8.0, 13.0)
     target: tuple[float, float, float] = (15.0, 0.5, 0.3)

@@ -36,12 +36,12 @@ from sensor_msgs.msg import CompressedImage, Image
 import scanssc_core
 from scanssc_core.files import write_file
 from scanssc_core.geometry import VoxelGridSpec
-from scanssc_core.labels import SEMANTIC_KITTI, STEREO_GEOMETRY
+from scanssc_core.labels import SEMANTIC_KITTI, STEREO_GEOMETRY, UNKNOWN
 from scanssc_core.render.report import render_report
 from scanssc_core.sources.bag import open_bag
-from scanssc_core.sources.bag_writer import write_stereo_bag
+from scanssc_core.sources.bag_writer import RECORDING_DAY_NS, write_stereo_bag
 from scanssc_core.sources.images import to_uint8
-from scanssc_core.sources.kitti import open_sequence
+from scanssc_core.sources.kitti import frame_poses, open_sequence
 from scanssc_core.sources.stereo_topics import NamedTopics, StereoTopics, find_stereo_topics
 from scanssc_core.synthetic.sequence import SyntheticSequence
 from scanssc_ros.client.voxel_grid import VoxelGridView
@@ -73,6 +73,7 @@ class Recorder(Node):
         num_occupied: voxels of each class, summed over all messages.
         diagnostics: newest values of each status, by name.
         shown: left image, depth and grid of the frame with most to see, once there is one.
+        shown_ns: its stamp.
     """
 
     def __init__(self, topics: StereoTopics) -> None:
@@ -90,6 +91,7 @@ class Recorder(Node):
         self.num_occupied: Counter[str] = Counter()
         self.diagnostics: dict[str, dict[str, str]] = {}
         self.shown: tuple[NDArray, NDArray, VoxelGridView] | None = None
+        self.shown_ns = 0
 
     @property
     def num_received(self) -> int:
@@ -118,7 +120,7 @@ class Recorder(Node):
         grid = self._grids[stamp_ns]
         num_occupied = int(np.count_nonzero(grid.occupied()))
         if num_occupied > self._most_occupied:
-            self._most_occupied = num_occupied
+            self._most_occupied, self.shown_ns = num_occupied, stamp_ns
             self.shown = (to_uint8([image_to_rgb(self._lefts[stamp_ns])])[0], self._depths[stamp_ns], grid)
         for parts in (self._lefts, self._depths, self._grids):
             for old_ns in [old_ns for old_ns in parts if old_ns <= stamp_ns]:
@@ -131,6 +133,26 @@ class Recorder(Node):
             }
 
 
+def synthetic_drive() -> SyntheticSequence:
+    """The street that is shown where no bag is given."""
+    return SyntheticSequence.on_street(_SYNTHETIC_SEED, _SYNTHETIC_FRAMES, spacing_m=0.8)
+
+
+def truth_at(drive: SyntheticSequence, stamp_ns: int) -> NDArray:
+    """(256, 256, 32) uint8 class ids of what stands there at a frame of the drive, UNKNOWN where nothing was scanned.
+
+    Args:
+        stamp_ns: of the frame in the bag of the drive.
+    Raises:
+        ValueError: if the drive has no frame then.
+    """
+    index = round((stamp_ns - RECORDING_DAY_NS) / 1e9 * drive.rate_hz)
+    if not 0 <= index < len(drive):
+        raise ValueError(f"the synthetic drive has {len(drive)} frames, none with the stamp {stamp_ns} ns")
+    truth = drive.truth(index, VoxelGridSpec.semantic_kitti())
+    return np.where(truth.is_invalid, UNKNOWN, truth.labels)
+
+
 def prepare_bag(source: Path | None, out: Path, console: Console) -> Path:
     """The bag to replay: the one given, one written from a sequence folder, or a synthetic street.
 
@@ -140,11 +162,12 @@ def prepare_bag(source: Path | None, out: Path, console: Console) -> Path:
     if source is None:
         bag = out / f"synthetic-{scanssc_core.__version__}"
         if not bag.exists():
-            drive = SyntheticSequence.on_street(_SYNTHETIC_SEED, _SYNTHETIC_FRAMES, spacing_m=0.8)
+            drive = synthetic_drive()
             with tempfile.TemporaryDirectory() as folder, Progress(console=console) as progress:
                 task = progress.add_task("rendering a synthetic street", total=len(drive))
                 drive.write(Path(folder), on_frame=lambda: progress.advance(task))
-                write_stereo_bag(open_sequence(Path(folder)), bag)
+                sequence = open_sequence(Path(folder))
+                write_stereo_bag(sequence, bag, T_first_velo=frame_poses(Path(folder), sequence))
         return bag
     if not (source / "calib.txt").exists() and not any(source.glob("image_*")):
         return source
@@ -153,7 +176,8 @@ def prepare_bag(source: Path | None, out: Path, console: Console) -> Path:
     sequence = open_sequence(source)
     with Progress(console=console) as progress:
         task = progress.add_task("writing the sequence as a bag", total=len(sequence))
-        write_stereo_bag(sequence, bag, on_frame=lambda: progress.advance(task))
+        poses = frame_poses(source, sequence)
+        write_stereo_bag(sequence, bag, on_frame=lambda: progress.advance(task), T_first_velo=poses)
     return bag
 
 
@@ -369,9 +393,11 @@ def print_summary(summary: dict, console: Console) -> None:
         console.print(table)
 
 
-def draw(recorder: Recorder, title: str) -> bytes:
+def draw(recorder: Recorder, title: str, drive: SyntheticSequence | None) -> bytes:
     """The picture of the frame with most to see, as PNG.
 
+    Args:
+        drive: the synthetic one that was replayed, whose truth is drawn too.
     Raises:
         DemoError: if no frame came with all its parts.
     """
@@ -382,7 +408,10 @@ def draw(recorder: Recorder, title: str) -> bytes:
     left_rgb, depth_m, grid = recorder.shown
     spec = VoxelGridSpec.semantic_kitti()
     label_set = next(known for known in (STEREO_GEOMETRY, SEMANTIC_KITTI) if known.names == grid.class_names)
-    return render_report(left_rgb, depth_m, grid.labels, spec, label_set, title)
+    # Of another extent, or in another frame, the grid is not where the truth is.
+    is_whole = grid.labels.shape == spec.shape and grid.frame_id == "velodyne"
+    truth = truth_at(drive, recorder.shown_ns) if drive is not None and is_whole else None
+    return render_report(left_rgb, depth_m, grid.labels, spec, label_set, title, truth)
 
 
 def main() -> int:
@@ -404,7 +433,8 @@ def main() -> int:
         bag = prepare_bag(options.bag, options.out, console)
         recorder, summary = run_demo(bag, named, options.out, extra, console)
         source = "a synthetic street" if options.bag is None else options.bag.resolve().name
-        picture = draw(recorder, f"scanssc_ros: {source}, model {summary['model']}")
+        drive = synthetic_drive() if options.bag is None else None
+        picture = draw(recorder, f"scanssc_ros: {source}, model {summary['model']}", drive)
     except (DemoError, ValueError) as error:
         console.print(f"error: {error}", style="bold red", highlight=False, markup=False, soft_wrap=True)
         return 1

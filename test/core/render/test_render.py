@@ -1,10 +1,13 @@
 import cv2
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from scanssc_core.geometry import VoxelGridSpec
 from scanssc_core.labels import FREE, SEMANTIC_KITTI, STEREO_GEOMETRY, UNKNOWN
-from scanssc_core.render.report import render_report, render_truth
+from scanssc_core.render import report
+from scanssc_core.render.report import pale_where_unknown, render_report
 from scanssc_core.render.top_view import render_top_view
 from scanssc_core.render.voxel_view import Viewpoint, render_voxels
 
@@ -54,6 +57,30 @@ def test_report_is_a_png_with_four_panels(is_empty):
     assert image.shape[0] > 600 and image.shape[1] > 1200
 
 
+def test_report_names_viewpoints_axes_classes_and_what_white_and_grey_are(monkeypatch):
+    figures = []
+
+    class KeptFigure(Figure):
+        def __init__(self, **arguments):
+            super().__init__(**arguments)
+            figures.append(self)
+
+    monkeypatch.setattr(report, "Figure", KeptFigure)
+    grid = VoxelGridSpec.semantic_kitti()
+    labels, truth = np.full((2, *grid.shape), UNKNOWN, np.uint8)
+    labels[:50, 100:150, 2] = SEMANTIC_KITTI.id_of("road")
+    truth[:50, 100:150, 2] = SEMANTIC_KITTI.id_of("parking")
+    left_rgb = np.full((40, 120, 3), 128, np.uint8)
+    for with_truth in (None, truth):
+        render_report(left_rgb, np.zeros((40, 120)), labels, grid, SEMANTIC_KITTI, "title", with_truth)
+    texts = [{text.get_text() for text in figure.findobj(Text)} for figure in figures]
+    viewpoints = ("from above", "from behind, left of and above the camera")
+    assert {f"prediction, {name}" for name in viewpoints} <= texts[0]
+    assert {"lateral position (m), positive: left", "forward position (m)", "road"} <= texts[0]
+    assert {"free: seen through, nothing seen in it", "unknown: not seen"} <= texts[0] and "parking" not in texts[0]
+    assert {f"truth (pale: not predicted), {name}" for name in viewpoints} | {"parking"} == texts[1] - texts[0]
+
+
 def test_truth_is_pale_where_the_prediction_is_unknown():
     grid = VoxelGridSpec.semantic_kitti()
     truth = np.full(grid.shape, FREE, np.uint8)
@@ -62,9 +89,11 @@ def test_truth_is_pale_where_the_prediction_is_unknown():
     color = SEMANTIC_KITTI.colors[1].astype(float)
     pale = color + 0.75 * (255 - color)
     is_unknown = np.zeros(grid.shape, bool)
-    assert (render_truth(truth, is_unknown) == render_voxels(truth, grid, SEMANTIC_KITTI.colors)).all()
+    shown, _ = pale_where_unknown(truth, is_unknown)
+    assert (shown == truth).all()
     is_unknown[:, 125:] = True  # left of the middle
-    image = render_truth(truth, is_unknown).astype(float)
+    shown, colors = pale_where_unknown(truth, is_unknown)
+    image = render_voxels(shown, grid, colors).astype(float)
     (_, in_color), (_, in_pale) = (np.nonzero((abs(image - shown) <= 1).all(axis=2)) for shown in (color, pale))
     assert len(in_color) > 100 and len(in_pale) > 100
     assert in_color.mean() > in_pale.mean()

@@ -1,12 +1,18 @@
 import io
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from rich.console import Console
 
+from scanssc_core.geometry import VoxelGridSpec
+from scanssc_core.labels import UNKNOWN
+from scanssc_core.sources.bag_writer import RECORDING_DAY_NS
 from scanssc_core.sources.stereo_topics import StereoTopics
+from scanssc_core.synthetic.scene import wall_scene
+from scanssc_core.synthetic.sequence import SyntheticSequence
 from scanssc_ros.programs import demo
-from scanssc_ros.programs.demo import DemoError, Waiting, node_command
+from scanssc_ros.programs.demo import DemoError, Waiting, node_command, truth_at
 
 STAMP = "[INFO] [1700000000.123456789] [scanssc]: "
 
@@ -73,3 +79,13 @@ def test_only_bags_of_kitti_may_do_without_a_transform():
     kitti = StereoTopics("/kitti/l", "/kitti/r", "/kitti/l/camera_info", "/kitti/r/camera_info", False)
     assert "extrinsics_source:=auto" in node_command(kitti, [])
     assert not any(part.startswith("extrinsics_source") for part in node_command(own, []))
+
+
+def test_the_truth_of_a_stamp_in_the_bag_is_that_of_its_frame():
+    drive = SyntheticSequence(wall_scene(12.1), num_frames=3)
+    truth = truth_at(drive, RECORDING_DAY_NS + 200_000_000)
+    expected = drive.truth(2, VoxelGridSpec.semantic_kitti())
+    np.testing.assert_array_equal(truth[~expected.is_invalid], expected.labels[~expected.is_invalid])
+    assert (truth[expected.is_invalid] == UNKNOWN).all()
+    with pytest.raises(ValueError, match="has 3 frames, none with the stamp"):
+        truth_at(drive, RECORDING_DAY_NS + 300_000_000)
