@@ -152,12 +152,12 @@ def fit_temperature(counts: NDArray) -> Temperature:
         counts: (256, 2) voxels by confidence in steps of 1/255 and by whether the label is right. One voxel of either
             sort at a confidence of a half is added: without a right or a wrong one there would be no greatest.
     """
+    if counts.sum() < _MIN_VOXELS:
+        return Temperature()
     counts = counts.astype(np.float64)
     counts[127] += 0.5
     counts[128] += 0.5
     num_voxels = counts.sum(axis=1)
-    if num_voxels.sum() < _MIN_VOXELS:
-        return Temperature()
     design = np.stack([CONFIDENCE_LOGITS, np.ones(256)])  # (2, 256): slope = 1 / temperature, and offset
 
     def loss(parameters: NDArray) -> float:

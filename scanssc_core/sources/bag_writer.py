@@ -61,7 +61,7 @@ def write_stereo_bag(
         bag: folder to make; must not exist.
         compressed: store images as JPEG (CompressedImage) instead of raw rgb8.
         on_frame: called after every frame, for a progress bar.
-        T_first_velo: (4, 4) LiDAR at each frame -> LiDAR at the first, written to /tf as odom -> base_link; None:
+        T_first_velo: (4, 4) LiDAR at each frame -> LiDAR at the first of the drive, on /tf as odom -> base_link; None:
             there is no odometry.
     Raises:
         ValueError: if the folder exists, or if readers would take it for something else by its name.
