@@ -63,7 +63,7 @@ def silence_message(entry: InputStatistics, state: str) -> str:
     elif entry.num_publishers == 0:
         why = "nobody publishes it: is the name right? remap it, or is the camera or the bag not running?"
     elif entry.num_received == 0:
-        why = f"{entry.num_publishers} publisher(s), but no message yet: is it still starting?"
+        why = f"{entry.num_publishers} publisher(s), but no message yet: is it starting, or waiting for its own input?"
     else:
         why = f"{entry.num_publishers} publisher(s), but no message arrives"
     return f"{state}: nothing on {entry.topic} for {entry.silence_s():.0f} s; {why}"

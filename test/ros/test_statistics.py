@@ -157,7 +157,7 @@ def test_warning_of_silence_names_the_topic_and_the_cause():
     entry = InputStatistics("/left")
     assert "/left" in silence_message(entry, "waiting") and "nobody publishes" in silence_message(entry, "waiting")
     entry.num_publishers = 1
-    assert "1 publisher(s), but no message yet: is it still starting?" in silence_message(entry, "waiting")
+    assert "1 publisher(s), but no message yet: is it starting" in silence_message(entry, "waiting")
     entry.arrived()
     assert "1 publisher(s), but no message arrives" in silence_message(entry, "stale")
     entry.publisher_problem = "a publisher offers an incompatible QoS"
