@@ -69,6 +69,8 @@ def _level(fusion: GridFusion, timeout_s: float) -> tuple[bytes, str]:
         return WARN, f"grids dropped: {dropped}"
     if fusion.reset is not None and time.monotonic() - fusion.reset_s < timeout_s:
         return WARN, f"the map began anew: {fusion.reset.cause}: {fusion.reset.reason}"
+    if books.unproductive_s > timeout_s and not books.num_processed:
+        return WARN, f"no grid has been fused yet, in {books.unproductive_s:.0f} s"
     if books.unproductive_s > timeout_s:
         return WARN, f"the map is {books.unproductive_s:.0f} s old: no grid has been fused since"
     return OK, f"{books.num_processed} grids fused"

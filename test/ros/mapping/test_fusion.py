@@ -12,8 +12,10 @@ from scanssc_core.labels import FREE, SEMANTIC_KITTI, UNKNOWN
 from scanssc_core.occupancy.interface import Occupancy
 from scanssc_ros.client.voxel_grid import VoxelGridView
 from scanssc_ros.conversions import depth_to_image, occupancy_to_message
+from scanssc_ros.mapping.diagnostics import map_status
 from scanssc_ros.mapping.fusion import GridFusion
 from scanssc_ros.mapping.parameters import MapParameters
+from scanssc_ros.statuses import OK, WARN
 
 GRID = VoxelGridSpec((12, 10, 6), 0.5, (0.0, -2.5, -1.5))
 BUILDING = SEMANTIC_KITTI.id_of("building")
@@ -88,6 +90,14 @@ class Books:
         in_flight = books.num_waiting + books.num_in_work
         assert books.num_matched == books.num_processed + sum(books.drops.values()) + in_flight
         return books.drops
+
+
+def test_map_that_has_fused_nothing_yet_is_not_called_old():
+    books = Books()
+    before = map_status(books.fusion, True, (OK, ""), -1.0, 0)
+    assert before.level == WARN and before.message.startswith("no grid has been fused yet, in 0 s")
+    books.fusion.add(grid_message(np.full(GRID.shape, FREE, np.uint8)))
+    assert map_status(books.fusion, True, (OK, ""), -1.0, 0).message.startswith("the map is 0 s old")
 
 
 @pytest.mark.parametrize("seed", range(5))
