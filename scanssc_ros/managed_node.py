@@ -67,12 +67,10 @@ class ManagedNode(LifecycleNode, Generic[Table]):
         super().__init__(name, **kwargs)
         self._table = table
         self._stand_ins = self._declare_parameters()
-        # rclpy keeps what was set from outside, and has no public name for it; it drops what it does not know.
-        foreign = [name for name in self._parameter_overrides if not self.has_parameter(name)]
         self._ignored, warnings = unbound_files(sys.argv, self.get_fully_qualified_name(), name)
         for warning in warnings:
             self.get_logger().warning(warning)
-        self._ignored += unknown_parameters(table, foreign)
+        self._ignored += unknown_parameters(self, [entry.name for entry in dataclasses.fields(table)])
         self.add_on_set_parameters_callback(self._on_set_parameters)
         self._failures = CallbackFailures()
         self.throttle = Throttle(_WARNING_PERIOD_S)

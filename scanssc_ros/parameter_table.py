@@ -6,11 +6,13 @@ marked dynamic may be changed at any time.
 
 import dataclasses
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import filterfalse
 from typing import Any
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rclpy.node import Node
 
 
 def parameter(default: Any, description: str, **options: Any) -> Any:
@@ -53,11 +55,11 @@ def dynamic_parameters(table: type[ParameterTable]) -> frozenset[str]:
     return frozenset(entry.name for entry in dataclasses.fields(table) if entry.metadata.get("dynamic"))
 
 
-def unknown_parameters(table: type[ParameterTable], names: Iterable[str]) -> list[str]:
-    """A problem for each of these names, which are no parameters of the node, with the one that may be meant."""
-    known = [entry.name for entry in dataclasses.fields(table)]
+def unknown_parameters(node: Node, known: Sequence[str]) -> list[str]:
+    """A problem for each parameter that a node was given and has not declared, with the one of `known` it may mean."""
     problems = []
-    for name in names:
+    # rclpy keeps what was set from outside, and has no public name for it; it drops what it does not know.
+    for name in filterfalse(node.has_parameter, node._parameter_overrides):
         meant = difflib.get_close_matches(name, known, 1)
         hint = f"is {meant[0]} meant?" if meant else "the documentation has the table of parameters"
         problems.append(f"{name}: the node has no parameter of this name; {hint}")

@@ -65,7 +65,13 @@ def test_every_parameter_has_a_description_and_a_row_in_the_table():
 
 
 def test_names_that_are_no_parameters_are_told_with_the_one_that_may_be_meant():
-    first, second = unknown_parameters(NodeParameters, ["modell", "qos_overrides./left/image_rect.subscription.depth"])
+    class GivenNode:
+        _parameter_overrides = dict.fromkeys(("model", "modell", "qos_overrides./left/image_rect.subscription.depth"))
+
+        def has_parameter(self, name):
+            return name == "model"
+
+    first, second = unknown_parameters(GivenNode(), ["model", "precision"])
     assert first == "modell: the node has no parameter of this name; is model meant?"
     assert "documentation" in second
 

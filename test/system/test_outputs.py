@@ -16,6 +16,7 @@ from scanssc_core.geometry import PinholeCamera
 from scanssc_core.occupancy.visibility import visible_voxels
 from scanssc_core.runtime.backends import make_occupancy_backend
 from scanssc_ros.client.voxel_grid import UNKNOWN, VoxelGridView
+from scanssc_ros.msg import VoxelGrid
 from scanssc_ros.parameters import NodeParameters
 from system.harness import DEADLINE_S, executable, scene
 
@@ -101,12 +102,23 @@ def test_what_the_camera_cannot_see_is_unknown_unless_the_model_completes_it(wor
         np.testing.assert_array_equal(view.labels.reshape(-1) == UNKNOWN, expected)
 
 
+def free_grid():
+    """60 m of a base_link that stands on the ground, all of it free."""
+    message = VoxelGrid(size_x=300, size_y=20, size_z=15, resolution_m=0.2, class_names=["empty"])
+    message.header.frame_id = "base_link"
+    message.origin.position.y, message.origin.position.z, message.origin.orientation.w = -2.0, -0.2, 1.0
+    message.data = [0] * (300 * 20 * 15)
+    return message
+
+
 def test_example_planner_reports_the_distance_to_the_wall(world, activate):
     node = activate(model="stereo")
     planner = subprocess.Popen([executable("free_distance")])
     try:
-        distances = []
-        world.create_subscription(Float32, "/free_distance/distance", distances.append, 10)
+        distances = []  # none is 0, which stands for no grid
+        world.create_subscription(
+            Float32, "/free_distance/distance", lambda message: message.data and distances.append(message.data), 10
+        )
         world.wait_for_node(node)
         world.spin_until(lambda: world.count_subscribers("/scanssc/occupancy") == 2)
         world.spin_for(0.5)
@@ -115,10 +127,51 @@ def test_example_planner_reports_the_distance_to_the_wall(world, activate):
             world.spin_for(0.3)
         assert scene(0).shape == (96, 320, 3)
         # The wall stands at 10.2 m; depth of what is close before it is not sure enough to call it free.
-        assert distances[0].data == pytest.approx(9.9, abs=0.4)
+        assert distances[0] == pytest.approx(9.9, abs=0.4)
     finally:
         planner.terminate()
         planner.wait()
+
+
+def test_example_planner_stops_when_no_grid_comes_and_when_grids_end(world, start_node):
+    planner = start_node(program="free_distance", grid_timeout_s=0.5, ground_z_m=0.0)
+    distances = []
+    world.create_subscription(Float32, "/free_distance/distance", lambda message: distances.append(message.data), 10)
+    world.spin_until(lambda: distances and "waiting for /scanssc/occupancy" in planner.log)
+    assert distances[0] == 0.0
+    publisher = world.create_publisher(VoxelGrid, "/scanssc/occupancy", 1)
+
+    def publish_until_heard():
+        publisher.publish(free_grid())
+        return distances[-1] == 50.0
+
+    world.spin_until(publish_until_heard)
+    world.spin_until(lambda: distances[-1] == 0.0 and "no grid on /scanssc/occupancy for 0.5 s: stop" in planner.log)
+
+
+def test_example_planner_tells_a_ground_that_is_not_the_grids(world, start_node):
+    planner = start_node(program="free_distance")  # its ground_z_m is -1.73
+    publisher = world.create_publisher(VoxelGrid, "/scanssc/occupancy", 1)
+
+    def publish_until_told():
+        publisher.publish(free_grid())
+        return "leave the grid's, -0.20 to 2.80 m of base_link: is ground_z_m = -1.73" in planner.log
+
+    world.spin_until(publish_until_told)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"corridor_widht_m": 1.0}, "no parameter of this name; is corridor_width_m meant?"),
+        ({"ground_z_m": "low"}, "ground_z_m"),
+    ],
+)
+def test_example_planner_refuses_a_wrong_parameter_by_name(start_node, given, expected):
+    planner = start_node(program="free_distance", **given)
+    assert planner.wait() == 1
+    assert expected in planner.log
+    assert "Traceback" not in planner.log
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])

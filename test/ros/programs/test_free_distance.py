@@ -8,7 +8,7 @@ from scanssc_core.occupancy.interface import Occupancy
 from scanssc_ros.client.voxel_grid import VoxelGridView
 from scanssc_ros.conversions import occupancy_to_message
 from scanssc_ros.msg import VoxelGrid
-from scanssc_ros.programs.free_distance import Corridor, FreeDistance, free_distance
+from scanssc_ros.programs.free_distance import Corridor, FreeDistance, free_distance, height_problem, sentence
 
 GRID = VoxelGridSpec.semantic_kitti()
 
@@ -78,3 +78,31 @@ def test_a_grid_without_voxels_is_not_known():
 def test_an_obstacle_whose_class_has_no_name_is_one(labels):
     labels[60:70, 125:133, 2:9] = 42
     assert distance_in(labels) == FreeDistance(pytest.approx(12.0), "class 42")
+
+
+def test_a_corridor_in_the_grid_has_no_problem_with_its_heights(labels):
+    assert height_problem(VoxelGridView(message_of(labels)), Corridor()) == ""
+
+
+def test_a_corridor_that_leaves_the_grids_heights_is_told_with_both(labels):
+    message = message_of(labels)
+    message.header.frame_id = "base_link"
+    message.origin.position.z = -0.27  # the ground is at 0
+    problem = height_problem(VoxelGridView(message), Corridor())
+    assert problem.startswith("the corridor's heights, -1.40 to 0.30 m, leave the grid's, -0.27 to 6.13 m of base_link")
+    assert "ground_z_m = -1.73" in problem
+    assert height_problem(VoxelGridView(message), Corridor(ground_z_m=0.0)) == ""
+    assert "5.00 to 7.00 m" in height_problem(VoxelGridView(message), Corridor(bottom_m=5, top_m=7, ground_z_m=0.0))
+
+
+@pytest.mark.parametrize(
+    ("distance_m", "ended_by", "expected"),
+    [
+        (50.0, "", "free for 50.0 m, nothing in the way"),
+        (13.4, "car", "free for 13.4 m, then car"),
+        (18.0, "unknown", "free for 18.0 m, not known from there on: stop there"),
+        (0.0, "unknown", "free for 0.0 m: less than half is known right behind the blind part, 4.0 m long: stop"),
+    ],
+)
+def test_what_was_found_is_said_in_a_sentence(distance_m, ended_by, expected):
+    assert sentence(FreeDistance(distance_m, ended_by), Corridor()) == expected
