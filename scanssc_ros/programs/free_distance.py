@@ -161,8 +161,10 @@ class FreeDistanceNode(Node):
             raise ValueError(problem)
         found = free_distance(view, self._corridor)
         self._distance_publisher.publish(Float32(data=float(found.distance_m)))
-        say = self.get_logger().warning if found.ended_by == "unknown" else self.get_logger().info
-        say(sentence(found, self._corridor))
+        if found.ended_by == "unknown":
+            self.get_logger().warning(sentence(found, self._corridor))
+        else:
+            self.get_logger().info(sentence(found, self._corridor))
 
 
 def main() -> int:

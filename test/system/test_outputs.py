@@ -140,12 +140,19 @@ def test_example_planner_stops_when_no_grid_comes_and_when_grids_end(world, star
     world.spin_until(lambda: distances and "waiting for /scanssc/occupancy" in planner.log)
     assert distances[0] == 0.0
     publisher = world.create_publisher(VoxelGrid, "/scanssc/occupancy", 1)
+    unknown = free_grid()
+    unknown.data = [UNKNOWN] * len(unknown.data)
+
+    def publish_until_told():
+        publisher.publish(unknown)
+        return "[WARN]" in planner.log and "free for 0.0 m: less than half" in planner.log
 
     def publish_until_heard():
         publisher.publish(free_grid())
         return distances[-1] == 50.0
 
     world.spin_until(publish_until_heard)
+    world.spin_until(publish_until_told)
     world.spin_until(lambda: distances[-1] == 0.0 and "no grid on /scanssc/occupancy for 0.5 s: stop" in planner.log)
 
 
