@@ -224,7 +224,11 @@ class ManagedNode(LifecycleNode, Generic[Table]):
         statuses = self.all_statuses()
         for status in statuses:
             line = f"{status.name}: {status.message}"
-            if self.is_active and status.level != DiagnosticStatus.OK and self.throttle.is_due(line):
+            if not self.is_active or status.level == DiagnosticStatus.OK or not self.throttle.is_due(line):
+                continue
+            if status.level == DiagnosticStatus.ERROR:
+                self.get_logger().error(line)
+            else:
                 self.get_logger().warning(line)
         name_statuses(statuses, self.get_fully_qualified_name())
         message = DiagnosticArray(status=statuses)

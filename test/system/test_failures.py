@@ -151,6 +151,7 @@ def test_camera_info_without_calibration_is_rejected_until_a_good_one_comes(worl
     world.publish_infos(left=bad)
     world.publish_pair(with_infos=False)
     world.spin_until(lambda: world.value("left camera_info", "state") == "rejected")
+    world.spin_until(lambda: re.search(r"\[ERROR\] .*: left camera_info: rejected", node.log))
     assert reason in world.message("left camera_info")
     world.spin_until(lambda: world.value("pipeline", "dropped.bad_calibration") == "1")
     assert world.grids == []
