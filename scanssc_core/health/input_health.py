@@ -269,7 +269,7 @@ def _ground(offset: GroundOffset | None, most: float) -> Reading:
         f"the camera is {offset.height_m:.2f} m over the measured ground, which {rises} by {abs(offset.pitch_deg):.1f} "
         f"degrees ahead, and {offset.expected_height_m:.2f} m over the ground of its pose"
     )
-    fault = (
+    fault = _under_ground(offset) or (
         f"{measured}, {offset.worst:.0%} of the camera's height apart where max_ground_offset is {most:.0%}: check the "
         "camera's transform, ground_z_m and the baseline"
     )
@@ -281,6 +281,16 @@ def _ground(offset: GroundOffset | None, most: float) -> Reading:
         "worst": f"{offset.worst:.3f}",
     }
     return Reading("ground", measured, fault if offset.worst > most else "", values)
+
+
+def _under_ground(offset: GroundOffset) -> str:
+    """A fault that leaves nothing to compare; empty: the pose has the camera over its ground."""
+    if offset.expected_height_m > 0:
+        return ""
+    return (
+        f"the pose puts the camera {-offset.expected_height_m:.2f} m under the ground, and it is "
+        f"{offset.height_m:.2f} m over the measured one: check ground_z_m and the camera's transform"
+    )
 
 
 def _camera_height(offset: GroundOffset | None, most: float) -> Reading:
@@ -296,6 +306,8 @@ def _camera_height(offset: GroundOffset | None, most: float) -> Reading:
         "ratio": f"{offset.height_ratio:.3f}",
         "height_error_m": f"{offset.height_error_m:.3f}",
     }
+    if under_ground := _under_ground(offset):
+        return Reading("camera height", measured, under_ground, values)
     if offset.doubt:
         return Reading("camera height", f"not judged: {offset.doubt}; {measured}", values=values)
     cause = "long or the pose too low" if offset.height_ratio > 1 else "short or the pose too high"

@@ -11,7 +11,7 @@ Measured = TypeVar("Measured")
 
 
 class NewestMedian(Generic[Measured]):
-    """Measures every so many pairs and gives the median, field by field.
+    """Measures every so many pairs and gives the median, field by field; first each, until there are enough.
 
     Args:
         measure: gives a dataclass of numbers; None: nothing could be measured.
@@ -31,7 +31,8 @@ class NewestMedian(Generic[Measured]):
 
     def add(self, *arguments: Any) -> None:
         """Take what `measure` takes, of the next pair; measures it if it is its turn."""
-        is_due = self._num_pairs % self._period == 0
+        is_first = self._num_pairs < self._period and len(self._newest) < self._min_measurements
+        is_due = is_first or self._num_pairs % self._period == 0
         self._num_pairs += 1
         if is_due and (measured := self._measure(*arguments)) is not None:
             self._newest.append(measured)

@@ -93,6 +93,25 @@ def test_a_camera_height_in_doubt_is_not_judged(frame):
     assert not found["camera height"].fault and found["ground"].fault
 
 
+def test_a_pose_under_the_ground_is_told_as_that_without_a_share(frame):
+    sunk = frame.T_cam_velo.copy()
+    sunk[1, 3] -= 1.73  # ground_z_m = 0 in the LiDAR's frame
+    found = {reading.name: reading for reading in readings(frame, frame.left_rgb, frame.right_rgb, sunk).values()}
+    for name in ("ground", "camera height"):
+        fault = found[name].fault
+        assert "the pose puts the camera 0.07 m under the ground" in fault and "check ground_z_m" in fault
+        assert "%" not in fault and "baseline" not in fault
+
+
+def test_a_stream_is_judged_by_its_first_pairs(frame):
+    health, thresholds = InputHealth(), Thresholds()
+    depth_m = SgmBackend().compute_depth(frame.left_rgb, frame.right_rgb, frame.rig)
+    for _ in range(3):
+        health.add_images(frame.left_rgb, frame.right_rgb, 0.0, thresholds)
+        health.add_depth(depth_m, frame.rig.left, frame.T_cam_velo, thresholds)
+    assert all(reading.measured != "not measured yet" for reading in health.readings(thresholds))
+
+
 def readings_of_depth(frame, depth_m, T_cam_grid=None):
     health = InputHealth(is_stream=False)
     health.add_depth(depth_m, frame.rig.left, frame.T_cam_velo if T_cam_grid is None else T_cam_grid, Thresholds())

@@ -29,6 +29,21 @@ def test_every_nth_pair_is_measured_beginning_with_the_first():
     assert newest.result() == Pair(2.0, -2.0)
 
 
+def test_first_pairs_are_all_measured_until_there_are_enough():
+    newest = median(period=10)
+    for value in (1.0, None, 2.0, 3.0, 50.0):
+        newest.add(value)
+    assert newest.result() == Pair(2.0, -2.0)
+
+
+def test_pairs_that_cannot_be_measured_are_not_tried_for_ever():
+    tried = []
+    newest = NewestMedian(tried.append, period=4)
+    for value in range(12):
+        newest.add(value)
+    assert tried == [0, 1, 2, 3, 4, 8]
+
+
 def test_one_odd_pair_does_not_matter_and_old_ones_are_forgotten():
     newest = median(window=5)
     for value in (1.0, 1.0, 100.0, 1.0, 1.0):
