@@ -20,6 +20,7 @@ from std_msgs.msg import Float32
 
 from scanssc_core.labels import GROUND_SURFACES
 from scanssc_ros.client.voxel_grid import FREE, UNKNOWN, VoxelGridView
+from scanssc_ros.command_line import refuse_arguments
 from scanssc_ros.msg import VoxelGrid
 from scanssc_ros.parameter_table import unknown_parameters
 from scanssc_ros.spinning import spin
@@ -169,13 +170,17 @@ class FreeDistanceNode(Node):
 
 def main() -> int:
     """Run the example until Ctrl-C; status 1 if a parameter is wrong."""
+    refuse_arguments(
+        "free_distance", "How far the way ahead is known to be free. docs/tutorials/planner.md: parameters."
+    )
     stop = StopRequest()
     stop.begin()
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     try:
+        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
         node = FreeDistanceNode()
-    except (ValueError, ParameterException) as error:
+    except (RuntimeError, ValueError, ParameterException) as error:
         print(f"error: {error}", file=sys.stderr)
+        rclpy.try_shutdown()
         return 1
     spin(node, stop.requested, node.on_exception)
     node.destroy_node()

@@ -1,11 +1,12 @@
 """Starting and stopping."""
 
 import signal
+import subprocess
 
 import pytest
 from lifecycle_msgs.msg import State, Transition
 
-from system.harness import change_state, set_parameter, state
+from system.harness import DEADLINE_S, change_state, executable, set_parameter, state
 
 pytestmark = pytest.mark.system
 
@@ -49,6 +50,24 @@ def test_a_misspelt_section_is_refused_and_a_file_for_other_nodes_warned_about(s
     assert f"params-file {shared}: its /camera set nothing of this node, /{name}" in node.log
     assert f"params-file {misspelt}: its /{name}s is not this node, /{name}: name the section /{name}, or" in node.log
     assert "1 problem(s)" in node.log
+
+
+@pytest.mark.parametrize("program", ["scanssc_node", "semantic_map", "free_distance"])
+def test_arguments_that_are_none_of_ros_are_refused_and_help_is_given(program):
+    command = [executable(program), "--model", "stereo", "--ros-args", "-p", "model:=stereo"]
+    refused = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_S)
+    assert refused.returncode == 2
+    assert f"{program}: error: not understood: --model stereo; parameters go after --ros-args" in refused.stderr
+    helped = subprocess.run([executable(program), "--help"], capture_output=True, text=True, timeout=DEADLINE_S)
+    assert helped.returncode == 0 and "--ros-args -p PARAMETER:=VALUE" in helped.stdout
+
+
+@pytest.mark.parametrize("program", ["scanssc_node", "free_distance"])
+def test_a_slip_in_the_ros_arguments_is_named(start_node, program):
+    node = start_node("-p", "model", program=program)
+    assert node.wait() == 1
+    assert "error: " in node.log and "model" in node.log
+    assert "Traceback" not in node.log
 
 
 def test_a_parameter_file_that_cannot_be_read_is_named_without_a_traceback(start_node, tmp_path):
