@@ -61,7 +61,8 @@ def silence_message(entry: InputStatistics, state: str) -> str:
     if entry.publisher_problem:
         why = entry.publisher_problem
     elif entry.num_publishers == 0:
-        why = "nobody publishes it: is the name right? remap it, or is the camera or the bag not running?"
+        whole = ", by its whole name (left/image_rect/compressed)" if entry.topic.endswith("/compressed") else ""
+        why = f"nobody publishes it: is the name right? remap it{whole}, or is the camera or the bag not running?"
     elif entry.num_received == 0:
         why = f"{entry.num_publishers} publisher(s), but no message yet: is it starting, or waiting for its own input?"
     else:

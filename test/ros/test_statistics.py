@@ -164,6 +164,12 @@ def test_warning_of_silence_names_the_topic_and_the_cause():
     assert "incompatible QoS" in silence_message(entry, "waiting")
 
 
+def test_a_compressed_topic_that_nobody_publishes_is_to_be_remapped_by_its_whole_name():
+    remedy = "remap it, by its whole name (left/image_rect/compressed), or"
+    assert remedy in silence_message(InputStatistics("/left/image_rect/compressed"), "waiting")
+    assert "remap it, or" in silence_message(InputStatistics("/left/image_rect"), "waiting")
+
+
 def test_two_publishers_on_one_topic_are_warned_about():
     entry = InputStatistics("/left", num_publishers=2)
     entry.arrived()
