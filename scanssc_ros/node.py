@@ -13,7 +13,12 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.clock import TimeJump
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 
-from scanssc_core.runtime.backends import GEOMETRIC_BACKENDS, make_occupancy_backend, make_stereo_backend
+from scanssc_core.runtime.backends import (
+    GEOMETRIC_BACKENDS,
+    loads_weights,
+    make_occupancy_backend,
+    make_stereo_backend,
+)
 from scanssc_core.runtime.device import resolve_device
 from scanssc_core.runtime.pipeline import OccupancyPipeline
 from scanssc_ros.diagnostics import (
@@ -113,29 +118,33 @@ class ScanSSCNode(ManagedNode[NodeParameters]):
                 self._run_in_inference_thread(torch.set_num_threads, parameters.num_threads)
                 cv2.setNumThreads(parameters.num_threads)
             self._device = build(lambda: resolve_device(parameters.device))
-            stereo = None
-            if parameters.stereo_backend != TOPIC:
-                stereo = build_for_inference(
-                    make_stereo_backend,
-                    parameters.stereo_backend,
-                    Path(parameters.stereo_checkpoint) if parameters.stereo_checkpoint else None,
-                    self._device,
-                    parameters.precision,
-                )
-            occupancy = build_for_inference(
-                make_occupancy_backend,
-                parameters.model,
-                Path(parameters.checkpoint) if parameters.checkpoint else None,
-                self._device,
-                parameters.precision,
-                parameters.dummy_latency_s,
-            )
             self._extrinsics = build(lambda: Extrinsics(self, parameters))
             if parameters.grid_pose == GROUND:
                 self._grid_on_ground = build(lambda: GridOnGround(self, parameters))
             if parameters.odometry_frame and find_spec("tf2_msgs") is not None:
                 self._odometry = build(lambda: TransformListener(self, on_moved=lambda: None))
-            costs = build(lambda: read_costs(parameters.class_costs, occupancy.label_set.names)) if occupancy else None
+            build(lambda: read_costs(parameters.class_costs))
+            stereo = occupancy = costs = None
+            stereo_file = Path(parameters.stereo_checkpoint) if parameters.stereo_checkpoint else None
+            file = Path(parameters.checkpoint) if parameters.checkpoint else None
+            # Weights are loaded only if nothing is wrong so far; what needs none is built, or refused, in any case.
+            has_stereo = parameters.stereo_backend != TOPIC
+            if has_stereo and not (problems and loads_weights(parameters.stereo_backend, stereo_file)):
+                stereo = build_for_inference(
+                    make_stereo_backend, parameters.stereo_backend, stereo_file, self._device, parameters.precision
+                )
+            if not (problems and loads_weights(parameters.model, file)):
+                occupancy = build_for_inference(
+                    make_occupancy_backend,
+                    parameters.model,
+                    file,
+                    self._device,
+                    parameters.precision,
+                    parameters.dummy_latency_s,
+                )
+            if occupancy is not None:
+                names = occupancy.label_set.names
+                costs = build(lambda: read_costs(parameters.class_costs, names))
             if not problems and occupancy is not None:
                 self._pipeline = OccupancyPipeline(
                     stereo, occupancy, parameters.keep_unseen, shares_cores=parameters.num_threads == 0

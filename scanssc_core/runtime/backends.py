@@ -60,6 +60,13 @@ class DummyOccupancyBackend:
         return Occupancy(labels, np.where(labels == FREE, 64, 192).astype(np.uint8) if with_confidence else None)
 
 
+def loads_weights(name: str, checkpoint: Path | None) -> bool:
+    """Whether building the backend of this name takes seconds, for its weights; else it is built or refused at once."""
+    if name == LITE:
+        return checkpoint is None
+    return name in (*NETWORKS, *STEREO_NETWORKS) and checkpoint is not None and checkpoint.is_file()
+
+
 def make_stereo_backend(
     name: str,
     checkpoint: Path | None = None,

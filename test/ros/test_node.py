@@ -102,6 +102,21 @@ def test_a_folder_as_checkpoint_is_listed_beside_the_other_problems(make_node, t
     assert str(tmp_path) in message and "msnet2d needs weights" in message
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"modell": "stereo"}, {"class_costs": "/nowhere/costs.yaml"}, {"stereo_backend": "msnet2d"}]
+)
+def test_no_weights_are_loaded_for_a_set_up_that_is_refused_anyway(make_node, monkeypatch, wrong):
+    def load(*arguments):
+        raise AssertionError("weights were loaded")
+
+    monkeypatch.setattr(node_module, "make_occupancy_backend", load)
+    node = make_node(**{"model": "lite", **wrong})
+    assert node.trigger_configure() == FAILURE
+    level, message = node.idle
+    assert level == DiagnosticStatus.ERROR and "weights were loaded" not in message
+    assert next(iter(wrong)) in message
+
+
 def test_problems_are_mended_one_at_a_time(make_node):
     node = make_node(model="magic", device="tpu", precision="float16")
     assert node.trigger_configure() == FAILURE

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from scanssc_core.health.input_health import Thresholds
-from scanssc_core.runtime.backends import make_occupancy_backend, make_stereo_backend
+from scanssc_core.runtime.backends import loads_weights, make_occupancy_backend, make_stereo_backend
 from scanssc_core.synthetic.rigs import T_CAM_VELO
 from scanssc_ros.parameter_table import dynamic_parameters, markdown_table, unknown_parameters
 from scanssc_ros.parameters import NodeParameters
@@ -114,3 +114,12 @@ def test_thresholds_of_the_input_health_are_the_parameters_of_the_same_names():
     )
     names = {entry.name for entry in dataclasses.fields(Thresholds)}
     assert names | {"drop_faulty"} <= dynamic_parameters(NodeParameters)
+
+
+def test_what_loads_weights_is_known_before_they_are_loaded(tmp_path):
+    file = tmp_path / "mine.ckpt"
+    assert not loads_weights("kitti360", file)  # there is none: refused at once
+    file.touch()
+    assert loads_weights("lite", None) and not loads_weights("lite", file)
+    assert loads_weights("kitti360", file) and loads_weights("msnet3d", file) and not loads_weights("kitti360", None)
+    assert not any(loads_weights(name, given) for name in ("stereo", "dummy", "sgm", "magic") for given in (None, file))
