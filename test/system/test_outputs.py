@@ -2,7 +2,9 @@
 
 import signal
 import subprocess
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -179,6 +181,24 @@ def test_example_planner_refuses_a_wrong_parameter_by_name(start_node, given, ex
     assert planner.wait() == 1
     assert expected in planner.log
     assert "Traceback" not in planner.log
+
+
+def test_tutorials_planner_stops_without_grids_and_ends_at_ctrl_c_without_a_traceback(world, tmp_path):
+    page = (Path(__file__).parents[2] / "docs" / "tutorials" / "planner.md").read_text()
+    script = tmp_path / "slow_down.py"
+    script.write_text(page.partition("tutorial/slow_down.py <<'PYTHON'\n")[2].partition("PYTHON\n")[0])
+    speeds = []
+    world.create_subscription(Float32, "/slow_down/speed", lambda message: speeds.append(message.data), 10)
+    with subprocess.Popen([sys.executable, script], stderr=subprocess.PIPE, text=True) as planner:
+        try:
+            world.spin_until(lambda: speeds == [0.0])
+            planner.send_signal(signal.SIGINT)
+            _, log = planner.communicate(timeout=DEADLINE_S)
+        finally:
+            planner.kill()
+    assert planner.returncode == 0
+    assert "no grid on /scanssc/occupancy for 2.0 s: stop" in log
+    assert "Traceback" not in log
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
