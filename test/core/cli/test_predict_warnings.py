@@ -71,3 +71,13 @@ def test_a_folder_whose_calibration_has_another_height_warns_too(street, tmp_pat
         "ground",
         "camera height",
     ]
+
+
+def test_a_baseline_that_camera_info_and_tf_contradict_is_warned_about_with_both_numbers(street, tmp_path):
+    warnings = predict(street / "bag", tmp_path, "--baseline", 1.5)
+    replaced, tf = warnings[:2]
+    assert "--baseline, 1.5000 m, replaces the 0.5000 m of CameraInfo, and depth follows: leave it out" in replaced
+    assert "'camera_color_left' and 'camera_color_right' 0.5000 m apart, the calibration 1.5000 m" in tf
+    assert not any("replaces" in text or "apart, the cal" in text for text in warnings[2:]), "once, not with each frame"
+    assert (tmp_path / "predict.txt").read_text().splitlines()[-len(warnings) :] == warnings
+    assert predict(street / "bag", tmp_path / "same", "--baseline", 0.51, "--frames", 1) == []
