@@ -24,8 +24,8 @@ RUN apt-get update \
 RUN python3 -m venv --system-site-packages /opt/scanssc \
     && /opt/scanssc/bin/pip install --no-cache-dir --index-url "$TORCH_INDEX" 'torch>=2.4' \
     && /opt/scanssc/bin/pip install --no-cache-dir 'numpy>=1.26,<2 ; python_version < "3.14"' \
-        'opencv-python-headless>=4.8,<4.12' 'pillow>=10' 'safetensors>=0.4' 'typer>=0.19' 'rich>=13' 'rosbags>=0.10.9' \
-        'matplotlib>=3.8'
+        'opencv-python-headless>=4.8.0.76,<4.12' 'pillow>=10' 'safetensors>=0.4' 'typer>=0.19' 'rich>=13' \
+        'rosbags>=0.11.9' 'matplotlib>=3.8'
 ENV PATH=/opt/scanssc/bin:$PATH
 
 COPY . src/scanssc_ros

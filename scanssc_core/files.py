@@ -25,12 +25,17 @@ def whole_file(path: Path) -> Iterator[Path]:
             temporary.unlink()
 
 
+#: How a line begins that is no part of a description.
+WARNING = "warning: "
+
+
 def claim_folder(folder: Path, name: str, description: str, is_empty: bool) -> None:
     """Keep in a folder of results how they are made, so that a second run does not mix two kinds.
 
     Args:
         name: of the file in it that keeps the description.
-        description: lines `what: value` of all that decides the results.
+        description: lines `what: value` of all that decides the results. Lines of warnings after it stay there
+            (add_warning).
         is_empty: whether the folder holds no results yet.
     Raises:
         ValueError: if it holds results that were made otherwise, or that do not say how; names the lines that differ.
@@ -38,7 +43,10 @@ def claim_folder(folder: Path, name: str, description: str, is_empty: bool) -> N
     path = folder / name
     # Paths need not be UTF-8.
     kept = path.read_text(errors="surrogateescape") if path.exists() else f"no {name} says how\n"
-    if not is_empty and kept != description:
+    kept = "".join(line for line in kept.splitlines(keepends=True) if not line.startswith(WARNING))
+    if not is_empty and kept == description:
+        return
+    if not is_empty:
         held, asked = kept.splitlines(), description.splitlines()
         others, ours = ("; ".join(line for line in a if line not in b) for a, b in ((held, asked), (asked, held)))
         raise ValueError(
@@ -46,6 +54,14 @@ def claim_folder(folder: Path, name: str, description: str, is_empty: bool) -> N
             "Choose another folder, or delete that one"
         )
     write_file(path, description.encode(errors="surrogateescape"))
+
+
+def add_warning(path: Path, text: str) -> None:
+    """Add a line to a description that claim_folder keeps, unless it is there."""
+    line = WARNING + " ".join(text.splitlines())
+    kept = path.read_text(errors="surrogateescape")
+    if line not in kept.splitlines():
+        write_file(path, f"{kept}{line}\n".encode(errors="surrogateescape"))
 
 
 def write_file(path: Path, content: bytes) -> None:

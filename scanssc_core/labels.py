@@ -158,7 +158,7 @@ COMPLETION_TABLES = {
 #: What geometry alone can tell (the stereo occupancy backend).
 STEREO_GEOMETRY = LabelSet(
     names=("empty", "ground", "obstacle", "overhead"),
-    colors=np.array([(0, 0, 0), (128, 100, 130), (245, 140, 60), (70, 150, 90)], np.uint8),
+    colors=np.array([(0, 0, 0), (128, 100, 130), (245, 140, 60), (0, 140, 150)], np.uint8),
 )
 
 _COLORS = {

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(__name__)
 
+_FITTED_ON, _HELD_OUT = "fitted on", "held out"
+_FRAMES = {_FITTED_ON: "the temperatures are fitted on", _HELD_OUT: "are held out"}
+
 
 def calibrate(
     source: Annotated[Path, typer.Argument(help="Weights of a model: a published file or one of ours.")],
@@ -74,17 +77,18 @@ def calibrate(
     calibration = fitted.fit()
     set_calibration(source, target, calibration)
 
-    scored = {"fitted on": fitted}
+    scored = {_FITTED_ON: fitted}
     if held_out is not None:
         layout = Layout(held_out, dataset)
-        scored["held out"] = ConfidenceCounts(backend.grid)
+        scored[_HELD_OUT] = ConfidenceCounts(backend.grid)
         others = [(layout, frame) for frame in layout.frames(layout.sequences()) if frame.has_labels]
-        _count(scored["held out"], pipeline, track(others, description="held-out frames"))
+        _count(scored[_HELD_OUT], pipeline, track(others, description="held-out frames"))
     tables = []
     for name, before in scored.items():
         after = before.calibrated(calibration)
-        tables.append(calibration_table(name, f"{name}, per cent", before, after))
-        picture = render_reliability(_diagrams(before, after), f"{source.name}, {name}")
+        title = f"confidence of {source.name} on the frames that {_FRAMES[name]}"
+        tables.append(calibration_table(name, f"{title}, per cent", before, after))
+        picture = render_reliability(_diagrams(before, after), title)
         write_file(out / f"reliability_{name.replace(' ', '_')}.png", picture)
     doubts = fitted.doubts(len(frames))
     content: dict[str, object] = {"checkpoint": target.name, "calibration": asdict(calibration), "doubts": doubts}

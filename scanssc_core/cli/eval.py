@@ -1,6 +1,6 @@
 """`scanssc eval`: the tables of the benchmarks and of the paper, beside both baselines."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated
@@ -15,7 +15,7 @@ from scanssc_core.cli.options import ShardOption
 from scanssc_core.datasets.corrupted import CorruptedDataset
 from scanssc_core.datasets.corruption import DEFAULT_SEVERITY, KINDS, Corruption
 from scanssc_core.datasets.dataset import open_dataset, read_labels
-from scanssc_core.datasets.layout import SPLITS, Layout
+from scanssc_core.datasets.layout import SPLITS, FrameFiles, Layout
 from scanssc_core.engines.load import load_network
 from scanssc_core.evaluation.baselines import constant_prior
 from scanssc_core.labels import LABEL_SETS
@@ -85,11 +85,13 @@ def evaluate(
         dataset, workers = CorruptedDataset(dataset, Corruption.parse(corrupt, seed)), 0
     num_frames = min(frames or len(dataset), len(dataset))
     indices = share.take(range(num_frames))
-    num_labelled = sum(files.has_labels for files in dataset.files[:num_frames])
+    scored = [files for files in dataset.files[:num_frames] if files.has_labels]
+    num_labelled = len(scored)
     if not num_labelled and not save_predictions:
         raise ValueError(f"{data}: no frame of {asked} has labels to score; --save-predictions writes the predictions")
 
-    prior = _prior(layout, config.num_classes) if num_labelled else None
+    fitted_on = _training_frames(layout) if num_labelled else []
+    prior = _prior(fitted_on, layout.dataset, config.num_classes) if fitted_on else None
     evaluation = Evaluation(model, dtype, prior)
     predictions = out / "predictions" if save_predictions else None
     with Progress() as progress:
@@ -119,20 +121,35 @@ def evaluate(
         damage = f", {corrupt}" if corrupt else ""
         title = f"{checkpoint.name} on {asked} of {config.dataset}{damage}: {num_labelled} frames"
         label_set = LABEL_SETS[config.dataset]
-        typer.echo(write_report(out, evaluation.counts, label_set, config.label_grid, title))
+        remark = _remark_on_prior(fitted_on, scored)
+        typer.echo(write_report(out, evaluation.counts, label_set, config.label_grid, title, remark))
         typer.echo(f"tables and plots in {out}")
 
 
-def _prior(layout: Layout, num_classes: int) -> NDArray | None:
-    """The constant prior of the training split, or none where no training frame has labels."""
+def _training_frames(layout: Layout) -> list[FrameFiles]:
+    """The labelled frames of the training split; says so where there is none."""
     present = [name for name in SPLITS[layout.dataset]["train"] if name in layout.sequences()]
     files = [one for one in layout.frames(present) if one.has_labels]
     if not files:
         typer.echo(f"{layout.root}: no labelled frames of the training split, so no constant prior", err=True)
-        return None
+    return files
+
+
+def _prior(files: Sequence[FrameFiles], dataset: str, num_classes: int) -> NDArray:
+    """The constant prior of these frames."""
 
     def volumes() -> Iterator[NDArray]:
         for one in track(files, description="constant prior"):
-            yield read_labels(one, layout.dataset)
+            yield read_labels(one, dataset)
 
     return constant_prior(volumes(), num_classes)
+
+
+def _remark_on_prior(fitted_on: Sequence[FrameFiles], scored: Sequence[FrameFiles]) -> str:
+    """What the constant prior was fitted on, and whether it is scored on the same."""
+    if not fitted_on:
+        return "prior: left out, no frame of the training split has labels"
+    sequences = ", ".join(dict.fromkeys(one.sequence for one in fitted_on))
+    num_both = len({one.left for one in fitted_on} & {one.left for one in scored})
+    both = f"; {num_both} of the {len(scored)} scored frames are among them: it has seen their labels"
+    return f"prior: fitted on the {len(fitted_on)} labelled frames of {sequences}{both if num_both else ''}"

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from scanssc_core.cli.config_flags import with_flags
-from scanssc_core.cli.notes import show_notes
+from scanssc_core.cli.notes import keep_warnings, show_notes
 from scanssc_core.cli.options import ShardOption
 from scanssc_core.cli.sources import BAG_FLAGS, open_stereo, read_truth, refuse_bag_flags
 from scanssc_core.datasets.depth_maps import find_depth_file, read_depth_file
 from scanssc_core.datasets.semantic_kitti import write_voxel_labels
 from scanssc_core.files import claim_folder, write_file
-from scanssc_core.health.coverage import CoverageLog, depth_coverage
+from scanssc_core.health.fault_log import FaultLog
+from scanssc_core.health.input_health import InputHealth, Thresholds
 from scanssc_core.labels import SEMANTIC_KITTI
 from scanssc_core.render.report import render_report
 from scanssc_core.runtime.backends import AUTO, LITE, make_occupancy_backend, make_stereo_backend
@@ -27,6 +28,10 @@ from scanssc_core.runtime.pipeline import OccupancyPipeline
 from scanssc_core.runtime.shards import shard_of
 from scanssc_core.sources.kitti import open_pair
 from scanssc_core.sources.sequence import StereoFrame, StereoSequence
+
+#: How this command calls what the fault of the node calls by its parameters.
+_OPTIONS = "; of a bag by --ground-z, --grid-frame, --camera-frame and --baseline"
+_HINTS = {"ground": _OPTIONS, "camera height": _OPTIONS}
 
 
 def _predict(
@@ -91,31 +96,34 @@ def _predict(
     description = "".join(f"{name}: {value}\n" for name, value in decisive.items())
     claim_folder(out, "predict.txt", description, is_empty=not any(out.glob("*.npz")))
     num_done = num_kept = 0
-    coverage = CoverageLog()
-    taken = islice(sequence, frames or None)
-    for index, frame in enumerate(track(taken, total=num_frames, description="labelling frames")):
-        if index not in indices:
-            continue
-        num_done += 1
-        name = f"{index:06d}" if frame.left_file is None else frame.left_file.stem
-        if (out / f"{name}.npz").exists():
-            num_kept += 1
-            continue
-        given_m = None if depth is None else _given_depth(depth, name, frame)
-        result = pipeline.run(frame.left_rgb, frame.right_rgb, frame.rig, frame.T_cam_velo, given_m)
-        coverage.add(name, depth_coverage(result.depth_m))
-        labels = result.occupancy.labels
-        if label_set is SEMANTIC_KITTI:
-            write_voxel_labels(out / f"{name}.label", labels)
-        title = f"{name}, {checkpoint.name if checkpoint else LITE if model == AUTO else model}"
-        picture = render_report(
-            frame.left_rgb, result.depth_m, labels, grid, label_set, title, _truth_of(frame, name, truth)
-        )
-        write_file(out / f"{name}.png", picture)
-        packed = io.BytesIO()
-        np.savez_compressed(packed, labels=labels, stamp_ns=frame.stamp_ns, class_names=np.array(label_set.names))
-        write_file(out / f"{name}.npz", packed.getvalue())  # last: a frame counts as done when this is there
-    coverage.close()
+    health, thresholds, fault_log = InputHealth(is_stream=False), Thresholds(), FaultLog(_HINTS)
+    with keep_warnings(out / "predict.txt"):
+        taken = islice(sequence, frames or None)
+        for index, frame in enumerate(track(taken, total=num_frames, description="labelling frames")):
+            if index not in indices:
+                continue
+            num_done += 1
+            name = f"{index:06d}" if frame.left_file is None else frame.left_file.stem
+            if (out / f"{name}.npz").exists():
+                num_kept += 1
+                continue
+            given_m = None if depth is None else _given_depth(depth, name, frame)
+            result = pipeline.run(frame.left_rgb, frame.right_rgb, frame.rig, frame.T_cam_velo, given_m)
+            health.add_images(frame.left_rgb, frame.right_rgb, frame.stamp_ns / 1e9, thresholds)
+            health.add_depth(result.depth_m, frame.rig.left, frame.T_cam_velo, thresholds)
+            fault_log.add(name, health.readings(thresholds))
+            labels = result.occupancy.labels
+            if label_set is SEMANTIC_KITTI:
+                write_voxel_labels(out / f"{name}.label", labels)
+            title = f"{name}, {checkpoint.name if checkpoint else LITE if model == AUTO else model}"
+            picture = render_report(
+                frame.left_rgb, result.depth_m, labels, grid, label_set, title, _truth_of(frame, name, truth)
+            )
+            write_file(out / f"{name}.png", picture)
+            packed = io.BytesIO()
+            np.savez_compressed(packed, labels=labels, stamp_ns=frame.stamp_ns, class_names=np.array(label_set.names))
+            write_file(out / f"{name}.npz", packed.getvalue())  # last: a frame counts as done when this is there
+        fault_log.close()
     kept = f", {num_kept} of them by an earlier run: to have those made anew, delete them" if num_kept else ""
     typer.echo(f"{num_done} frames in {out}{kept}")
 

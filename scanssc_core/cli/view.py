@@ -12,7 +12,7 @@ from scanssc_core.cli.notes import show_notes
 from scanssc_core.cli.sources import BAG_FLAGS, open_stereo
 from scanssc_core.labels import colors_of
 from scanssc_core.mapping.files import load_map
-from scanssc_core.render.rerun_scene import boxes, import_rerun, save_to
+from scanssc_core.render.rerun_scene import boxes, import_rerun, open_viewer, save_to
 from scanssc_core.runtime.backends import make_occupancy_backend, make_stereo_backend
 from scanssc_core.runtime.pipeline import OccupancyPipeline
 
@@ -33,7 +33,7 @@ def _view(
     """Run the pipeline on a bag and show images, depth and voxels in the Rerun viewer (extra `view`); or show a map."""
     rr = import_rerun()
     if source.suffix == ".rrd":
-        rr.init("scanssc", spawn=True)
+        open_viewer(rr, f"open {source} on a machine that has one")
         rr.log_file_from_path(source)
         return
 
@@ -65,9 +65,11 @@ def _view(
 
 def _start(rr: Any, save: Path | None) -> None:
     """A new recording, in the viewer or in a file."""
-    rr.init("scanssc", spawn=save is None)
-    if save is not None:
-        save_to(rr, save)
+    if save is None:
+        open_viewer(rr, "use --save FILE.rrd, and open that on a machine that has one")
+        return
+    rr.init("scanssc")
+    save_to(rr, save)
 
 
 view = with_flags(_view, BAG_FLAGS)

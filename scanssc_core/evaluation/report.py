@@ -24,13 +24,14 @@ _COLUMNS = ("recall", "iou", "miou", "occupied")
 
 
 def write_report(
-    folder: Path, counts: dict[str, SliceMetrics], label_set: LabelSet, grid: VoxelGridSpec, title: str
+    folder: Path, counts: dict[str, SliceMetrics], label_set: LabelSet, grid: VoxelGridSpec, title: str, remark: str
 ) -> str:
     """Write report.txt, the CSV files and the picture of an evaluation.
 
     Args:
         counts: of each method by its name; one with another number of classes has only completion scores.
         title: first line of the report.
+        remark: the next one: what the baselines are of.
     Returns:
         the text of report.txt.
     """
@@ -44,7 +45,7 @@ def write_report(
     for table in (*tables, slices):
         write_file(folder / f"{table.name}.csv", table.csv().encode())
     write_file(folder / "slices.png", draw_slices(slices, title))
-    text = "\n".join([f"{title}\n", *(table.text() for table in tables)])
+    text = "\n".join([f"{title}\n{remark}\n", *(table.text() for table in tables)])
     write_file(folder / "report.txt", text.encode())
     return text
 

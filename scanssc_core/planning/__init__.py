@@ -5,7 +5,7 @@ All functions take any grid whose z axis points up; heights count from the groun
 
 from scanssc_core.planning.classes import PlanningClasses, check_costs
 from scanssc_core.planning.columns import Columns, RobotBody, find_columns
-from scanssc_core.planning.costmap import NO_INFORMATION, cost_of_columns, snapped_origin
+from scanssc_core.planning.costmap import NO_INFORMATION, cost_of_columns, snapped_origin, starts_free
 from scanssc_core.planning.rays import clearing_ends, seen_from
 
 __all__ = [
@@ -19,4 +19,5 @@ __all__ = [
     "find_columns",
     "seen_from",
     "snapped_origin",
+    "starts_free",
 ]

@@ -31,7 +31,7 @@ def cost_of_columns(
     start, end = int(columns.band_start.min()), int(columns.band_end.max())
     in_band = columns.in_band(num_levels)[..., start:end]
     obstacle_labels = np.where(in_band & classes.is_obstacle[labels[..., start:end]], labels[..., start:end], FREE)
-    is_known = (columns.surface >= 0) | obstacle_labels.any(axis=2) | _starts_free(labels, columns)
+    is_known = (columns.surface >= 0) | obstacle_labels.any(axis=2) | starts_free(labels, columns)
     ground_labels = np.take_along_axis(labels, np.maximum(columns.surface, 0)[..., None], axis=2)[..., 0]
     cost = np.where(columns.surface >= 0, classes.cost[ground_labels], 0).astype(np.uint8)
     cost = np.maximum(cost, classes.cost[obstacle_labels].max(axis=2, initial=0))
@@ -48,7 +48,7 @@ def snapped_origin(grid: VoxelGridSpec) -> tuple[float, float]:
     return x, y
 
 
-def _starts_free(labels: NDArray, columns: Columns) -> NDArray:
+def starts_free(labels: NDArray, columns: Columns) -> NDArray:
     """(X, Y) bool: the lowest voxel of the band is FREE."""
     num_levels = labels.shape[2]
     index = np.minimum(columns.band_start, num_levels - 1)[..., None]

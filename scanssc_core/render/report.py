@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from scanssc_core.geometry import VoxelGridSpec
 from scanssc_core.labels import FREE, SEMANTIC_KITTI, UNKNOWN, LabelSet
-from scanssc_core.render.top_view import render_top_view
+from scanssc_core.render.top_view import free_columns, render_top_view
 from scanssc_core.render.voxel_view import VIEWPOINT_NAME, render_voxels
 
 _MAX_SHOWN_DEPTH_M = 50.0
 _PALENESS = 0.75  # share of white
+FREE_LABEL, UNKNOWN_LABEL = "free (seen or completed)", "unknown"
 LEGEND_TITLE = "classes in the picture, in the colours of their data set"
 
 
@@ -39,13 +40,14 @@ def render_report(
     Returns:
         a PNG file.
     """
-    rows = [("prediction", labels, label_set.colors)]
+    rows = [("prediction", labels, label_set.colors, free_columns(labels, grid, label_set))]
     entries = legend_patches(labels, label_set)
     if truth is not None:
-        rows.append(("truth (pale: not predicted)", *pale_where_unknown(truth, labels == UNKNOWN)))
+        pale, pale_colors = pale_where_unknown(truth, labels == UNKNOWN)
+        rows.append(("truth (pale: not predicted)", pale, pale_colors, free_columns(truth, grid, SEMANTIC_KITTI)))
         entries |= legend_patches(truth, SEMANTIC_KITTI)
-    entries["free"] = Patch(facecolor="white", edgecolor="#999999", label="free: seen through, nothing seen in it")
-    entries["unknown"] = Patch(facecolor="#dedede", edgecolor="#999999", label="unknown: not seen")
+    entries["free"] = Patch(facecolor="white", edgecolor="#999999", label=FREE_LABEL)
+    entries["unknown"] = Patch(facecolor="#dedede", edgecolor="#999999", label=UNKNOWN_LABEL)
 
     figure = Figure(figsize=(16, 3.6 + 5.6 * len(rows)), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
@@ -64,9 +66,9 @@ def render_report(
 
     (x_low, x_high), (y_low, y_high), _ = grid.extent_m
     panels = lower.subplots(len(rows), 2, squeeze=False, width_ratios=[0.52, 1])
-    for (top, voxels), (name, shown, colors) in zip(panels, rows, strict=True):
+    for (top, voxels), (name, shown, colors, is_free) in zip(panels, rows, strict=True):
         extent = (y_high, y_low, x_low, x_high)
-        top.imshow(render_top_view(shown, colors), extent=extent, interpolation="nearest")
+        top.imshow(render_top_view(shown, colors, is_free), extent=extent, interpolation="nearest")
         top.set_title(f"{name}, from above", fontsize=11)
         top.set(xlabel="lateral position (m), positive: left", ylabel="forward position (m)")
         voxels.imshow(render_voxels(shown, grid, colors))

@@ -1,5 +1,7 @@
 """What the Rerun viewer shows of a frame. It is an extra: the module is imported when it is needed, and passed on."""
 
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,20 @@ def import_rerun() -> Any:
     import rerun
 
     return rerun
+
+
+def open_viewer(rr: Any, instead: str) -> None:
+    """Begin a recording that the viewer shows, which is opened.
+
+    Args:
+        rr: the module rerun.
+        instead: what to do where there is no display.
+    Raises:
+        OSError: if this machine has no display; says what to do.
+    """
+    if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        raise OSError(f"no display for the viewer (DISPLAY and WAYLAND_DISPLAY are not set): {instead}")
+    rr.init("scanssc", spawn=True)
 
 
 def save_to(rr: Any, path: Path) -> None:

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from rosbags.highlevel import AnyReader
 
 from scanssc_core.geometry import LIDAR_HEIGHT_M, StereoRig, T_frame_grid, check_camera_pose, make_transform
-from scanssc_core.geometry.frame_graph import FrameGraph
+from scanssc_core.geometry.frame_graph import FrameGraph, bare_frame
 from scanssc_core.sources.bag import deserialize, read_messages
+from scanssc_core.sources.baselines import compare_with_tf, replaced_baseline
 from scanssc_core.sources.camera_info import CameraCalibration, make_rig
-from scanssc_core.sources.pairing import DEFAULT_TOLERANCE_S, TIME_JUMP_NS
+from scanssc_core.sources.pairing import DEFAULT_TOLERANCE_S, LEFT, RIGHT, TIME_JUMP_NS
 from scanssc_core.sources.stereo_topics import NamedTopics, StereoTopics
 from scanssc_core.stereo.rectification import Rectifier, UnrectifiedCamera
 
@@ -104,6 +105,7 @@ class BagCalibration:
                     topic,
                     image_topic,
                 )
+        self._doubts: set[str] = set()
         self._frames = FrameGraph()
         self._frame_names: set[str] = set()
         self._read_transforms(reader)
@@ -145,6 +147,27 @@ class BagCalibration:
             return make_rig(left, right, self._options.baseline)
         except ValueError as error:
             raise ValueError(f"{self._path}: {' and '.join(self._topics)}: {error}") from error
+
+    def check_baseline(self, image_frames: Sequence[str], stamps_ns: Sequence[int]) -> None:
+        """Warn of a baseline that contradicts /tf_static, or is taken instead of one of CameraInfo; each once.
+
+        Args:
+            image_frames: frame_id of the LEFT and the RIGHT image.
+            stamps_ns: of the two, whose rig can be made.
+        """
+        cameras = [self._at(side, stamp_ns).camera for side, stamp_ns in enumerate(stamps_ns)]
+        doubts, given_m = [], self._options.baseline
+        if given_m is not None:
+            doubts.append(replaced_baseline(cameras[LEFT], cameras[RIGHT], given_m, "--baseline", "leave it out"))
+        left_frame, right_frame = map(bare_frame, image_frames)
+        T_left_right = self._frames.lookup(left_frame, right_frame)
+        if right_frame and left_frame != right_frame and T_left_right is not None:
+            baseline_m = self.rig(stamps_ns).baseline_m
+            doubts.append(compare_with_tf(left_frame, right_frame, T_left_right, baseline_m, "--baseline")[1])
+        for doubt in filter(None, doubts):
+            if doubt not in self._doubts:
+                self._doubts.add(doubt)
+                _logger.warning("%s: %s", self._path, doubt)
 
     def rectified(self, side: int, stamp_ns: int, image: NDArray) -> NDArray:
         """The image of LEFT or RIGHT as `rig` has it: rectified here if that was asked for.

@@ -172,9 +172,10 @@ class BagSequence:
             except ValueError as error:
                 raise ValueError(f"{self._path}: {picture}: {error}") from error
         left_rgb, right_rgb = to_uint8(rectified)
-        left, _ = pair
-        T_cam_grid = calibration.T_cam_grid(left.message.header.frame_id)
-        return StereoFrame(left_rgb, right_rgb, calibration.rig(_stamps_ns(pair)), T_cam_grid, left.stamp_ns)
+        left_frame, right_frame = (picture.message.header.frame_id for picture in pair)
+        rig, T_cam_grid = calibration.rig(_stamps_ns(pair)), calibration.T_cam_grid(left_frame)
+        calibration.check_baseline((left_frame, right_frame), _stamps_ns(pair))
+        return StereoFrame(left_rgb, right_rgb, rig, T_cam_grid, pair[LEFT].stamp_ns)
 
     def _check_pairs(self, sync: StereoSync, tally: _Tally) -> None:
         """Refuse a bag without frames, and say what is odd about its pairs."""

@@ -188,6 +188,10 @@ def _infos_of(pair: _Pair, infos: Collection[str], named: NamedTopics) -> tuple[
     topics = (named.left_info or found[0], named.right_info or found[1])
     for topic, image, option in zip(topics, (pair.left, pair.right), ("--left-info", "--right-info"), strict=True):
         if topic not in infos:
+            if not infos:
+                raise ValueError(
+                    "the bag has no messages of any CameraInfo topic at all: record it, see docs/cameras.md"
+                )
             problem = f"no CameraInfo beside {image}" if not topic else f"no messages of a CameraInfo topic {topic!r}"
             raise ValueError(f"{problem}; name one by {option}: {_listed(infos)}")
     return topics

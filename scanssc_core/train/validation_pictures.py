@@ -8,7 +8,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from scanssc_core.labels import LABEL_SETS
-from scanssc_core.render.top_view import render_top_view
+from scanssc_core.render.top_view import free_columns, render_top_view
 from scanssc_core.train.module import TrainingModule
 
 _GAP_COLUMNS = 8
@@ -28,8 +28,12 @@ class ValidationPictures(Callback):
         classes = zip(label_set.names, module.scores.class_iou, strict=True)
         rows = [f"| {name} | {100 * iou:.2f} |" for name, iou in classes]
         board.add_text("classes", "\n".join(["| class | IoU % |", "| --- | --- |", *rows]), trainer.global_step)
-        for name, predicted, labels in module.pictures:
-            views = [render_top_view(volume.numpy(), label_set.colors) for volume in (predicted, labels)]
+        grid = module.config.model.label_grid
+        for name, *volumes in module.pictures:
+            views = [
+                render_top_view(volume, label_set.colors, free_columns(volume, grid, label_set))
+                for volume in (tensor.numpy() for tensor in volumes)
+            ]
             gap = np.full((len(views[0]), _GAP_COLUMNS, 3), 255, np.uint8)
             picture = np.concatenate([views[0], gap, views[1]], axis=1)
             board.add_image(f"val/{name}", picture, trainer.global_step, dataformats="HWC")

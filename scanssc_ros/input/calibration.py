@@ -7,10 +7,9 @@ import numpy as np
 from sensor_msgs.msg import CameraInfo
 
 from scanssc_core.geometry import PinholeCamera, StereoRig
+from scanssc_core.sources.baselines import replaced_baseline
 from scanssc_core.sources.camera_info import CameraCalibration, make_rig
 from scanssc_core.stereo.rectification import Rectifier, UnrectifiedCamera
-
-_BASELINE_TOLERANCE = 0.03  # of the one that CameraInfo says
 
 
 @dataclass(frozen=True)
@@ -74,22 +73,12 @@ def make_calibration(
         rig = make_rig(cameras["left"], cameras["right"], baseline_m) if "right" in cameras else None
     except ValueError as error:
         raise CalibrationError(infos, error) from error
-    doubt = "" if rig is None or baseline_m is None else _replaced_baseline(cameras, baseline_m)
+    doubt = ""
+    if rig is not None and baseline_m is not None:
+        doubt = replaced_baseline(
+            cameras["left"], cameras["right"], baseline_m, "the parameter baseline_m", "set it to 0.0"
+        )
     return Calibration(intrinsics["left"], rig, tuple(rectifiers), cameras["left"].description, doubt)
-
-
-def _replaced_baseline(cameras: Mapping[str, CameraCalibration], baseline_m: float) -> str:
-    """What to say where CameraInfo has another baseline that a camera can have."""
-    try:
-        told_m = make_rig(cameras["left"], cameras["right"]).baseline_m
-    except ValueError:
-        return ""
-    if abs(told_m - baseline_m) <= _BASELINE_TOLERANCE * told_m:
-        return ""
-    return (
-        f"the parameter baseline_m, {baseline_m:.4f} m, replaces the {told_m:.4f} m of CameraInfo, and depth follows: "
-        "set it to 0.0 unless CameraInfo is wrong"
-    )
 
 
 def _make_rectifier(camera: CameraCalibration) -> Rectifier:

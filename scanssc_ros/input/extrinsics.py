@@ -3,17 +3,15 @@
 import time
 from importlib.util import find_spec
 
-import numpy as np
 from numpy.typing import NDArray
 from rclpy.node import Node
 
 from scanssc_core.geometry import T_frame_grid, check_camera_pose, invert_transform
 from scanssc_core.geometry.frame_graph import bare_frame
+from scanssc_core.sources.baselines import compare_with_tf
 from scanssc_ros.conversions import transform_to_matrix
 from scanssc_ros.input.transforms import TransformListener
 from scanssc_ros.parameters import TOPIC, NodeParameters
-
-_BASELINE_TOLERANCE = 0.03  # of the longer one
 
 
 class _Tf2Listener:
@@ -109,13 +107,9 @@ class Extrinsics:
         except LookupError as missing:
             self.baseline = f"not judged: {missing}"
             return
-        distance_m = float(np.linalg.norm(T_left_right[:3, 3]))
-        self.baseline = f"{distance_m:.4f} m in TF, {baseline_m:.4f} m by the calibration"
-        if abs(distance_m - baseline_m) > _BASELINE_TOLERANCE * max(distance_m, baseline_m):
-            self.baseline_problem = (
-                f"TF has {left_frame!r} and {right_frame!r} {distance_m:.4f} m apart, the calibration "
-                f"{baseline_m:.4f} m: depth is wrong by as much; mend CameraInfo or TF, or set baseline_m"
-            )
+        self.baseline, self.baseline_problem = compare_with_tf(
+            left_frame, right_frame, T_left_right, baseline_m, "baseline_m"
+        )
 
     def close(self) -> None:
         """Stop listening to TF."""

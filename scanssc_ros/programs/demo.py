@@ -406,10 +406,13 @@ def draw(recorder: Recorder, title: str, drive: SyntheticSequence | None) -> byt
         reasons = [f"; the node says: {value}" for key, value in values.items() if key.startswith("reason.")]
         raise DemoError(f"step 'draw the picture' failed: no frame came with image, depth and grid{''.join(reasons)}")
     left_rgb, depth_m, grid = recorder.shown
-    spec = VoxelGridSpec.semantic_kitti()
+    whole = VoxelGridSpec.semantic_kitti()
+    x, y, _ = grid.indices_to_points((0, 0, 0)) - grid.resolution_m / 2
+    # Pictures have the ground where it is under KITTI's LiDAR, whatever the frame.
+    spec = VoxelGridSpec(grid.labels.shape, grid.resolution_m, (float(x), float(y), whole.origin_m[2]))
     label_set = next(known for known in (STEREO_GEOMETRY, SEMANTIC_KITTI) if known.names == grid.class_names)
     # Of another extent, or in another frame, the grid is not where the truth is.
-    is_whole = grid.labels.shape == spec.shape and grid.frame_id == "velodyne"
+    is_whole = grid.labels.shape == whole.shape and grid.frame_id == "velodyne"
     truth = truth_at(drive, recorder.shown_ns) if drive is not None and is_whole else None
     return render_report(left_rgb, depth_m, grid.labels, spec, label_set, title, truth)
 

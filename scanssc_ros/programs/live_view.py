@@ -28,7 +28,7 @@ from std_msgs.msg import Header
 
 from scanssc_core.geometry import VoxelGridSpec
 from scanssc_core.labels import colors_of
-from scanssc_core.render.rerun_scene import boxes, import_rerun, save_to
+from scanssc_core.render.rerun_scene import boxes, import_rerun, open_viewer, save_to
 from scanssc_core.sources.images import to_uint8
 from scanssc_ros.client.voxel_grid import VoxelGridView
 from scanssc_ros.conversions import depth_from_message, image_to_rgb, pose_to_matrix, stamp_to_ns
@@ -130,7 +130,13 @@ def main() -> int:
         rr = import_rerun()
     except ModuleNotFoundError as error:
         parser.exit(1, f"error: the live view needs Rerun: pip install '.[view]' ({error})\n")
-    rr.init("scanssc", spawn=not (options.web or options.save))
+    try:
+        if options.web or options.save:
+            rr.init("scanssc")
+        else:
+            open_viewer(rr, "use --web, or --save FILE.rrd")
+    except OSError as error:
+        parser.exit(1, f"error: {error}\n")
     stop = StopRequest()
     stop.begin()
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)

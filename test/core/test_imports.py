@@ -49,7 +49,7 @@ ALLOWED = {
         "sources",
         "datasets",
     },
-    "render": {"geometry", "labels", "stereo"},
+    "render": {"geometry", "labels", "stereo", "planning"},
     "train": {"labels", "files", "network", "checkpoint", "datasets", "losses", "evaluation", "render"},
     "cli": {
         "geometry",

@@ -3,6 +3,7 @@ import pytest
 
 from scanssc_core.labels import (
     FREE,
+    KITTI_360,
     SEMANTIC_KITTI,
     SEMANTIC_KITTI_RAW_IDS,
     STEREO_GEOMETRY,
@@ -37,4 +38,10 @@ def test_a_label_set_without_a_colour_for_each_class_is_refused():
 
 def test_colors_are_those_of_the_name_in_whatever_set_and_grey_else():
     colors = colors_of(("empty", "person", "other-object", "overhead", "yeti")).tolist()
-    assert colors == [[0, 0, 0], [255, 30, 30], [255, 255, 50], [70, 150, 90], [160, 160, 160]]
+    assert colors == [[0, 0, 0], [255, 30, 30], [255, 255, 50], [0, 140, 150], [160, 160, 160]]
+
+
+def test_overhead_is_told_from_every_class_that_a_truth_beside_it_has():
+    overhead = STEREO_GEOMETRY.colors[STEREO_GEOMETRY.id_of("overhead")].astype(float)
+    for label_set in (SEMANTIC_KITTI, KITTI_360):
+        assert np.linalg.norm(label_set.colors[1:] - overhead, axis=1).min() > 80

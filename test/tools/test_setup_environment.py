@@ -40,6 +40,22 @@ def test_a_failed_step_is_named_with_its_remedy():
         setup_environment.run("try", ["false"], "do this")
 
 
+def test_a_step_that_is_silent_for_minutes_says_so_before(capfd):
+    setup_environment.run("try", ["true"], "", note=": four minutes without a word")
+    assert capfd.readouterr().out == "== try: four minutes without a word\n"
+
+
+def test_the_installation_says_how_long_it_is_silent(monkeypatch, tmp_path):
+    told = {}
+    monkeypatch.setattr(setup_environment, "run", lambda step, *arguments, note="": told.update({step: note}))
+    for name in ("check_platform", "install_system_packages"):
+        monkeypatch.setattr(setup_environment, name, lambda: None)
+    monkeypatch.setattr(setup_environment, "finish_ros_wheels", lambda *arguments: None)
+    monkeypatch.setattr("sys.argv", ["setup_environment.py", str(tmp_path)])
+    assert setup_environment.main() == 0
+    assert "minutes" in told["install the Python packages"]
+
+
 def test_second_environment_is_made_by_uv_of_the_first(monkeypatch, tmp_path):
     monkeypatch.setattr(setup_environment, "ROOT", tmp_path)
     monkeypatch.setenv("PIP_FIND_LINKS", "/wheels")

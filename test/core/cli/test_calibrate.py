@@ -77,7 +77,9 @@ def test_tables_and_diagrams_are_written(calibrated):
         assert len(rows) == 12
         assert rows["occupied", "all"]["ECE after"] < 5 < rows["occupied", "all"]["ECE"]
         assert (out / f"reliability_{name.replace(' ', '_')}.png").read_bytes().startswith(b"\x89PNG")
-        assert f"{name}, per cent:" in (out / "calibration.md").read_text()
+        frames = {"fitted on": "the temperatures are fitted on", "held out": "are held out"}[name]
+        title = f"confidence of micro.safetensors on the frames that {frames}, per cent:"
+        assert title in (out / "calibration.md").read_text()
 
 
 def test_calibrating_again_starts_from_what_the_network_says_and_warns_again(data, calibrated, tmp_path, caplog):

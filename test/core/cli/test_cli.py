@@ -237,6 +237,19 @@ def test_view_opens_a_saved_map_and_refuses_what_is_none(tmp_path):
     assert result.status == 1 and "no map that can be loaded" in result.err
 
 
+def test_view_without_a_display_says_what_to_use_instead(sequence, tmp_path, monkeypatch):
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "seen.rrd").touch()
+    for source, remedy in (
+        (sequence, "use --save FILE.rrd"),
+        (tmp_path / "seen.rrd", f"open {tmp_path / 'seen.rrd'} on"),
+    ):
+        result = scanssc("view", source, "--model", "stereo")
+        assert result.status == 1 and result.err.count("\n") == 1
+        assert result.err.startswith("error: no display") and remedy in result.err
+
+
 def test_a_recording_that_cannot_be_written_is_named(sequence, tmp_path):
     for path in (tmp_path, tmp_path / "no\udcffutf8.rrd"):
         result = scanssc("view", sequence, "--save", path, "--model", "stereo")

@@ -64,6 +64,17 @@ def test_tables_hold_the_model_beside_both_baselines(evaluated):
     assert (folder / "slices.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_the_report_says_what_the_prior_is_fitted_on_and_that_it_is_scored_on_the_same(data, evaluated, tmp_path):
+    assert evaluated[0].joinpath("report.txt").read_text().splitlines()[1:3] == [
+        "prior: fitted on the 1 labelled frames of 00",
+        "",
+    ]
+    result = run(data, "--out", tmp_path, "--sequence", "00")
+    remark = "prior: fitted on the 1 labelled frames of 00; 1 of the 1 scored frames are among them: "
+    remark += "it has seen their labels"
+    assert remark in result.output and (tmp_path / "report.txt").read_text().splitlines()[1] == remark
+
+
 def test_saved_predictions_score_by_the_official_rules_as_the_table_says(data, evaluated):
     """Both files through the completion table, invalid voxels left out, as the benchmark's own tool does."""
     folder, _ = evaluated

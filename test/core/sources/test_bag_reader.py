@@ -319,3 +319,22 @@ def test_sequence_is_as_long_as_the_side_with_fewer_images(tmp_path):
     bag = SmallBag().rig().pairs(num_pairs=2)
     bag.image(LEFT, START_NS + 300 * MS)
     assert len(BagSequence(bag.write(tmp_path / "bag"))) == 2
+
+
+def test_a_baseline_that_tf_contradicts_is_warned_about_once(tmp_path, caplog):
+    for index, distance_m in enumerate((0.2, 0.3)):
+        bag = SmallBag().rig()
+        bag.transform("left_optical", "right_optical", (distance_m, 0.0, 0.0), (0.0, 0.0, 0.0, 1.0))
+        for at in range(2):
+            bag.image("/stereo/left/image", START_NS + 100 * MS * at)
+            bag.image("/stereo/right/image", START_NS + 100 * MS * at, frame_id="/right_optical")
+        list(BagSequence(bag.write(tmp_path / str(index))))
+    (warning,) = caplog.messages
+    assert "'left_optical' and 'right_optical' 0.3000 m apart, the calibration 0.2000 m" in warning
+    assert "or set --baseline" in warning
+
+
+def test_a_baseline_replaces_what_no_camera_has_without_a_word(tmp_path, caplog):
+    bag = SmallBag().rig(Tx=0.0).pairs().write(tmp_path / "bag")
+    assert next(iter(BagSequence(bag, BagOptions(baseline=0.3)))).rig.baseline_m == 0.3
+    assert not caplog.messages

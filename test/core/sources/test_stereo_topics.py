@@ -173,7 +173,11 @@ def test_topics_without_a_message_do_not_count(tmp_path):
     ("topics", "named", "reason"),
     [
         (("/front/image", "/front/camera_info"), None, "image topics are /front/image; name the pair by --left-topic"),
-        (both("/left/image"), None, "no CameraInfo beside /left/image; name one by --left-info: none"),
+        (
+            both("/left/image"),
+            None,
+            "the bag has no messages of any CameraInfo topic at all: record it, see docs/cameras.md",
+        ),
         ((*both("/left/image"), "/camera_info"), None, "no CameraInfo beside /left/image.*--left-info: /camera_info"),
         (INFOS, NamedTopics("/a", "/b"), "no messages of an image topic '/a'.*there are none"),
         ((*both("/left/image"), *INFOS), NamedTopics("/left/image"), "image topic ''.*name both sides"),

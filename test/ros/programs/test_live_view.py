@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from nav_msgs.msg import OccupancyGrid
 
+from scanssc_ros.programs import live_view
 from scanssc_ros.programs.live_view import costmap_picture
 
 
@@ -28,3 +29,13 @@ def test_a_costmap_of_another_size_than_it_says_is_refused():
     message.info.width = 4
     with pytest.raises(ValueError, match="costmap: expected 4 x 2 values, got 6"):
         costmap_picture(message)
+
+
+def test_without_a_display_it_names_what_to_use_instead(monkeypatch, capsys):
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("sys.argv", ["live_view"])
+    with pytest.raises(SystemExit) as end:
+        live_view.main()
+    error = capsys.readouterr().err
+    assert end.value.code == 1 and error.startswith("error: no display") and "--web" in error and "--save" in error
