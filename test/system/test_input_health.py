@@ -72,7 +72,7 @@ def node(world, activate):
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_is_warned_of_by_name_dropped_by_cause_when_asked_and_over_with_its_end(world, node, name):
     indices = itertools.count()
-    num_pairs = 25 if name == "swapped" else 6  # sides are the median of 15 measurements, one every 5th pair
+    num_pairs = 35 if name == "swapped" else 6  # sides: median of 15 measurements, the first three and every 5th pair
     for _ in range(11):
         world.wait_for_grid(publish(world, next(indices)))
     world.spin_until(lambda: level(world, name) == DiagnosticStatus.OK)
