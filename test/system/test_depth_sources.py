@@ -229,7 +229,7 @@ def test_a_knocked_camera_is_reported_with_the_measured_offset(world, activate):
     publish(shift_px=0, pairs=11)
     world.spin_until(lambda: "rows agree" in world.message("row alignment"))
     assert world.statuses["row alignment"].level == DiagnosticStatus.OK
-    publish(shift_px=4, pairs=20)
+    publish(shift_px=4, pairs=50)
     # The median of the window: 4 px once most of its measurements are of the knocked camera.
     world.spin_until(lambda: abs(float(world.value("row alignment", "vertical_offset_px")) - 4.0) < 0.3)
     assert "rows disagree" in world.message("row alignment")
