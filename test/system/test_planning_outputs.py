@@ -232,8 +232,8 @@ def test_nothing_is_made_for_planners_without_a_subscriber_and_rates_are_kept(wo
     assert "segmentation/labels" not in node.log
 
 
-def test_confidence_is_made_for_its_subscriber_alone(world, activate):
-    node = activate(keep_unseen=True)
+def test_confidence_is_made_for_its_subscriber_alone(world, start_node):
+    node = start_node(keep_unseen=True)  # of its own: a line is logged once in a process
     planning = Planning(world, "segmentation/mask", "segmentation/confidence", "segmentation/points")
     world.wait_for_node(node)
     stamp_ns = world.publish_pair()
