@@ -426,14 +426,14 @@ def _deep_config(good: bytes) -> bytes:
 
 
 _HOSTILE_CONFIGS = (
-    _with_config(channels=10**6),
+    _with_config(image_channels=10**6),
     _with_config(image_size=[10**6, 10**6]),
-    _with_config(grid={"shape": [10**5, 10**5, 10**3], "voxel_size_m": 0.8, "origin_m": [0, -25.6, -2]}),
-    _with_config(depth_step_m=0.0),
-    _with_config(depth_step_m=1e-9),
-    _with_config(label_scale=1000),
+    _with_config(label_grid={"shape": [10**5, 10**5, 10**3], "voxel_size_m": 0.2, "origin_m": [0, -25.6, -2]}),
+    _with_config(cell_size=0),
+    _with_config(num_bands=0),
+    _with_config(plane_channels=[10**6] * 4),
     _with_config(dataset="none"),
-    _with_config(grid=5),
+    _with_config(label_grid=5),
     _deep_config,
 )
 

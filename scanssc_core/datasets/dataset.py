@@ -21,7 +21,7 @@ from scanssc_core.datasets.teacher import read_teacher
 from scanssc_core.labels import UNKNOWN
 from scanssc_core.network.camera_inputs import CameraInputs, camera_fields
 from scanssc_core.network.corrections import Corrections
-from scanssc_core.network.image.preprocess import NetworkView, normalise
+from scanssc_core.network.image.preprocess import NetworkView, horizon_row, normalise
 from scanssc_core.sources.images import read_values
 
 _OPTIONAL_MAPS = ("labels", "lidar_depth_m", "segmentation", "teacher")
@@ -127,7 +127,8 @@ class SSCDataset(Dataset[SSCSample]):
             is_joined = random.uniform() < self.augmentation.join_probability
             partner = random.choice(self._frames_of_camera[self._camera_key(files)])
             frame = augment_frame(frame, self.augmentation, random, self.read(int(partner)) if is_joined else None)
-        view = NetworkView(frame.size, self.image_size, self.corrections)
+        horizon = horizon_row(frame.projection, frame.T_grid_cam)
+        view = NetworkView(frame.size, self.image_size, self.corrections, horizon)
         laid_rgb = view.laid_image(frame.left_rgb)
         if self.augmentation is not None:
             laid_rgb = jitter_colors(laid_rgb, self.augmentation, random)

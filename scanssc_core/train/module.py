@@ -18,16 +18,14 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from scanssc_core.datasets.dataset import SSCBatch, camera_of
 from scanssc_core.evaluation.metrics import SSCMetrics, SSCScores
-from scanssc_core.labels import LABEL_SETS, UNKNOWN
+from scanssc_core.labels import LABEL_SETS
 from scanssc_core.losses.cross_entropy import class_weights
-from scanssc_core.losses.total import total_loss
-from scanssc_core.network.layers.subvoxels import grid_to_subvoxels
-from scanssc_core.network.lite import LiteOutput
-from scanssc_core.network.scanssc import ScanSSC, ScanSSCOutput
+from scanssc_core.network.kinds import OccupancyNetwork
 from scanssc_core.train.activation_checkpointing import checkpoint_activations
 from scanssc_core.train.averaging import AveragedWeights
 from scanssc_core.train.config import RunConfig
 from scanssc_core.train.norms import batch_norms, is_single_value, single_value_norms, synchronize_norms
+from scanssc_core.train.objectives import losses_of
 from scanssc_core.train.schedule import rate_factor
 
 
@@ -49,7 +47,7 @@ class TrainingModule(lightning.LightningModule):
 
     class_weights: Tensor
 
-    def __init__(self, model: ScanSSC, config: RunConfig, num_steps: int) -> None:
+    def __init__(self, model: OccupancyNetwork, config: RunConfig, num_steps: int) -> None:
         super().__init__()
         self.config, self.num_steps = config, num_steps
         train = config.train
@@ -67,7 +65,7 @@ class TrainingModule(lightning.LightningModule):
         self.pictures: list[Picture] = []
 
     @property
-    def evaluated_model(self) -> ScanSSC:
+    def evaluated_model(self) -> OccupancyNetwork:
         """What is validated and exported: the average, if there is one."""
         return self.model if self.averaged is None else self.averaged.model
 
@@ -105,44 +103,11 @@ class TrainingModule(lightning.LightningModule):
 
     def training_step(self, batch: SSCBatch, batch_idx: int) -> Tensor:
         """Compute the mean loss of the samples, each times its weight."""
-        labels = batch["labels"]
-        inputs: tuple[object, ...] = (batch["image"], batch["depth_m"], camera_of(batch))
-        if self.config.loss.sampled_voxels:
-            labels = grid_to_subvoxels(labels, self.config.model.label_scale)
-            voxels = self.draw_voxels(labels)
-            labels, inputs = labels[:, :, voxels], (*inputs, voxels)
         with self.attention_kernels():
-            output = self.model(*inputs)
-        losses = self.losses(output, labels, batch)
+            losses = losses_of(self.model, batch, self.config.loss, self.class_weights)
         self.num_batches += 1
         self.log_losses(losses)
         return losses["total"]
-
-    def draw_voxels(self, labels: Tensor) -> Tensor:
-        """Coarse voxels of this step, among those of which some fine voxel is known; labels (B, scale**3, N)."""
-        known = (labels != UNKNOWN).any(dim=1).any(dim=0).nonzero().squeeze(1)
-        chosen = torch.randperm(len(known), device=known.device)[: self.config.loss.sampled_voxels]
-        return known[chosen].sort().values
-
-    def losses(self, output: ScanSSCOutput | LiteOutput, labels: Tensor, batch: SSCBatch) -> dict[str, Tensor]:
-        """Terms of the loss by name, taken sample by sample: their mean, weighted by the samples."""
-        num_samples = len(output.logits)
-        sums: dict[str, Tensor] = {}
-        # Split, not sliced: the gradient of a slice is a whole batch of zeros.
-        for index, one in enumerate(zip(*(part.split(1) for part in output), strict=True)):
-            row = slice(index, index + 1)
-            terms = total_loss(
-                type(output)(*one),
-                labels[row],
-                batch["lidar_depth_m"][row] if "lidar_depth_m" in batch else None,
-                self.config.loss,
-                self.class_weights,
-                self.config.model,
-                batch["segmentation"][row] if "segmentation" in batch else None,
-            )
-            for name, term in terms.items():
-                sums[name] = sums.get(name, torch.zeros_like(term)) + term * batch["weight"][index] / num_samples
-        return sums
 
     def log_losses(self, losses: dict[str, Tensor]) -> None:
         """Log, every `log_every` steps, means over all batches and processes since the last time."""
@@ -183,8 +148,8 @@ class TrainingModule(lightning.LightningModule):
 
     def validation_step(self, batch: SSCBatch, batch_idx: int) -> None:
         """Count what is right and wrong in a batch, and keep the first frames as pictures."""
-        logits = self.evaluated_model(batch["image"], batch["depth_m"], camera_of(batch)).logits
-        predicted = logits.argmax(dim=1).to(torch.uint8)
+        model = self.evaluated_model
+        predicted, _ = model.predict_labels(batch["image"], batch["depth_m"], camera_of(batch), with_confidence=False)
         self.metrics.update(predicted, batch["labels"])
         for index in range(min(len(predicted), self.config.train.num_pictures - len(self.pictures))):
             name = f"{batch['sequence'][index]}/{batch['frame'][index]}"

@@ -18,7 +18,7 @@ from lightning.pytorch.strategies import DDPStrategy
 
 from scanssc_core.datasets.dataset import SSCDataset, camera_of, collate
 from scanssc_core.files import write_file
-from scanssc_core.network.kinds import make_network
+from scanssc_core.network.kinds import OccupancyNetwork, make_network
 from scanssc_core.network.scanssc import ScanSSC
 from scanssc_core.train.checkpoints import LAST, RunFiles, WholeFileIO, remove_unfinished, step_of
 from scanssc_core.train.config import RunConfig
@@ -106,10 +106,10 @@ def train_on_roots(config: RunConfig, folder: Path, device: torch.device) -> Tra
 
 
 def _prepare_weights(
-    model: ScanSSC, config: RunConfig, dataset: StreamDataset, stream: SampleStream, num_processes: int
+    model: OccupancyNetwork, config: RunConfig, dataset: StreamDataset, stream: SampleStream, num_processes: int
 ) -> None:
     _logger.info("%s", initialize(model, config.train.init))
-    if config.train.frozen_norms or is_single_value(config.train, num_processes):
+    if isinstance(model, ScanSSC) and (config.train.frozen_norms or is_single_value(config.train, num_processes)):
         _logger.info(
             "the norms of camera vector and pooled ASPP branch see one value a batch: they are kept in evaluation mode"
         )
