@@ -153,6 +153,7 @@ def lite_losses(
     config: LossConfig,
     class_weights: Tensor,
     segmentation: Tensor | None,
+    occupancy_prob: Tensor | None = None,
 ) -> list[dict[str, Tensor]]:
     """Every term of every sample, weighted, and their sum as "total".
 
@@ -162,17 +163,24 @@ def lite_losses(
         draws: of each sample, of all the same grid size.
         class_weights: (P,) of the cross-entropy; those of the classes but empty count.
         segmentation: (B, H, W) uint8 classes of the image, 255 = unknown.
+        occupancy_prob: (B, X, Y, Z) uint8 of a soft teacher, in 254ths, 255 = unknown.
     Raises:
-        ValueError: if the segmentation loss is asked for and there are no class maps.
+        ValueError: if the segmentation loss is asked for and there are no class maps, or likewise a soft teacher.
     """
     if config.segmentation and segmentation is None:
         raise ValueError("the segmentation loss needs class maps of the images; set its weight to 0 for data without")
+    if config.soft_teacher and occupancy_prob is None:
+        raise ValueError("soft_teacher: no occupancy_prob in the batch; set its share to 0 for data without")
     assert output.classes is not None
     labels, cell_size = targets.labels, output.occupancy.shape[3]
     shape = labels.shape[1:]
     chosen = torch.stack([places_by_cells(draw.grid.flatten(), shape, cell_size)[0] for draw in draws])
     fine_labels, fine_weights = (sorted_by_cells(values, cell_size).flatten(1) for values in targets)
-    occupancy = occupancy_losses(output.occupancy.flatten(1), fine_labels, fine_weights, chosen)
+    if config.soft_teacher and occupancy_prob is not None:
+        occupancy_prob = sorted_by_cells(occupancy_prob, cell_size).flatten(1)
+    occupancy = occupancy_losses(
+        output.occupancy.flatten(1), fine_labels, fine_weights, chosen, occupancy_prob, config.soft_teacher
+    )
     all_classes = output.classes.split([len(draw.all) for draw in draws])
     losses = []
     for index, (draw, classes) in enumerate(zip(draws, all_classes, strict=True)):

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from scanssc_core.labels import FREE, UNKNOWN
+from scanssc_core.labels import CERTAIN, FREE, UNKNOWN
 from scanssc_core.losses.affinity import affinity_terms
 
 
@@ -28,7 +28,14 @@ class OccupancyLosses(NamedTuple):
     chosen: Tensor
 
 
-def occupancy_losses(logits: Tensor, labels: Tensor, weights: Tensor, chosen: Tensor) -> OccupancyLosses:
+def occupancy_losses(
+    logits: Tensor,
+    labels: Tensor,
+    weights: Tensor,
+    chosen: Tensor,
+    occupancy_prob: Tensor | None = None,
+    share: float = 0.0,
+) -> OccupancyLosses:
     """Losses of a batch, and some of its logits, whose gradient joins that of the losses without a pass of its own.
 
     Args:
@@ -36,9 +43,14 @@ def occupancy_losses(logits: Tensor, labels: Tensor, weights: Tensor, chosen: Te
         labels: (B, V) uint8, 0 = empty, 255 = unknown.
         weights: (B, V) float32 that a known voxel counts as.
         chosen: (B, N) int64 voxels, each at most once.
+        occupancy_prob: (B, V) uint8 probability of a soft teacher in 254ths, 255 = unknown.
+        share: of that probability in the target, where the label has the rest; a voxel that only the soft teacher knows
+            counts as this.
     """
     is_known = weights * (labels != UNKNOWN)
     is_occupied = is_known * (labels != FREE)
+    if occupancy_prob is not None and share:
+        is_known, is_occupied = _soften(is_known, is_occupied, occupancy_prob, share)
     nll, mass, hits, of_chosen = _Sums.apply(logits, is_known, is_occupied, chosen)
     num_known, num_occupied = is_known.sum(dim=1), is_occupied.sum(dim=1)
     num_empty = num_known - num_occupied
@@ -46,10 +58,20 @@ def occupancy_losses(logits: Tensor, labels: Tensor, weights: Tensor, chosen: Te
     return OccupancyLosses(nll / num_known.clamp(min=1), affinity, of_chosen)
 
 
+def _soften(is_known: Tensor, is_occupied: Tensor, occupancy_prob: Tensor, share: float) -> tuple[Tensor, Tensor]:
+    """The weights of _Sums with a soft teacher in them; see occupancy_losses."""
+    prob = occupancy_prob.to(is_known.dtype) / CERTAIN
+    has_prob, has_label = occupancy_prob != UNKNOWN, is_known > 0
+    of_both = torch.lerp(is_occupied, is_known * prob, share)
+    softened = torch.where(has_label, of_both, share * prob)
+    known = torch.where(has_label | ~has_prob, is_known, share)
+    return known, torch.where(has_prob, softened, is_occupied)
+
+
 class _Sums(torch.autograd.Function):
     """Negative log-likelihood, predicted mass and the mass on occupied voxels, over the known voxels of each sample.
 
-    is_known is the weight of a known voxel and 0 of others, is_occupied the same of those with something in them.
+    is_known is the weight of a known voxel and 0 of others, is_occupied the part of it that is to be occupied.
     """
 
     @staticmethod

@@ -25,6 +25,8 @@ class LossConfig:
         depth: weight of the depth loss (published code: 1e-4; the paper says 1e-3).
         segmentation: weight of the cross-entropy of the image's classes, which the lite model predicts (published: 0).
         teacher: weight of a voxel without a label where a teacher has an answer, which the lite model then learns from.
+        soft_teacher: share of a soft teacher's probability in what the occupancy of a voxel of the lite model is to be,
+            where the label has the rest; the weight of a voxel without a label where there is such a probability.
         depth_target: "published", whose peak lies at twice the depth, or "metric".
         scan_axes: axes of the scan loss, in any order (Tab. 5).
         reversed_scan_axes: axes that it walks from near to far (Tab. 6).
@@ -40,6 +42,7 @@ class LossConfig:
     depth: float = 1e-4
     segmentation: float = 0.0
     teacher: float = 0.0
+    soft_teacher: float = 0.0
     depth_target: DepthTarget = "published"
     scan_axes: tuple[str, ...] = AXES
     reversed_scan_axes: tuple[str, ...] = ()
@@ -51,6 +54,8 @@ class LossConfig:
         for name in ("cross_entropy", *affinities, "occupancy", "scan", "depth", "segmentation", "teacher"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name}: expected a weight of at least 0, got {getattr(self, name)}")
+        if not 0 <= self.soft_teacher <= 1:
+            raise ValueError(f"soft_teacher: expected a share from 0 to 1, got {self.soft_teacher}")
         if self.depth_target not in ("published", "metric"):
             raise ValueError(f"depth_target: expected published or metric, got {self.depth_target!r}")
         for name in ("scan_axes", "reversed_scan_axes"):

@@ -52,6 +52,10 @@ class LabellingNetwork(nn.Module, ABC):
                 waits for nothing. If there are more, labels are UNKNOWN.
         """
 
+    @abstractmethod
+    def occupancy_prob(self, image: Tensor, depth_m: Tensor, camera: CameraInputs) -> Tensor:
+        """(B, X, Y, Z) float32 probability that something is in a voxel; arguments as of predict_labels."""
+
     def predict_labels(
         self,
         image: Tensor,

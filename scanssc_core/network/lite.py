@@ -238,6 +238,9 @@ class Lite(LabellingNetwork):
         confidence = torch.where(is_occupied, probability[:, :, :, None, None], 1.0) * occupancy.abs().sigmoid()
         return _in_order(labels), _in_order(confidence)
 
+    def occupancy_prob(self, image: Tensor, depth_m: Tensor, camera: CameraInputs) -> Tensor:
+        return _in_order(self(image, depth_m, camera).occupancy.sigmoid())
+
     def _classes(
         self, features: Tensor, measures: Measures, is_asked: Tensor, num_places: int | None
     ) -> tuple[Tensor, Tensor]:

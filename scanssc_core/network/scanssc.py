@@ -33,6 +33,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from scanssc_core.labels import FREE
 from scanssc_core.network.camera_inputs import CameraInputs, Unprojection
 from scanssc_core.network.config import ScanSSCConfig
 from scanssc_core.network.depth.depth_net import DepthNet
@@ -52,6 +53,7 @@ from scanssc_core.network.scan.mixing import MixingNet
 from scanssc_core.network.scan.scan_module import ScanModule
 
 NECK_LEVELS = 5
+_SLAB = 32  # label voxels along the depth axis whose classes are taken at once
 
 
 class ScanSSCOutput(NamedTuple):
@@ -139,6 +141,11 @@ class ScanSSC(LabellingNetwork):
         proposes more than there are places for is UNKNOWN everywhere."""
         volume, _ = self._scanned(image, depth_m, tables, num_places)
         return self.head.label(volume, with_confidence)
+
+    def occupancy_prob(self, image: Tensor, depth_m: Tensor, camera: CameraInputs) -> Tensor:
+        logits = self(image, depth_m, camera).logits
+        slabs = logits.split(_SLAB, dim=2)
+        return torch.cat([1 - slab.float().softmax(dim=1)[:, FREE] for slab in slabs], dim=1)
 
     def _scanned(
         self, image: Tensor, depth_m: Tensor, tables: Geometry, num_places: int | None = None

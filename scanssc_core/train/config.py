@@ -140,7 +140,8 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         is_lite = isinstance(self.model, LiteConfig)
-        of_others = ("depth", "is_distance_weighted") if is_lite else ("segmentation", "sampled_voxels", "teacher")
+        of_lite = ("segmentation", "sampled_voxels", "teacher", "soft_teacher")
+        of_others = ("depth", "is_distance_weighted") if is_lite else of_lite
         whose = "the lite model does not have" if is_lite else "only the lite model has"
         for name in of_others:
             if getattr(self.loss, name):

@@ -35,7 +35,9 @@ def _of_lite(network: Lite, batch: SSCBatch, config: LossConfig, class_weights: 
         _, coarse = places_by_cells(draw.all, targets.labels.shape[1:], network.config.cell_size)
         voxels.append(index * network.config.num_coarse + coarse)
     output = network(batch["image"], batch["depth_m"], camera_of(batch), torch.cat(voxels))
-    terms = lite_losses(output, targets, draws, config, class_weights, batch.get("segmentation"))
+    terms = lite_losses(
+        output, targets, draws, config, class_weights, batch.get("segmentation"), batch.get("occupancy_prob")
+    )
     return _mean(terms.__getitem__, batch)
 
 

@@ -32,6 +32,7 @@ def open_train_sets(config: RunConfig) -> list[SSCDataset]:
             with_lidar=config.loss.depth > 0,
             with_segmentation=config.loss.segmentation > 0,
             with_teacher=config.loss.teacher > 0,
+            with_occupancy_prob=config.loss.soft_teacher > 0,
             augmentation=config.augmentation,
             corrections=config.model.corrections,
             weight=weight,

@@ -129,11 +129,12 @@ def test_depth_by_a_network_waits_for_its_result_alone(dims, precision):
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
 def test_a_training_step_runs_on_the_device_and_waits_only_where_listed(small, precision):
     is_lite = kind_of(small) == "lite"
-    of_lite = LossConfig(depth=0.0, sampled_voxels=50, segmentation=1.0)
+    of_lite = LossConfig(depth=0.0, sampled_voxels=50, segmentation=1.0, soft_teacher=0.5)
     loss = of_lite if is_lite else LossConfig()
     module = TrainingModule(make_network(small).train(), RunConfig(model=small, loss=loss), num_steps=10)
     module.log_losses = lambda losses: None  # it asks Lightning's trainer
     maps = {"segmentation": torch.zeros(small.image_size).byte()}
+    maps["occupancy_prob"] = torch.zeros(small.label_grid.shape).byte()
     samples = [{**Street(2)[index], **maps} for index in range(2)]
     with fake_cuda(), ExitStack() as stack:
         on_cuda(module)

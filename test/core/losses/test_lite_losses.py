@@ -80,6 +80,78 @@ def test_gradient_of_the_occupancy_losses_is_that_of_differences():
     assert torch.autograd.gradcheck(lambda x: tuple(occupancy_losses(x, labels, weights, chosen)), logits)
 
 
+def soft_teacher(shape):
+    probabilities = torch.randint(0, 255, shape, generator=torch.Generator().manual_seed(5)).to(torch.uint8)
+    probabilities[..., ::4] = UNKNOWN
+    return probabilities
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_occupancy_losses_with_a_soft_teacher_are_those_of_its_targets(share):
+    labels = street(1).flatten(1)
+    random = torch.Generator().manual_seed(2)
+    logits = torch.randn(labels.shape, generator=random, dtype=torch.float64)
+    weights = torch.rand(labels.shape, generator=random, dtype=torch.float64)
+    probabilities = soft_teacher(labels.shape)
+    none = torch.zeros(1, 0, dtype=torch.int64)
+    losses = occupancy_losses(logits, labels, weights, none, probabilities, share)
+    nll = mass = hits = known = occupied = 0.0
+    for x, label, weight, prob in zip(
+        *(part[0].tolist() for part in (logits, labels, weights, probabilities)), strict=True
+    ):
+        target = float(label != FREE)
+        if prob != UNKNOWN:
+            target = prob / 254 if label == UNKNOWN else (1 - share) * target + share * prob / 254
+        if label == UNKNOWN:
+            weight = 0.0 if prob == UNKNOWN else share
+        p = 1 / (1 + np.exp(-x))
+        nll -= weight * (target * np.log(p) + (1 - target) * np.log(1 - p))
+        mass, hits = mass + weight * p, hits + weight * p * target
+        known, occupied = known + weight, occupied + weight * target
+    precision, recall = hits / mass, hits / occupied
+    specificity = (known - occupied - mass + hits) / (known - occupied)
+    assert losses.cross_entropy[0].item() == pytest.approx(nll / known, rel=1e-6)
+    assert losses.affinity[0].item() == pytest.approx(-np.log([precision, recall, specificity]).sum(), rel=1e-4)
+
+
+def test_gradient_of_the_occupancy_losses_with_a_soft_teacher_is_that_of_differences():
+    labels = street(2).flatten(1)[:, 30:60]
+    random = torch.Generator().manual_seed(3)
+    logits = torch.randn(labels.shape, generator=random, dtype=torch.float64, requires_grad=True)
+    weights = torch.rand(labels.shape, generator=random, dtype=torch.float64)
+    chosen, probabilities = torch.tensor([[3, 20, 7], [0, 1, 29]]), soft_teacher(labels.shape)
+    assert (labels == UNKNOWN).any() and (probabilities[labels == UNKNOWN] != UNKNOWN).any()
+    assert torch.autograd.gradcheck(
+        lambda x: tuple(occupancy_losses(x, labels, weights, chosen, probabilities, 0.4)), logits
+    )
+
+
+def test_a_soft_teacher_that_is_not_there_is_refused():
+    labels = street()
+    draws = [draw_voxels(labels[0], torch.ones(SHAPE), 0, has_scan=False)]
+    output, _ = output_for(labels, draws)
+    config = replace(CONFIG, soft_teacher=0.5)
+    with pytest.raises(ValueError, match="soft_teacher: no occupancy_prob in the batch"):
+        lite_losses(output, whole(labels), draws, config, torch.ones(CLASSES), None)
+    with pytest.raises(ValueError, match="soft_teacher: expected a share from 0 to 1, got 2"):
+        replace(CONFIG, soft_teacher=2)
+
+
+def test_a_soft_teacher_is_sorted_by_cells_as_the_labels_are():
+    labels = street()
+    draws = [draw_voxels(labels[0], torch.ones(SHAPE), 0, has_scan=False)]
+    output, _ = output_for(labels, draws)
+    by_labels = torch.where(labels == UNKNOWN, UNKNOWN, torch.where(labels == FREE, 0, 254)).to(torch.uint8)
+    terms = [
+        lite_losses(
+            output, whole(labels), draws, replace(CONFIG, soft_teacher=share), torch.ones(CLASSES), None, by_labels
+        )
+        for share in (0.0, 0.7)
+    ]
+    for name in ("occupancy", "geometric_affinity"):
+        torch.testing.assert_close(terms[1][0][name], terms[0][0][name])
+
+
 def test_only_known_occupied_voxels_are_drawn():
     labels = street()[0]
     draws = draw_voxels(labels, torch.ones(SHAPE), 50, has_scan=False)
