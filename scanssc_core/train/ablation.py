@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -35,7 +35,13 @@ class Variant:
     paper: tuple[float, float] | None = None
 
     def apply(self, config: RunConfig) -> RunConfig:
-        """The run with this variant's changes."""
+        """The run with this variant's changes.
+
+        Raises:
+            ValueError: if the network has nothing of the kind.
+        """
+        if missing := sorted(set(self.model) - {entry.name for entry in fields(config.model)}):
+            raise ValueError(f"{self.name}: {type(config.model).__name__} has no {', '.join(missing)}")
         scan = replace(config.model.scan, **self.scan)
         return replace(
             config,

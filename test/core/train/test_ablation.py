@@ -6,6 +6,7 @@ import pytest
 from core.train.small import run_config
 from scanssc_core.network.config import ScanRules
 from scanssc_core.train.ablation import VARIANTS, find_variants, run_ablation
+from scanssc_core.train.config import RUN_CONFIGS
 
 
 def test_every_variant_differs_from_the_full_model_and_is_valid():
@@ -17,6 +18,14 @@ def test_every_variant_differs_from_the_full_model_and_is_valid():
     assert changed["table5.a"].model.scan == ScanRules(axes=("depth",)) and changed["table5.a"].loss.scan_axes == ()
     assert changed["table5.h"].model.scan.axes == () and changed["table5.h"].loss == config.loss
     assert changed["figure6.width_75"].model.scan == ScanRules(width_margin=0.75)
+
+
+def test_a_variant_of_what_a_network_does_not_have_is_refused():
+    lite = RUN_CONFIGS["lite"]()
+    (variant,) = (variant for variant in VARIANTS if variant.name == "tableD3.a")
+    with pytest.raises(ValueError, match=r"tableD3\.a: LiteConfig has no fusion, has_mixing"):
+        variant.apply(lite)
+    assert all(variant.apply(lite) for variant in find_variants(["table5.baseline", "table5.d", "table5.h"]))
 
 
 def test_a_table_is_chosen_by_its_name_and_comes_with_the_full_model():
