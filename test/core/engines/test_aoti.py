@@ -94,6 +94,8 @@ def test_a_compiled_network_gives_the_labels_of_the_network(tmp_path):
     for name, values in network.state_dict().items():
         if name in ("head.class_weight", "head.ground_classes"):
             nn.init.normal_(values, std=2)
+        elif name == "head.ground_occupancy":
+            nn.init.normal_(values, std=0.1)
         elif name == "head.occupancy.bias":
             values.fill_(-3)  # a few voxels are occupied, as in a street
     calibration = Calibration((20.0,), (Temperature(1.5), Temperature()), (Temperature(), Temperature(0.8, 0.1)))
