@@ -55,18 +55,28 @@ class Targets(NamedTuple):
     weights: Tensor
 
 
-def targets_of(labels: Tensor, teacher: Tensor | None, teacher_weight: float) -> Targets:
-    """Join labels with what a teacher says where there is none.
+def targets_of(
+    labels: Tensor, teacher: Tensor | None, teacher_weight: float, ground_classes: Tensor, standing: float = 0.0
+) -> Targets:
+    """Join labels with what a teacher says where there is none, and weigh the voxels.
 
     Args:
         labels: (B, X, Y, Z) uint8, 255 = unknown.
         teacher: of the same shape, also OCCUPIED; None: there is none.
         teacher_weight: that a voxel counts as which only the teacher knows.
+        ground_classes: (N,) int64.
+        standing: added, as a share, to the weight of matter of another class.
     """
-    if teacher is None or not teacher_weight:
-        return Targets(labels, torch.ones((), device=labels.device).expand(labels.shape))
-    is_unknown = labels == UNKNOWN
-    return Targets(torch.where(is_unknown, teacher, labels), torch.where(is_unknown, teacher_weight, 1.0))
+    weights = torch.ones((), device=labels.device).expand(labels.shape)
+    if teacher is not None and teacher_weight:
+        is_unknown = labels == UNKNOWN
+        labels, weights = torch.where(is_unknown, teacher, labels), torch.where(is_unknown, teacher_weight, 1.0)
+    if standing:
+        of_classes = torch.full((UNKNOWN + 1,), 1 + standing, device=labels.device)
+        of_classes[[FREE, UNKNOWN]] = 1.0
+        of_classes[ground_classes] = 1.0
+        weights = weights * F.embedding(labels.int(), of_classes[:, None])[..., 0]
+    return Targets(labels, weights)
 
 
 def draw_voxels(labels: Tensor, weights: Tensor, num_occupied: int, has_scan: bool) -> Draws:

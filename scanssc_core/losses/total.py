@@ -27,6 +27,8 @@ class LossConfig:
         teacher: weight of a voxel without a label where a teacher has an answer, which the lite model then learns from.
         soft_teacher: share of a soft teacher's probability in what the occupancy of a voxel of the lite model is to be,
             where the label has the rest; the weight of a voxel without a label where there is such a probability.
+        standing: share added to the weight of matter that is not ground, in the occupancy of the lite model: it is
+            rarer, and without that less of it is said than the scores of its classes ask for.
         depth_target: "published", whose peak lies at twice the depth, or "metric".
         scan_axes: axes of the scan loss, in any order (Tab. 5).
         reversed_scan_axes: axes that it walks from near to far (Tab. 6).
@@ -43,6 +45,7 @@ class LossConfig:
     segmentation: float = 0.0
     teacher: float = 0.0
     soft_teacher: float = 0.0
+    standing: float = 0.0
     depth_target: DepthTarget = "published"
     scan_axes: tuple[str, ...] = AXES
     reversed_scan_axes: tuple[str, ...] = ()
@@ -51,7 +54,7 @@ class LossConfig:
 
     def __post_init__(self) -> None:
         affinities = ("semantic_affinity", "geometric_affinity")
-        for name in ("cross_entropy", *affinities, "occupancy", "scan", "depth", "segmentation", "teacher"):
+        for name in ("cross_entropy", *affinities, "occupancy", "scan", "depth", "segmentation", "teacher", "standing"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name}: expected a weight of at least 0, got {getattr(self, name)}")
         if not 0 <= self.soft_teacher <= 1:

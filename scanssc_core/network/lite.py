@@ -57,6 +57,7 @@ class LiteConfig:
         num_bands: ... in so many bands of height.
         plane_channels: of the levels of the plane's U-Net: cells, then each twice as wide as those before.
         head_channels: of the features that the head reads.
+        hidden_channels: of the layer of the head that reads features and measures.
         num_heads: of the scan blocks.
         scan: axes, directions and margins of the scan blocks; of depth and width.
     """
@@ -74,6 +75,7 @@ class LiteConfig:
     num_bands: int = 4
     plane_channels: tuple[int, ...] = (32, 64, 128, 192)
     head_channels: int = 48
+    hidden_channels: int = 80
     num_heads: int = 4
     scan: ScanRules = field(default_factory=lambda: ScanRules(axes=("depth", "width")))
 
@@ -140,16 +142,24 @@ class Lite(LabellingNetwork):
         self.neck = ImageNeck(config.backbone.level_channels(), C)
         self.segmentation = nn.Conv2d(C, config.num_classes, 1)
         self.to_lift = nn.Conv2d(C, config.lifted_channels, 1)
-        measured = 2 * config.label_grid.shape[2] + _NUM_CELL_MEASURES
+        num_measures = config.num_bands * config.lifted_channels + 2 * config.label_grid.shape[2] + _NUM_CELL_MEASURES
         self.plane = PlaneNet(
-            config.num_bands * config.lifted_channels + measured,
+            num_measures,
             config.plane_channels,
             config.head_channels,
             config.plane_size,
             config.num_heads,
             config.scan,
         )
-        self.head = PlaneHead(config.head_channels, config.num_classes, config.label_grid, config.cell_size)
+        self.head = PlaneHead(
+            config.head_channels,
+            num_measures,
+            config.lifted_channels,
+            config.hidden_channels,
+            config.num_classes,
+            config.label_grid,
+            config.cell_size,
+        )
         names = LABEL_SETS[config.dataset].names
         ground_classes = torch.tensor([index for index, name in enumerate(names) if name in GROUND_SURFACES])
         self.register_buffer("ground_classes", ground_classes, persistent=False)
@@ -196,10 +206,11 @@ class Lite(LabellingNetwork):
             (ground.height_m + LIDAR_HEIGHT_M)[..., None],
             ground.support[..., None],
         ]
-        plane = torch.cat([lifted, counts.log1p(), behind, *cells], dim=-1)
+        plane = torch.cat([lifted, counts.log1p(), behind, *cells], dim=-1).permute(0, 3, 1, 2)
         context = contexts(ground, grid, cell_size)
-        measures = Measures(ground.height_m, context, surface_bins(behind, counts), hit_voxels(points, grid, cell_size))
-        return self.plane(plane.permute(0, 3, 1, 2)), measures, segmentation
+        surface, hits = surface_bins(behind, counts), hit_voxels(points, grid, cell_size)
+        measures = Measures(ground.height_m, context, surface, hits, plane, lifted)
+        return self.plane(plane), measures, segmentation
 
     def ground_probability(self, segmentation: Tensor) -> Tensor:
         """(B, H / 2, W / 2) that a pixel shows ground; no gradient flows back."""

@@ -140,7 +140,7 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         is_lite = isinstance(self.model, LiteConfig)
-        of_lite = ("segmentation", "sampled_voxels", "teacher", "soft_teacher")
+        of_lite = ("segmentation", "sampled_voxels", "teacher", "soft_teacher", "standing")
         of_others = ("depth", "is_distance_weighted") if is_lite else of_lite
         whose = "the lite model does not have" if is_lite else "only the lite model has"
         for name in of_others:
@@ -165,7 +165,18 @@ def _lite() -> RunConfig:
         init="imagenet",
     )
     # The gradient of the occupancy is a sixtieth of that of the semantic affinity (docs/lite.md).
-    loss = replace(LossConfig(), occupancy=15.0, depth=0.0, segmentation=0.5, teacher=0.6, sampled_voxels=12_288)
+    loss = replace(
+        LossConfig(),
+        occupancy=30.0,
+        geometric_affinity=0.7,
+        semantic_affinity=0.3,
+        scan=3.0,
+        depth=0.0,
+        segmentation=0.5,
+        teacher=0.6,
+        standing=0.8,
+        sampled_voxels=12_288,
+    )
     return RunConfig(model=LiteConfig(), train=train, loss=loss)
 
 

@@ -27,7 +27,7 @@ def losses_of(
 
 
 def _of_lite(network: Lite, batch: SSCBatch, config: LossConfig, class_weights: Tensor) -> dict[str, Tensor]:
-    targets = targets_of(batch["labels"], batch.get("teacher"), config.teacher)
+    targets = targets_of(batch["labels"], batch.get("teacher"), config.teacher, network.ground_classes, config.standing)
     has_scan = bool(config.scan and config.scan_axes)
     draws = [draw_voxels(*one, config.sampled_voxels, has_scan) for one in zip(*targets, strict=True)]
     voxels = []

@@ -1,8 +1,10 @@
 """Factorised head: whether each fine voxel is occupied, and what the coarse voxels hold that are.
 
 A coarse voxel is a cell wide and a fine voxel high. P(empty) = 1 - s(o), P(class) = s(o) softmax(c): classes are only
-asked for where something is. Three learned tables, shared by all voxels, tell what a height over the measured ground, a
-distance from the measured surface and a point inside mean; the features of the cell say how much each is to be trusted.
+asked for where something is. The features of a cell and all that is measured of it, which the plane's few channels do
+not carry, meet in a hidden layer, and the occupancy of the cell's voxels is read from that. Three learned tables,
+shared by all voxels, tell what a height over the measured ground, a distance from the measured surface and a point
+inside mean; the features of the cell say how much each is to be trusted.
 """
 
 from typing import NamedTuple
@@ -23,19 +25,23 @@ _NUM_TRUSTS = 3
 
 
 class Measures(NamedTuple):
-    """What the tables are looked up by.
+    """What the head reads beside the features.
 
     Attributes:
         ground_m: (B, X', Y') height of the ground of the cells.
         context: (B, X', Y') int64, see ground.contexts.
         surface: (B, X', Y', Z) int32 bin of distance from the surface and number of points.
         hits: (B, X', Y', s, s, Z) float32, 1 where a fine voxel holds a point.
+        cells: (B, M, X', Y') all that is measured of the cells.
+        lifted: (B, X', Y', bands * L) image features at their measured depth, one part for each band of height.
     """
 
     ground_m: Tensor
     context: Tensor
     surface: Tensor
     hits: Tensor
+    cells: Tensor
+    lifted: Tensor
 
 
 def surface_bins(behind: Tensor, counts: Tensor) -> Tensor:
@@ -58,18 +64,34 @@ class PlaneHead(nn.Module):
 
     Args:
         channels: of the cells' features.
+        num_measures: of a cell.
+        lifted_channels: of the image features of a band of height.
+        hidden_channels: of the layer between features, measures and the occupancy.
         num_classes: with empty.
         grid: the fine grid.
         cell_size: fine voxels along the edge of a cell.
     """
 
-    def __init__(self, channels: int, num_classes: int, grid: VoxelGridSpec, cell_size: int) -> None:
+    def __init__(
+        self,
+        channels: int,
+        num_measures: int,
+        lifted_channels: int,
+        hidden_channels: int,
+        num_classes: int,
+        grid: VoxelGridSpec,
+        cell_size: int,
+    ) -> None:
         super().__init__()
         self.grid, self.cell_size, self.num_classes = grid, cell_size, num_classes
-        self.occupancy = nn.Conv2d(channels, cell_size**2 * grid.shape[2], 1)
+        self.lifted_channels = lifted_channels
+        self.of_features = nn.Conv2d(channels, hidden_channels, 1)
+        self.of_measures = nn.Conv2d(num_measures, hidden_channels, 1, bias=False)
+        self.occupancy = nn.Conv2d(hidden_channels, cell_size**2 * grid.shape[2], 1)
         self.trusts = nn.Conv2d(channels, _NUM_TRUSTS, 1)
         self.class_weight = nn.Parameter(torch.zeros(_NUM_CLASS_BINS, channels, num_classes - 1))
         self.class_shared = nn.Linear(channels, num_classes - 1)
+        self.class_lifted = nn.Linear(lifted_channels, num_classes - 1, bias=False)
         self.ground_occupancy = nn.Parameter(torch.zeros(ground_tables.NUM_CONTEXTS, ground_tables.NUM_BINS))
         self.ground_classes = nn.Parameter(
             torch.zeros(ground_tables.NUM_CONTEXTS * ground_tables.NUM_BINS, num_classes - 1)
@@ -80,7 +102,8 @@ class PlaneHead(nn.Module):
     def forward(self, features: Tensor, measures: Measures) -> Tensor:
         """(B, C, X', Y') -> (B, X', Y', s, s, Z) logits of the fine voxels, sorted by cells, float32."""
         s, Z = self.cell_size, self.grid.shape[2]
-        logits = self.occupancy(features).float().permute(0, 2, 3, 1).unflatten(-1, (s, s, Z))
+        hidden = F.relu(self.of_features(features) + self.of_measures(measures.cells))
+        logits = self.occupancy(hidden).float().permute(0, 2, 3, 1).unflatten(-1, (s, s, Z))
         trusts = 1 + self.trusts(features).float().permute(0, 2, 3, 1)[..., None, None, None]
         on_ground, on_surface, on_points = trusts.unbind(dim=3)  # (B, X', Y', 1, 1, 1) each
         surface = (_GAIN * self.surface_occupancy).index_select(0, measures.surface.flatten())
@@ -109,8 +132,15 @@ class PlaneHead(nn.Module):
         # Elsewhere the host would wait for the counts, and in a graph shapes must not depend on them.
         is_sorted = features.device.type == "cpu" and not torch.compiler.is_compiling()
         logits = self._by_height(rows[cell], class_bins) if is_sorted else self._at_every_height(rows, cell, class_bins)
+        logits = logits + self.class_lifted(self._lifted(measures, cell, z)).float()
         table = measures.context.flatten()[cell] * ground_tables.NUM_BINS + bins
         return logits + F.embedding(table, _GAIN * self.ground_classes)
+
+    def _lifted(self, measures: Measures, cell: Tensor, z: Tensor) -> Tensor:
+        """(N, L) image features of the bands that voxels at height z of cells lie in."""
+        num_bands = measures.lifted.shape[-1] // self.lifted_channels
+        rows = measures.lifted.reshape(-1, self.lifted_channels)
+        return rows[cell * num_bands + z * num_bands // self.grid.shape[2]]
 
     def _by_height(self, rows: Tensor, bins: Tensor) -> Tensor:
         """(N, P - 1): (N, C) features times the weights of their (N,) bins, sorted by bins: fewest products."""

@@ -43,6 +43,9 @@ class Up(nn.Module):
 class PlaneNet(nn.Module):
     """What is measured, per cell -> features of the cells, completed where nothing was measured.
 
+    The finest level has few channels, as it costs most; the next one reads what is measured again, as means of its
+    cells.
+
     Args:
         in_channels: of the measured plane.
         channels: of each level, the finest first.
@@ -67,6 +70,7 @@ class PlaneNet(nn.Module):
             nn.Sequential(ConvNormRelu(fine, coarse, stride=2), *(Residual(coarse) for _ in range(count)))
             for (fine, coarse), count in zip(pairwise(channels), blocks, strict=True)
         )
+        self.pooled = nn.Conv2d(in_channels, channels[1], 1)
         size = (plane_size[0] // 2**_SCAN_LEVEL, plane_size[1] // 2**_SCAN_LEVEL)
         self.scan = PlaneScan(channels[_SCAN_LEVEL], size, num_heads, rules) if rules.axes else None
         self.up = nn.ModuleList(
@@ -78,7 +82,12 @@ class PlaneNet(nn.Module):
         """(B, C, X, Y) -> (B, out_channels, X, Y)."""
         levels = [self.entry(plane)]
         for index, down in enumerate(self.down, start=1):
-            level = down(levels[-1])
+            entry, *residuals = down.children()
+            level = entry(levels[-1])
+            if index == 1:
+                level = level + self.pooled(F.avg_pool2d(plane, 2))
+            for residual in residuals:
+                level = residual(level)
             levels.append(self.scan(level) if index == _SCAN_LEVEL and self.scan is not None else level)
         x = levels.pop()
         for up in self.up:

@@ -19,6 +19,7 @@ from scanssc_core.network.lite import LiteOutput
 
 SHAPE, CELL, CLASSES = (8, 12, 4), 2, 5
 CONFIG = LossConfig(depth=0, sampled_voxels=0)
+GROUND = torch.tensor([2, 4])
 
 
 def street(batch=1):
@@ -30,7 +31,7 @@ def street(batch=1):
 
 def whole(labels):
     """Labels without a teacher."""
-    return targets_of(labels, None, 0.6)
+    return targets_of(labels, None, 0.6, GROUND)
 
 
 def output_for(labels, draws):
@@ -246,13 +247,21 @@ def test_a_teacher_counts_where_there_is_no_label():
     labels, teacher = street(), torch.full((1, *SHAPE), 3, dtype=torch.uint8)
     teacher[0, :, 5:] = OCCUPIED
     teacher[0, :, 8:] = UNKNOWN
-    targets = targets_of(labels, teacher, 0.6)
+    targets = targets_of(labels, teacher, 0.6, GROUND)
     is_known = labels != UNKNOWN
     assert torch.equal(targets.labels[is_known], labels[is_known]) and (targets.weights[is_known] == 1).all()
     assert torch.equal(targets.labels[~is_known], teacher[~is_known])
     assert torch.allclose(targets.weights[~is_known], torch.tensor(0.6))
-    alone = targets_of(labels, teacher, 0.0)
+    alone = targets_of(labels, teacher, 0.0, GROUND)
     assert torch.equal(alone.labels, labels) and (alone.weights == 1).all()
+
+
+def test_what_stands_on_the_ground_counts_more():
+    labels = street()
+    teacher = torch.full((1, *SHAPE), OCCUPIED, dtype=torch.uint8)
+    targets = targets_of(labels, teacher, 0.6, GROUND, standing=0.8)
+    for value, expected in ((FREE, 1.0), (1, 1.8), (2, 1.0), (3, 1.8), (4, 1.0), (UNKNOWN, 0.6 * 1.8)):
+        torch.testing.assert_close(targets.weights[labels == value].unique(), torch.tensor([expected]))
 
 
 def test_what_is_only_occupied_has_an_occupancy_and_no_class():

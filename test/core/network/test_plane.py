@@ -214,6 +214,23 @@ def test_class_logits_by_height_are_those_of_the_products_at_every_height():
         torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-4)
 
 
+def test_a_class_reads_the_image_features_of_its_own_band():
+    model = tiny_lite()
+    head, Z = model.head, GRID.shape[2]
+    with torch.no_grad():
+        features, measures, _ = model.features(*frame()[:2], model.tables(frame()[2]))
+        voxels = torch.randint(features[0, 0].numel() * Z, (40,), generator=torch.Generator().manual_seed(2))
+        got = head.class_logits(features, measures, voxels)
+        head.class_lifted.weight.zero_()
+        without = head.class_logits(features, measures, voxels)
+        weight = tiny_lite().head.class_lifted.weight
+    L, rows = TINY_LITE.lifted_channels, measures.lifted.flatten(0, 2)
+    for index, voxel in enumerate(voxels.tolist()):
+        band = voxel % Z // (Z // TINY_LITE.num_bands)
+        expected = weight @ rows[voxel // Z, band * L : (band + 1) * L]
+        torch.testing.assert_close((got - without)[index], expected, rtol=1e-4, atol=1e-5)
+
+
 def test_wanted_voxels_get_the_labels_they_have_in_the_whole():
     model = tiny_lite()
     arguments = frame()
