@@ -1,12 +1,13 @@
 """Factorised head: whether each fine voxel is occupied, and what the coarse voxels hold that are.
 
 A coarse voxel is a cell wide and a fine voxel high. P(empty) = 1 - s(o), P(class) = s(o) softmax(c): classes are only
-asked for where something is. The features of a cell and all that is measured of it, which the plane's few channels do
-not carry, meet in a hidden layer, and the occupancy of the cell's voxels is read from that. Three learned tables,
-shared by all voxels, tell what a height over the measured ground, a distance from the measured surface and a point
-inside mean; the features of the cell say how much each is to be trusted.
+asked for where something is. The features of a cell and all that is measured of it and around it, which the plane's
+few channels do not carry, meet in a hidden layer, and the occupancy of the cell's voxels is read from that. Three
+learned tables, shared by all voxels, tell what a height over the measured ground, a distance from the measured surface
+and a point inside mean; the features of the cell say how much each is to be trusted.
 """
 
+from contextlib import nullcontext
 from typing import NamedTuple
 
 import torch
@@ -14,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from scanssc_core.geometry import VoxelGridSpec
+from scanssc_core.network.layers.own_precision import own_precision
 from scanssc_core.network.plane import ground as ground_tables
 
 _GAIN = 10.0  # AdamW moves a parameter by about the rate in a step; a logit of a table has further to go
@@ -22,6 +24,7 @@ _NUM_SURFACES = (_SURFACE_BINS + 1) * (len(_POINT_STEPS) + 1)
 _CLASS_BIN_M = 0.2  # of the class weights by height over the ground
 _NUM_CLASS_BINS = round(ground_tables.NUM_BINS * ground_tables.BIN_M / _CLASS_BIN_M)
 _NUM_TRUSTS = 3
+_AROUND = 5  # cells along the edge of what is weighed against each other, measure by measure and so height by height
 
 
 class Measures(NamedTuple):
@@ -86,7 +89,10 @@ class PlaneHead(nn.Module):
         self.grid, self.cell_size, self.num_classes = grid, cell_size, num_classes
         self.lifted_channels = lifted_channels
         self.of_features = nn.Conv2d(channels, hidden_channels, 1)
-        self.of_measures = nn.Conv2d(num_measures, hidden_channels, 1, bias=False)
+        M = num_measures
+        self.around = nn.Conv2d(M, M, _AROUND, padding=_AROUND // 2, groups=M, bias=False)
+        nn.init.dirac_(self.around.weight, groups=M)  # begins as the cell itself
+        self.of_measures = nn.Conv2d(M, hidden_channels, 1, bias=False)
         self.occupancy = nn.Conv2d(hidden_channels, cell_size**2 * grid.shape[2], 1)
         self.trusts = nn.Conv2d(channels, _NUM_TRUSTS, 1)
         self.class_weight = nn.Parameter(torch.zeros(_NUM_CLASS_BINS, channels, num_classes - 1))
@@ -102,7 +108,10 @@ class PlaneHead(nn.Module):
     def forward(self, features: Tensor, measures: Measures) -> Tensor:
         """(B, C, X', Y') -> (B, X', Y', s, s, Z) logits of the fine voxels, sorted by cells, float32."""
         s, Z = self.cell_size, self.grid.shape[2]
-        hidden = F.relu(self.of_features(features) + self.of_measures(measures.cells))
+        # In bfloat16 the gradient of a depthwise convolution is ten times slower on a CPU than in float32.
+        with own_precision(features.device) if self.training else nullcontext():
+            around = self.around(measures.cells)
+        hidden = F.relu(self.of_features(features) + self.of_measures(around))
         logits = self.occupancy(hidden).float().permute(0, 2, 3, 1).unflatten(-1, (s, s, Z))
         trusts = 1 + self.trusts(features).float().permute(0, 2, 3, 1)[..., None, None, None]
         on_ground, on_surface, on_points = trusts.unbind(dim=3)  # (B, X', Y', 1, 1, 1) each
