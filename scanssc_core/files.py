@@ -44,9 +44,9 @@ def claim_folder(folder: Path, name: str, description: str, is_empty: bool) -> N
     # Paths need not be UTF-8.
     kept = path.read_text(errors="surrogateescape") if path.exists() else f"no {name} says how\n"
     kept = "".join(line for line in kept.splitlines(keepends=True) if not line.startswith(WARNING))
-    if not is_empty and kept == description:
-        return
     if not is_empty:
+        if kept == description:
+            return
         held, asked = kept.splitlines(), description.splitlines()
         others, ours = ("; ".join(line for line in a if line not in b) for a, b in ((held, asked), (asked, held)))
         raise ValueError(

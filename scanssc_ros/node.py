@@ -123,8 +123,8 @@ class ScanSSCNode(ManagedNode[NodeParameters]):
                 self._grid_on_ground = build(lambda: GridOnGround(self, parameters))
             if parameters.odometry_frame and find_spec("tf2_msgs") is not None:
                 self._odometry = build(lambda: TransformListener(self, on_moved=lambda: None))
-            build(lambda: read_costs(parameters.class_costs))
-            stereo = occupancy = costs = None
+            costs = build(lambda: read_costs(parameters.class_costs))
+            stereo = occupancy = None
             stereo_file = Path(parameters.stereo_checkpoint) if parameters.stereo_checkpoint else None
             file = Path(parameters.checkpoint) if parameters.checkpoint else None
             # Weights are loaded only if nothing is wrong so far; what needs none is built, or refused, in any case.
@@ -142,7 +142,7 @@ class ScanSSCNode(ManagedNode[NodeParameters]):
                     parameters.precision,
                     parameters.dummy_latency_s,
                 )
-            if occupancy is not None:
+            if occupancy is not None and costs is not None:
                 names = occupancy.label_set.names
                 costs = build(lambda: read_costs(parameters.class_costs, names))
             if not problems and occupancy is not None:

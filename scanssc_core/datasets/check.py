@@ -16,7 +16,9 @@ from scanssc_core.datasets.depth_maps import DEPTH_SUFFIXES, read_depth_file, re
 from scanssc_core.datasets.layout import SPLITS, FrameFiles, Layout
 from scanssc_core.datasets.semantic_kitti import VOXEL_GRID, read_raw_ids, read_voxel_mask
 from scanssc_core.datasets.teacher import read_teacher
-from scanssc_core.health.coverage import CoverageLog, depth_coverage
+from scanssc_core.health.coverage import depth_coverage
+from scanssc_core.health.fault_log import FaultLog
+from scanssc_core.health.input_health import coverage_reading
 from scanssc_core.sources.images import read_image
 from scanssc_core.sources.kitti import frame_stamps_ns
 from scanssc_core.sources.sequence_images import SequenceImages
@@ -86,9 +88,9 @@ def check_sequence(
         for files_of_frame in pool.map(check_frame, frames):
             checked.append(files_of_frame)
             on_frame()
-    log = CoverageLog()
+    log = FaultLog()
     for path in sorted(coverage_of):
-        log.add(str(path), coverage_of[path])
+        log.add(str(path), [coverage_reading(coverage_of[path])])
     log.close()
     num_good = dict.fromkeys(KINDS, 0)
     for kind in checked[0] if checked else ():

@@ -22,7 +22,9 @@ from scanssc_core.array_files import read_npy
 from scanssc_core.datasets.layout import NOMINAL_BASELINES_M, FrameFiles, Layout
 from scanssc_core.files import claim_folder, write_file
 from scanssc_core.geometry import only_measured
-from scanssc_core.health.coverage import CoverageLog, depth_coverage
+from scanssc_core.health.coverage import depth_coverage
+from scanssc_core.health.fault_log import FaultLog
+from scanssc_core.health.input_health import coverage_reading
 from scanssc_core.runtime.backends import make_stereo_backend
 from scanssc_core.runtime.device import resolve_device
 from scanssc_core.sources.images import read_image_pair, read_values
@@ -149,7 +151,7 @@ def write_depth_maps(
     if not missing:
         return 0
     errors = []
-    coverage = CoverageLog()
+    fault_log = FaultLog()
     context = get_context("spawn")
     with ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(spec,)) as pool:
         jobs: dict[Future[float], FrameFiles] = {}
@@ -167,14 +169,14 @@ def write_depth_maps(
             on_frame()
         for job in as_completed(jobs):
             try:
-                coverage.add(f"{jobs[job].left}", job.result())
+                fault_log.add(f"{jobs[job].left}", [coverage_reading(job.result())])
             except ValueError as error:
                 errors.append(str(error))
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
             on_frame()
-    coverage.close()
+    fault_log.close()
     if errors:
         raise ValueError(f"{len(errors)} of {len(missing)} depth maps not written, the first: {min(errors)}")
     return len(missing)

@@ -13,7 +13,9 @@ from scanssc_core.datasets.semantic_kitti import write_voxel_labels
 from scanssc_core.engines.network import EngineNetwork
 from scanssc_core.evaluation.baselines import stereo_occupied
 from scanssc_core.evaluation.distance import SliceMetrics
-from scanssc_core.health.coverage import CoverageLog, depth_coverage
+from scanssc_core.health.coverage import depth_coverage
+from scanssc_core.health.fault_log import FaultLog
+from scanssc_core.health.input_health import coverage_reading
 from scanssc_core.inference.precision import inference_in
 from scanssc_core.labels import FREE, UNKNOWN
 from scanssc_core.network.scanssc import ScanSSC
@@ -70,10 +72,11 @@ class Evaluation:
             ValueError: naming the file that is missing or wrong.
         """
         frames = Subset(dataset, indices)
-        coverage = CoverageLog()
+        fault_log = FaultLog()
         loader = DataLoader(frames, batch_size=1, num_workers=num_workers, collate_fn=collate)
         for index, batch in zip(indices, loader, strict=True):
-            coverage.add(f"{batch['sequence'][0]}/{batch['frame'][0]}", depth_coverage(batch["depth_m"].numpy()))
+            coverage = depth_coverage(batch["depth_m"].numpy())
+            fault_log.add(f"{batch['sequence'][0]}/{batch['frame'][0]}", [coverage_reading(coverage)])
             predicted = self.predict(batch)
             if predictions is not None:
                 folder = predictions / "sequences" / batch["sequence"][0] / "predictions"
@@ -81,7 +84,7 @@ class Evaluation:
             if "labels" in batch:
                 self._count(predicted, batch["labels"], dataset, index)
             on_frame()
-        coverage.close()
+        fault_log.close()
 
     def predict(self, batch: SSCBatch) -> Tensor:
         """(B, X, Y, Z) uint8 class ids that the model gives a batch, on the CPU."""

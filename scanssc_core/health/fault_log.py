@@ -16,8 +16,8 @@ class FaultLog:
         hints: what is added to a fault, by the name of the question.
     """
 
-    def __init__(self, hints: Mapping[str, str]) -> None:
-        self._hints = hints
+    def __init__(self, hints: Mapping[str, str] | None = None) -> None:
+        self._hints = hints or {}
         self._num_frames = 0
         self._num_faulty: Counter[str] = Counter()
 

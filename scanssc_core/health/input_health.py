@@ -163,7 +163,7 @@ class InputHealth:
         """Of the newest depth, or of the newest window of it."""
         readings = []
         if thresholds.min_depth_coverage:
-            readings.append(_coverage(self._coverage, thresholds.min_depth_coverage))
+            readings.append(coverage_reading(self._coverage, thresholds.min_depth_coverage))
         if thresholds.max_ground_offset:
             readings.append(_ground(self._ground.result(), thresholds.max_ground_offset))
         if thresholds.max_height_error:
@@ -254,7 +254,8 @@ def _row_alignment(tracks: PairTracks | None, most_px: float) -> Reading:
     return Reading("row alignment", f"rows agree: {offset}", fault if tracks.worst_px > most_px else "", values)
 
 
-def _coverage(coverage: float | None, least: float) -> Reading:
+def coverage_reading(coverage: float | None, least: float = MIN_COVERAGE) -> Reading:
+    """What the share of the pixels that have depth says of a pair; None: it is not known yet."""
     if coverage is None:
         return Reading("depth coverage")
     measured = f"depth covers {coverage:.0%} of the pixels"

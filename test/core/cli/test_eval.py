@@ -109,7 +109,9 @@ def test_frames_without_labels_are_predicted_but_not_scored(data, tmp_path, capl
     assert run(data, "--sequence", "11", "--out", tmp_path, "--save-predictions").exit_code == 0
     assert [path.name for path in tmp_path.iterdir()] == ["predictions"]
     assert (tmp_path / "predictions/sequences/11/predictions/000000.label").stat().st_size == 4_194_304
-    assert [message.partition(" of the pixels")[0] for message in caplog.messages] == ["11/000000: depth covers 0.0%"]
+    assert [message.partition(" of the pixels")[0] for message in caplog.messages] == [
+        "11/000000: depth coverage: depth covers 0.0%"
+    ]
 
 
 def test_submit_names_the_sequence_that_lacks(data, tmp_path):

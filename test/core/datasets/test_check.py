@@ -122,7 +122,7 @@ def test_depth_maps_without_depth_are_warned_of(folder, caplog, depth_m):
     np.save(depth_file(folder), np.full((47, 155), depth_m, np.float32))
     assert problems_of(folder) == []
     [warning] = caplog.messages
-    assert warning.startswith(f"{depth_file(folder)}: depth covers 0.0% of the pixels")
+    assert warning.startswith(f"{depth_file(folder)}: depth coverage: depth covers 0.0% of the pixels")
 
 
 def test_right_images_are_checked_against_the_left_ones(folder):

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from scanssc_core.geometry import PinholeCamera, StereoRig
-from scanssc_core.health.coverage import MIN_COVERAGE, CoverageLog, coverage_problem, depth_coverage
+from scanssc_core.health.coverage import MIN_COVERAGE, coverage_problem, depth_coverage
 from scanssc_core.stereo.sgm import SgmBackend
 
 RIG = StereoRig(PinholeCamera(180.0, 180.0, 140.0, 48.0, width=280, height=96), 0.5, 140.0)
@@ -51,20 +51,3 @@ def test_the_text_has_both_numbers_and_enough_depth_has_none():
     assert coverage_problem(0.032).startswith("depth covers 3.2% of the pixels, expected at least 20%")
     assert not coverage_problem(MIN_COVERAGE)
     assert not coverage_problem(0.032, least=0.03)
-
-
-def test_the_first_frame_is_named_at_once_and_all_are_counted_at_the_end(caplog):
-    log = CoverageLog()
-    for name, coverage in (("000000", 1.0), ("000001", 0.03), ("000002", 0.04)):
-        log.add(name, coverage)
-    (first,) = caplog.messages
-    assert first.startswith("000001: depth covers 3.0% of the pixels")
-    log.close()
-    assert caplog.messages[1] == "2 of 3 frames have depth in less than 20 % of their pixels"
-
-
-def test_a_run_with_enough_depth_says_nothing(caplog):
-    log = CoverageLog()
-    log.add("000000", MIN_COVERAGE)
-    log.close()
-    assert not caplog.messages

@@ -14,7 +14,7 @@ def test_a_fault_is_said_by_its_first_frame_and_counted_at_the_end(caplog):
 
 
 def test_a_run_without_faults_says_nothing(caplog):
-    log = FaultLog({})
+    log = FaultLog()
     log.add("000000", [FINE])
     log.close()
     assert not caplog.messages
