@@ -25,6 +25,7 @@ import cv2
 import numpy as np
 import rclpy
 from nav_msgs.msg import OccupancyGrid
+from rclpy.duration import Duration
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -152,7 +153,9 @@ class Camera(Node):
         self.num_sent += 1
 
     def report(self) -> dict[str, Any]:
-        """What was sent."""
+        """What was sent; returns when reliable subscribers have acknowledged it, or after half a minute."""
+        for publisher in [*self._infos, *self._images]:
+            publisher.wait_for_all_acked(Duration(seconds=_ENDING_S / 2))
         return {"sent": self.num_sent}
 
 
