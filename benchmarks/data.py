@@ -20,7 +20,18 @@ from scanssc_core.sources.images import read_image
 _TABLE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks" / "data.md"
 _NUM_SAMPLES = 24
 _SIZES = {"lite, 192x640": (192, 640), "published, 384x1280": (384, 1280)}
-_STRONG = AugmentationConfig(0.4, 0.5, 0.3, 1.0, 0.1, 0.05, 0.02, 0.2, 0.3, 0.1)
+_STRONG = AugmentationConfig(
+    color_jitter=0.4,
+    flip_probability=0.5,
+    zoom=0.3,
+    blur_px=1.0,
+    rotation_rad=0.1,
+    scale=0.05,
+    tilt_rad=0.02,
+    shift_m=0.2,
+    depth_noise_px=0.3,
+    depth_holes=0.1,
+)
 
 
 def median_ms(work: Callable[[int], object], num_frames: int) -> float:

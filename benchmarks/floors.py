@@ -6,11 +6,13 @@ Nothing is run: FLOP and bytes are counted on tensors without content, peaks are
 """
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 from scanssc_core.inference.cost import PartCost, usual_cost
 from scanssc_core.network.config import semantic_kitti
+from scanssc_core.network.kinds import OccupancyConfig
 from scanssc_core.network.lite import LiteConfig
 
 
@@ -27,7 +29,7 @@ DEVICES = (
     Device("GeForce RTX 4090", 165.2e12, 1008e9),
     Device("H200 SXM", 989e12, 4800e9),
 )
-CONFIGS = {"full": semantic_kitti, "lite": LiteConfig}
+CONFIGS: dict[str, Callable[[], OccupancyConfig]] = {"full": semantic_kitti, "lite": LiteConfig}
 _HALF = 0.5  # bytes in 16 bits, of those counted in 32
 
 

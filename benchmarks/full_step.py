@@ -16,6 +16,7 @@ from scanssc_core.labels import LABEL_SETS
 from scanssc_core.losses.cross_entropy import class_weights
 from scanssc_core.losses.total import total_loss
 from scanssc_core.network.camera_inputs import CameraInputs
+from scanssc_core.network.config import ScanSSCConfig
 from scanssc_core.network.kinds import make_network
 from scanssc_core.train.activation_checkpointing import checkpoint_activations
 from scanssc_core.train.config import RUN_CONFIGS
@@ -43,11 +44,13 @@ def peak_gb() -> float:
 
 
 def main(
-    config: Annotated[str, typer.Option(help="semantic_kitti, kitti360 or lite.")] = "semantic_kitti",
+    config: Annotated[str, typer.Option(help="semantic_kitti or kitti360.")] = "semantic_kitti",
     checkpointing: Annotated[bool, typer.Option(help="Compute activations again in the backward pass.")] = True,
 ) -> None:
     """One step: forward, losses, backward, AdamW."""
     run = RUN_CONFIGS[config]()
+    if not isinstance(run.model, ScanSSCConfig):
+        raise typer.BadParameter(f"expected semantic_kitti or kitti360, got {config}")
     torch.manual_seed(0)
     model = make_network(run.model).train()
     for norm in single_value_norms(model):

@@ -63,7 +63,7 @@ from scanssc_core.datasets.semantic_kitti import (
     read_voxel_labels,
     read_voxel_mask,
 )
-from scanssc_core.datasets.teacher import read_teacher
+from scanssc_core.datasets.teacher import read_occupancy_prob, read_teacher, write_occupancy_prob
 from scanssc_core.labels import SEMANTIC_KITTI
 from scanssc_core.mapping.files import load_map, save_map
 from scanssc_core.mapping.semantic_map import MapConfig, SemanticMap
@@ -197,6 +197,11 @@ def _make_teacher(folder: Path) -> Path:
     values = np.zeros(VOXEL_GRID.shape, np.uint8)
     np.savez_compressed(folder / "teacher.npz", cls=values, prob=values)
     return folder / "teacher.npz"
+
+
+def _make_occupancy_prob(folder: Path) -> Path:
+    write_occupancy_prob(folder / "occupancy_prob.npz", np.zeros(VOXEL_GRID.shape, np.uint8))
+    return folder / "occupancy_prob.npz"
 
 
 def _make_bag(storage: StoragePlugin, name: str) -> Callable[[Path], Path]:
@@ -426,14 +431,14 @@ def _deep_config(good: bytes) -> bytes:
 
 
 _HOSTILE_CONFIGS = (
-    _with_config(channels=10**6),
+    _with_config(image_channels=10**6),
     _with_config(image_size=[10**6, 10**6]),
-    _with_config(grid={"shape": [10**5, 10**5, 10**3], "voxel_size_m": 0.8, "origin_m": [0, -25.6, -2]}),
-    _with_config(depth_step_m=0.0),
-    _with_config(depth_step_m=1e-9),
-    _with_config(label_scale=1000),
+    _with_config(label_grid={"shape": [10**5, 10**5, 10**3], "voxel_size_m": 0.2, "origin_m": [0, -25.6, -2]}),
+    _with_config(cell_size=0),
+    _with_config(num_bands=0),
+    _with_config(plane_channels=[10**6] * 4),
     _with_config(dataset="none"),
-    _with_config(grid=5),
+    _with_config(label_grid=5),
     _deep_config,
 )
 
@@ -476,6 +481,12 @@ READERS = (
             _packed_npz_of(zipfile.ZIP_DEFLATED, GIB >> 2, "cls"),
             _packed_npz_of(zipfile.ZIP_BZIP2, 1 << 20, "cls", "prob"),
         ),
+    ),
+    Reader(
+        "occupancy_prob .npz",
+        _make_occupancy_prob,
+        read_occupancy_prob,
+        (_npz_of("occupied"), _packed_npz_of(zipfile.ZIP_DEFLATED, GIB >> 2, "occupied")),
     ),
     Reader("map .npz", _make_map, load_map, (_npz_of("metadata", "class_id"),)),
     Reader(

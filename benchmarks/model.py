@@ -27,11 +27,10 @@ from scanssc_core.inference.optimize import optimized_for_inference
 from scanssc_core.inference.precision import inference_in
 from scanssc_core.network.camera_inputs import CameraInputs
 from scanssc_core.network.config import semantic_kitti
-from scanssc_core.network.kinds import make_network
-from scanssc_core.network.lite import LiteConfig
-from scanssc_core.network.scanssc import ScanSSC
+from scanssc_core.network.kinds import OccupancyConfig, OccupancyNetwork, make_network
+from scanssc_core.network.lite import Lite, LiteConfig
 
-CONFIGS = {"full": semantic_kitti, "lite": LiteConfig}
+CONFIGS: dict[str, Callable[[], OccupancyConfig]] = {"full": semantic_kitti, "lite": LiteConfig}
 
 
 def main() -> None:
@@ -136,7 +135,7 @@ def now(device: torch.device) -> float:
     return time.perf_counter()
 
 
-def add_timers(model: ScanSSC, stages: Iterable[str], stage_s: dict[str, float], device: torch.device) -> None:
+def add_timers(model: OccupancyNetwork, stages: Iterable[str], stage_s: dict[str, float], device: torch.device) -> None:
     """Add the seconds that each stage takes to its entry."""
 
     def start(stage: str) -> None:
@@ -149,15 +148,16 @@ def add_timers(model: ScanSSC, stages: Iterable[str], stage_s: dict[str, float],
         module = model.get_submodule(stage)
         module.register_forward_pre_hook(lambda *_, stage=stage: start(stage))
         module.register_forward_hook(lambda *_, stage=stage: stop(stage))
-    label = model.head.label
+    asked = "class_logits" if isinstance(model, Lite) else "label"  # of the head, which is not only called
+    ask = getattr(model.head, asked)
 
-    def timed_label(*arguments: Any, **options: Any) -> tuple[Tensor, Tensor | None]:
+    def timed(*arguments: Any, **options: Any) -> Any:
         start("head")
-        labels = label(*arguments, **options)
+        result = ask(*arguments, **options)
         stop("head")
-        return labels
+        return result
 
-    vars(model.head)["label"] = timed_label  # the head is asked for labels, not called
+    vars(model.head)[asked] = timed
 
 
 def scene(size: tuple[int, int], device: torch.device) -> tuple[Tensor, Tensor, CameraInputs]:

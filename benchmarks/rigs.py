@@ -21,7 +21,7 @@ from scanssc_core.datasets.layout import Layout
 from scanssc_core.evaluation.metrics import confusion_matrix, scores
 from scanssc_core.inference.optimize import optimized_for_inference
 from scanssc_core.labels import LABEL_SETS
-from scanssc_core.network.scanssc import ScanSSC
+from scanssc_core.network.kinds import OccupancyNetwork
 
 # Column of rigs.csv, its name in the table, and where its values are divided.
 PROPERTIES = (
@@ -57,7 +57,7 @@ def main() -> None:
         print(f"| {name} | {values} | {len(matrices)} | {' | '.join(cells)} |")
 
 
-def confusions(model: ScanSSC, root: Path) -> list[tuple[str, Tensor]]:
+def confusions(model: OccupancyNetwork, root: Path) -> list[tuple[str, Tensor]]:
     """Sequence and confusion matrix of every labelled frame."""
     config = model.config
     sequences = Layout(root, config.dataset).sequences()

@@ -25,7 +25,7 @@ from scanssc_core.datasets.dataset import SSCDataset, open_dataset
 from scanssc_core.datasets.layout import Layout
 from scanssc_core.evaluation.run import MODEL, STEREO, Evaluation
 from scanssc_core.inference.optimize import optimized_for_inference
-from scanssc_core.network.scanssc import ScanSSC
+from scanssc_core.network.kinds import OccupancyNetwork
 from scanssc_core.synthetic.writer import SynthSpec, write_dataset
 
 _DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -70,7 +70,7 @@ class Row:
     num_faulty: int
 
 
-def measure(model: ScanSSC, clean: SSCDataset, corruption: Corruption | None) -> Row:
+def measure(model: OccupancyNetwork, clean: SSCDataset, corruption: Corruption | None) -> Row:
     """Score all frames under a corruption."""
     dataset, evaluation = CorruptedDataset(clean, corruption), Evaluation(model, torch.float32, None)
     evaluation.run(dataset, range(len(dataset)), num_workers=0, predictions=None, on_frame=lambda: None)

@@ -189,7 +189,7 @@ def generate_launch_description() -> LaunchDescription:
             ),
             declare_parameter("image_transport", "Type of the image topics", ["raw", "compressed"]),
             declare_parameter("model", "Source of occupancy"),
-            declare_parameter("checkpoint", "Weights of a ScanSSC model"),
+            declare_parameter("checkpoint", "Weights for model semantic_kitti or kitti360"),
             declare_parameter("stereo_backend", "Source of depth"),
             declare_parameter("stereo_checkpoint", "Weights of MobileStereoNet"),
             declare_parameter("depth_input", "What stereo_backend:=topic takes", ["disparity", "depth"]),

@@ -1,3 +1,3 @@
 """Semantic scene completion from a stereo pair, without ROS (see docs/architecture.md for the map)."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

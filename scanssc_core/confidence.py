@@ -10,6 +10,7 @@ bands of distance.
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,9 +22,9 @@ _CONFIDENCES = np.clip(np.arange(256) / 255, 0.25 / 255, 1 - 0.25 / 255)
 #: (256,) logit of each confidence in steps of 1/255.
 CONFIDENCE_LOGITS = np.log(_CONFIDENCES / (1 - _CONFIDENCES))
 LABEL_KINDS = ("free", "occupied")
-#: (256,) row of a band's table by label: unknown, free, occupied.
-_ROW_OF_LABEL: NDArray = np.full(256, 2, np.uint16)
-_ROW_OF_LABEL[[UNKNOWN, FREE]] = 0, 1
+#: (256,) where in a band's table a label's 256 entries begin: unknown, free, occupied.
+_START_OF_LABEL: NDArray = np.full(256, 512, np.uint16)
+_START_OF_LABEL[[UNKNOWN, FREE]] = 0, 256
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,9 @@ class Calibration:
         Returns:
             (X, Y, Z) uint8; 0 where the label is UNKNOWN.
         """
-        row = distance_bands(grid, self.borders_m)[..., None] * np.uint16(3)
-        index = (row + _ROW_OF_LABEL[labels]) * np.uint16(256) + confidence
+        index: NDArray = cv2.LUT(labels.reshape(len(labels), -1), _START_OF_LABEL).reshape(labels.shape)
+        index += distance_bands(grid, self.borders_m)[..., None] * np.uint16(3 * 256)
+        index += confidence
         return self._table.take(index)
 
     @cached_property

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 FREE = 0  #: no matter in the voxel
 OCCUPIED = 254  #: matter of a class that is not known; only of a teacher (datasets/teacher.py)
+CERTAIN = 254  #: probability 1 of a soft teacher, whose probabilities are uint8 too, 255 = unknown
 UNKNOWN = 255  #: not observed and not completed; as a training label: not scored
 UNKNOWN_RAW_ID = 1  #: of UNKNOWN in .label files; SemanticKITTI's "outlier", which has no class
 

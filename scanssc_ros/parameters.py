@@ -75,8 +75,8 @@ class NodeParameters(HealthParameters, PlanningParameters):
     )
     model: str = parameter(
         LITE,
-        "Source of occupancy: lite = small ScanSSC, weights in the package; stereo = depth put into the grid; "
-        "semantic_kitti, kitti360 = ScanSSC by checkpoint; dummy = for tests.",
+        "Source of occupancy: lite = small network, weights in the package; stereo = depth put into the grid; "
+        "semantic_kitti, kitti360 = network of a checkpoint, by its data set; dummy = for tests.",
         choices=OCCUPANCY_BACKENDS,
     )
     checkpoint: str = parameter(

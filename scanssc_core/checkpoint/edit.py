@@ -7,8 +7,7 @@ from scanssc_core.checkpoint.files import read_calibration, save_checkpoint, sav
 from scanssc_core.checkpoint.load import load_model, read_weights
 from scanssc_core.checkpoint.weights import Weights
 from scanssc_core.confidence import Calibration
-from scanssc_core.labels import FREE
-from scanssc_core.network.lite import LiteScanSSC
+from scanssc_core.network.lite import Lite
 
 
 def halve_checkpoint(source: Path, target: Path) -> None:
@@ -34,16 +33,15 @@ def lower_empty(source: Path, target: Path, by: float) -> None:
     A calibration is not copied: it is of other answers.
 
     Args:
-        by: taken from the bias of the head; positive finds more and invents more, negative the other way.
+        by: positive finds more and invents more, negative the other way.
     Raises:
-        ValueError: if the source is no whole model, or if its head has no bias.
+        ValueError: if the source is no whole lite model.
     """
     model = load_model(source)
-    if not isinstance(model, LiteScanSSC):
+    if not isinstance(model, Lite):
         raise ValueError(f"{source}: expected a lite model; the published head has no bias to change")
     state = dict(model.state_dict())
-    num_subvoxels = model.config.label_scale**3
-    state["head.layers.3.bias"][FREE * num_subvoxels : (FREE + 1) * num_subvoxels] -= by
+    state["head.occupancy.bias"] += by
     save_checkpoint(target, state, model.config)
 
 

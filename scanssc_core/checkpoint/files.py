@@ -15,16 +15,13 @@ from scanssc_core.checkpoint.weights import NetworkConfig, Weights
 from scanssc_core.confidence import LABEL_KINDS, Calibration, Temperature
 from scanssc_core.files import write_file
 from scanssc_core.labels import LABEL_SETS, RAW_IDS
-from scanssc_core.network.config import ScanSSCConfig
-from scanssc_core.network.kinds import KINDS
+from scanssc_core.network.kinds import KINDS, OccupancyConfig
 from scanssc_core.stereo.mobilestereonet.network import MSNetConfig
 
 _FORMATS = ("scanssc-1", "scanssc-stereo-1")  # written; MobileStereoNet in files of before
-_CONFIGS: dict[str, type[NetworkConfig]] = {
-    **{name: kind.config for name, kind in KINDS.items()},
-    "mobilestereonet": MSNetConfig,
-}
-# What told a lite model from the paper's before files named their kind: all of them, or none.
+_CONFIGS: dict[str, type[NetworkConfig]] = {**KINDS, "mobilestereonet": MSNetConfig}
+# The lite model of versions before 0.2 was the paper's with switches, or with a grid of coarse voxels under its name.
+_LAST_FORMER_VERSION = "0.1"
 _FORMER_SWITCHES = ("has_fine_geometry", "has_segmentation", "is_subvoxel_head", "has_ground_elevation")
 
 
@@ -93,7 +90,7 @@ def read_calibration(path: Path) -> Calibration | None:
     return None if text is None else _calibration_of(path, text)
 
 
-def read_description(path: Path, metadata: Mapping[str, str]) -> tuple[ScanSSCConfig, Calibration | None]:
+def read_description(path: Path, metadata: Mapping[str, str]) -> tuple[OccupancyConfig, Calibration | None]:
     """What the metadata of an exported network say of it: its configuration, and what its confidence is worth.
 
     Raises:
@@ -103,7 +100,7 @@ def read_description(path: Path, metadata: Mapping[str, str]) -> tuple[ScanSSCCo
         raise ValueError(f"{path} has no description of a network in its metadata: make it by `scanssc export`")
     config = _read_config(path, metadata)
     if isinstance(config, MSNetConfig):
-        raise ValueError(f"{path} holds the stereo network MobileStereoNet; expected a ScanSSC model")
+        raise ValueError(f"{path} holds the stereo network MobileStereoNet; expected a network of occupancy")
     text = metadata.get("calibration")
     return config, None if text is None else _calibration_of(path, text)
 
@@ -133,9 +130,12 @@ def _read_config(path: Path, metadata: Mapping[str, str]) -> NetworkConfig:
     if not isinstance(values, dict):
         raise ValueError(f"{path}: expected a configuration of named values in its metadata, got {metadata['config']}")
     switches = [values.pop(name) for name in _FORMER_SWITCHES if name in values]
-    if any(switches) and not all(switches):
-        raise ValueError(f"{path}: a lite model without one of {', '.join(_FORMER_SWITCHES)} can no longer be read")
-    kind = metadata.get("kind", "lite" if any(switches) else "scanssc")
+    kind = metadata.get("kind", "scanssc")
+    if any(switches) or (kind == "lite" and "label_scale" in values):
+        raise ValueError(
+            f"{path}: a lite model of scanssc {_LAST_FORMER_VERSION}; in {scanssc_core.__version__} lite is another "
+            f"network. Read the file with {_LAST_FORMER_VERSION}, or train anew (docs/training.md)"
+        )
     if kind not in _CONFIGS:
         raise ValueError(
             f"{path}: holds a network of the kind {kind!r}; scanssc {scanssc_core.__version__} knows "

@@ -67,9 +67,17 @@ def load_lite0_imagenet(backbone: EfficientNet, path: Path | None = None) -> Non
     state = torch.load(path, map_location="cpu", weights_only=True)
     ours = {ours: value for name, value in state.items() if (ours := lite0_name(name)) is not None}
     try:
-        backbone.load_state_dict(fold_normalization(ours))
+        backbone.load_state_dict(_of_levels(fold_normalization(ours), backbone))
     except RuntimeError as error:
         raise ValueError(f"{path}: its weights are of EfficientNet-Lite0, not of this backbone: {error}") from error
+
+
+def _of_levels(state: dict[str, Tensor], backbone: EfficientNet) -> dict[str, Tensor]:
+    """Without the stages that a backbone of fewer levels does not have."""
+    if backbone.last is not None:
+        return state
+    stages = tuple(f"stages.{index}." for index in range(len(backbone.stages)))
+    return {name: value for name, value in state.items() if name.startswith(("stem.", *stages))}
 
 
 def fold_normalization(state: dict[str, Tensor]) -> dict[str, Tensor]:

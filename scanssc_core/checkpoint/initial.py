@@ -5,7 +5,7 @@ from pathlib import Path
 
 from scanssc_core.checkpoint.load import read_weights
 from scanssc_core.checkpoint.weights import parts_of, refuse, wrong_shapes
-from scanssc_core.network.scanssc import ScanSSC
+from scanssc_core.network.kinds import OccupancyNetwork
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class InitialWeights:
         return text
 
 
-def load_initial_weights(model: ScanSSC, path: Path) -> InitialWeights:
+def load_initial_weights(model: OccupancyNetwork, path: Path) -> InitialWeights:
     """Fill a model with what a file has for it: a whole model or parts, published or ours.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The one way to weights, whatever file they are in: published or ours, of ScanSSC or of MobileStereoNet.
+"""The one way to weights, whatever file they are in: published or ours, of ScanSSC, lite or MobileStereoNet.
 
 Every file is read once. Nothing that a file contains is executed.
 """
@@ -16,8 +16,7 @@ from scanssc_core.checkpoint.published import from_published
 from scanssc_core.checkpoint.published_stereo import from_published_stereo, is_stereo
 from scanssc_core.checkpoint.torch_file import is_torch_file, read_state_dict
 from scanssc_core.checkpoint.weights import Weights, check_state
-from scanssc_core.network.kinds import make_network
-from scanssc_core.network.scanssc import ScanSSC
+from scanssc_core.network.kinds import OccupancyNetwork, make_network
 from scanssc_core.stereo.mobilestereonet.network import MobileStereoNet, MSNetConfig
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -40,8 +39,8 @@ def read_weights(path: Path) -> Weights:
     return (from_published_stereo if is_stereo(stored) else from_published)(path, stored)
 
 
-def load_model(path: Path) -> ScanSSC:
-    """Build the ScanSSC network, of whichever kind, that a file holds, in evaluation mode.
+def load_model(path: Path) -> OccupancyNetwork:
+    """Build the network of occupancy, of whichever kind, that a file holds, in evaluation mode.
 
     Raises:
         ValueError: see read_weights; or if the file holds only parts of a network, another network, or weights that do
@@ -62,7 +61,7 @@ def load_model(path: Path) -> ScanSSC:
     if isinstance(weights.config, MSNetConfig):
         raise ValueError(
             f"{path} holds weights of the stereo network msnet{weights.config.dims}d (stereo_checkpoint); expected "
-            "those of a ScanSSC model"
+            "those of a network of occupancy"
         )
     return _filled(partial(make_network, weights.config), path, weights)
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from torch import Tensor
 
-from scanssc_core.network.config import ScanSSCConfig
+from scanssc_core.network.kinds import OccupancyConfig
 from scanssc_core.stereo.mobilestereonet.network import MSNetConfig
 
-NetworkConfig = ScanSSCConfig | MSNetConfig
+NetworkConfig = OccupancyConfig | MSNetConfig
 
 _MAX_LISTED = 20
 

@@ -1,6 +1,7 @@
 """`scanssc data`: data sets."""
 
 import os
+from hashlib import sha256
 from pathlib import Path
 from typing import Annotated
 
@@ -17,12 +18,19 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from scanssc_core.checkpoint.load import load_model
+from scanssc_core.checkpoint.shipped import LITE_WEIGHTS, terms_of
 from scanssc_core.cli.data_synth import synth
+from scanssc_core.cli.notes import show_notes
 from scanssc_core.cli.options import ShardOption
 from scanssc_core.datasets.check import KINDS, check_sequence
+from scanssc_core.datasets.dataset import open_dataset
 from scanssc_core.datasets.depth_maps import DepthSpec, write_depth_maps
 from scanssc_core.datasets.layout import SPLITS, Layout
+from scanssc_core.evaluation.teach import write_occupancy_probs
+from scanssc_core.inference.optimize import optimized_for_inference
 from scanssc_core.runtime.backends import STEREO_BACKENDS
+from scanssc_core.runtime.device import FORMATS, format_named, resolve_device
 from scanssc_core.runtime.shards import shard_of
 
 data_app = typer.Typer(help="Check data sets and write what they lack.", no_args_is_help=True)
@@ -64,6 +72,42 @@ def check(
     console.print(f"{len(problems)} problems in {len(reports)} sequences" if problems else "nothing is wrong")
     if problems or not reports:
         raise typer.Exit(1)
+
+
+@data_app.command()
+def teach(
+    root: Root,
+    model: Annotated[Path | None, typer.Option(help="Weights of the network that teaches; default: lite.")] = None,
+    sequence: SequencesOption = None,
+    depth_dir: Annotated[Path | None, typer.Option(help="Folder of the depth maps; default: ROOT/depth.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    precision: Annotated[str, typer.Option(help=f"{', '.join(FORMATS)}.")] = "float32",
+    shard: ShardOption = None,
+) -> None:
+    """Write what a network says of the occupancy, for training with --loss-soft-teacher; only files not yet there."""
+    checkpoint = model or LITE_WEIGHTS
+    show_notes(terms_of(checkpoint))
+    torch_device, dtype = resolve_device(device), format_named(precision)
+    network = optimized_for_inference(load_model(checkpoint), torch_device, dtype).to(torch_device)
+    config = network.config
+    dataset = open_dataset(
+        root,
+        config.dataset,
+        sequence or Layout(root, config.dataset).sequences(),
+        config.image_size,
+        depth_dir,
+        corrections=config.corrections,
+        labelled_only=True,
+    )
+    indices = shard_of(shard).take(range(len(dataset)))
+    weights = sha256(checkpoint.read_bytes()).hexdigest()
+    depth = dataset.depth_folder.resolve()
+    description = f"model: {checkpoint.name}\nsha256: {weights}\nprecision: {precision}\ndepth: {depth}\n"
+    columns = (TextColumn("probabilities"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns) as progress:
+        task = progress.add_task("probabilities", total=len(indices))
+        written = write_occupancy_probs(network, dtype, dataset, indices, description, lambda: progress.advance(task))
+    typer.echo(f"{written} files of probabilities written, {len(indices) - written} were there, in {root}")
 
 
 @data_app.command()

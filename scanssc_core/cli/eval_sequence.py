@@ -27,7 +27,7 @@ def eval_sequence(
         typer.Argument(help="Folders of KITTI odometry with poses.txt; labels in voxels/ where there are any."),
     ],
     model: Annotated[str, typer.Option(help="Occupancy backend; auto: by the checkpoint, without one lite.")] = AUTO,
-    checkpoint: Annotated[Path | None, typer.Option(help="Weights of a ScanSSC model.")] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="Weights: a published file or one of ours.")] = None,
     stereo_backend: Annotated[str, typer.Option(help=f"Source of depth: {', '.join(STEREO_BACKENDS)}.")] = "sgm",
     drift: Annotated[
         float, typer.Option(min=0, help="Error of the map's odometry, as a share of the way; 0.01 is 1 %.")

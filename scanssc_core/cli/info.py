@@ -12,7 +12,8 @@ from scanssc_core.checkpoint.files import read_calibration
 from scanssc_core.checkpoint.load import read_weights
 from scanssc_core.confidence import LABEL_KINDS, Calibration
 from scanssc_core.inference.cost import PartCost, num_published_constants, usual_cost
-from scanssc_core.network.config import ScanSSCConfig, kitti360, semantic_kitti
+from scanssc_core.network.config import kitti360, semantic_kitti
+from scanssc_core.network.kinds import OccupancyConfig
 from scanssc_core.stereo.mobilestereonet.network import MSNetConfig
 
 
@@ -20,7 +21,8 @@ def info(
     checkpoint: Annotated[Path | None, typer.Argument(help="Checkpoint; default: the published model.")] = None,
 ) -> None:
     """Show configuration and, by part, parameters, arithmetic and memory for one frame."""
-    config, calibration = semantic_kitti(), None
+    config: OccupancyConfig = semantic_kitti()
+    calibration = None
     if checkpoint is not None:
         weights = read_weights(checkpoint)
         if weights.config is None:
@@ -44,7 +46,7 @@ def info(
         )
 
 
-def _settings(config: ScanSSCConfig) -> Table:
+def _settings(config: OccupancyConfig) -> Table:
     table = Table("setting", "value", title="configuration")
     for entry in dataclasses.fields(config):
         table.add_row(entry.name, str(getattr(config, entry.name)))

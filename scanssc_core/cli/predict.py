@@ -51,7 +51,7 @@ def _predict(
     model: Annotated[
         str, typer.Option(help="lite, stereo, semantic_kitti, kitti360, or auto: by the checkpoint, without one lite.")
     ] = "auto",
-    checkpoint: Annotated[Path | None, typer.Option(help="Weights of a ScanSSC model.")] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="Weights: a published file or one of ours.")] = None,
     depth: Annotated[
         Path | None,
         typer.Option(help="Depth map to use instead (.npy m, .png 1/256 m), or a folder of them by frame."),

@@ -15,13 +15,14 @@ _SECTIONS = {"train": "", "data": "", "augmentation": "augment_", "loss": "loss_
 
 
 def config_flags() -> list[Any]:
-    """The flags of all fields of a run's configuration, but for the roots, which are --data."""
-    flags = [
-        flag
+    """The flags of all fields of a run's configuration, of every network, but for the roots, which are --data."""
+    flags = {
+        flag.name: flag
+        for make_config in RUN_CONFIGS.values()
         for section, prefix in _SECTIONS.items()
-        for flag in flags_of(getattr(RunConfig(), section), prefix, f"{section} configuration")
-    ]
-    return [flag for flag in flags if flag.name != "roots"]
+        for flag in flags_of(getattr(make_config(), section), prefix, f"{section} configuration")
+    }
+    return [flag for name, flag in flags.items() if name != "roots"]
 
 
 def configure(name: str, data: list[Path], flags: dict[str, Any]) -> RunConfig:
@@ -34,6 +35,12 @@ def configure(name: str, data: list[Path], flags: dict[str, Any]) -> RunConfig:
         raise ValueError(f"config: expected one of {', '.join(RUN_CONFIGS)}, got {name!r}")
     config = RUN_CONFIGS[name]()
     values = flags | {"roots": data}
+    known = {
+        flag.name for section, prefix in _SECTIONS.items() for flag in flags_of(getattr(config, section), prefix, "")
+    }
+    if foreign := sorted(flag for flag, value in values.items() if value is not None and flag not in known):
+        given = ", ".join(f"--{flag.replace('_', '-')}" for flag in foreign)
+        raise ValueError(f"{given}: the network of {name} has no such setting")
     return RunConfig(
         **{section: apply_flags(getattr(config, section), values, prefix) for section, prefix in _SECTIONS.items()}
     )

@@ -5,7 +5,9 @@ Four groups: two frames become one (join), the picture (crop, blur), the volume 
 the depth map (noise, holes). A labelled voxel's centre still projects to the pixel that shows it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -20,6 +22,7 @@ _HOLE_PX = 32  # edge of the squares that depth is dropped from
 _NOISE_CELL_PX = 16  # neighbours closer than that have similar errors of disparity
 _SEAMS = (0.3, 0.7)  # where two frames are joined, as shares of the width: what is ahead may be of either
 _MIRROR_X, _MIRROR_Y = np.diag([-1.0, 1, 1, 1]), np.diag([1.0, -1, 1, 1])
+_VOLUMES = ("labels", "teacher", "occupancy_prob")  # of a frame, in its grid
 _ENHANCERS = (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color)
 
 
@@ -122,10 +125,9 @@ def mirror(frame: Frame) -> Frame:
         depth_m=np.ascontiguousarray(frame.depth_m[:, ::-1]),
         projection=mirror_pixels @ frame.projection @ _MIRROR_X,
         T_grid_cam=_MIRROR_Y @ frame.T_grid_cam @ _MIRROR_X,
-        labels=None if frame.labels is None else frame.labels[:, ::-1],
         points=None if frame.points is None else frame.points * np.array([1, -1, 1], np.float32),
         segmentation=None if frame.segmentation is None else np.ascontiguousarray(frame.segmentation[:, ::-1]),
-        teacher=None if frame.teacher is None else frame.teacher[:, ::-1],
+        **_volumes(frame, lambda volume: volume[:, ::-1]),
     )
 
 
@@ -150,11 +152,15 @@ def join(left: Frame, right: Frame, column: float) -> Frame:
     def is_left_of_seam(x: NDArray, y: NDArray, z: NDArray) -> NDArray:
         return seam[0] * x + seam[1] * y + seam[2] * z + seam[3] < 0  # also behind the camera
 
-    labels = points = segmentation = teacher = None
-    if left.labels is not None and right.labels is not None:
-        labels = np.where(is_left_of_seam(*_voxel_centers(left.labels.shape)), left.labels, right.labels)
-    if left.teacher is not None and right.teacher is not None:
-        teacher = np.where(is_left_of_seam(*_voxel_centers(left.teacher.shape)), left.teacher, right.teacher)
+    points = segmentation = None
+    volumes: dict[str, Any] = dict.fromkeys(_VOLUMES)
+    is_left_voxel: NDArray | None = None
+    for name in _VOLUMES:
+        one, other = getattr(left, name), getattr(right, name)
+        if one is not None and other is not None:
+            if is_left_voxel is None:
+                is_left_voxel = is_left_of_seam(*_voxel_centers(one.shape))
+            volumes[name] = np.where(is_left_voxel, one, other)
     if left.points is not None and right.points is not None:
         kept = left.points[is_left_of_seam(*left.points.T)], right.points[~is_left_of_seam(*right.points.T)]
         points = np.concatenate(kept)
@@ -164,10 +170,9 @@ def join(left: Frame, right: Frame, column: float) -> Frame:
         left,
         left_rgb=np.where(is_left[:, None], left.left_rgb, right.left_rgb),
         depth_m=np.where(is_left, left.depth_m, right.depth_m),
-        labels=labels,
         points=points,
         segmentation=segmentation,
-        teacher=teacher,
+        **volumes,
     )
 
 
@@ -206,16 +211,28 @@ def transform_volume(frame: Frame, T_new_old: NDArray) -> Frame:
     Args:
         T_new_old: (4, 4) affine map of grid coordinates, metres.
     Returns:
-        the frame with labels, and teacher, of the nearest old voxel, unknown where there was none.
+        the frame with the volumes of the nearest old voxel, unknown where there was none.
     """
     points = frame.points
     if points is not None:
         points = (points @ T_new_old[:3, :3].T + T_new_old[:3, 3]).astype(np.float32)
-    labels, teacher = (
-        None if volume is None else _resample(volume, np.linalg.inv(T_new_old))
-        for volume in (frame.labels, frame.teacher)
-    )
-    return replace(frame, T_grid_cam=T_new_old @ frame.T_grid_cam, labels=labels, points=points, teacher=teacher)
+    shape = next((volume.shape for name in _VOLUMES if (volume := getattr(frame, name)) is not None), None)
+    if shape is None:
+        return replace(frame, T_grid_cam=T_new_old @ frame.T_grid_cam, points=points)
+    index, is_outside = _old_voxels(shape, np.linalg.inv(T_new_old))
+
+    def resampled(volume: NDArray) -> NDArray:
+        values = np.take(np.ascontiguousarray(volume), index, mode="clip")
+        values[is_outside] = UNKNOWN
+        return values
+
+    return replace(frame, T_grid_cam=T_new_old @ frame.T_grid_cam, points=points, **_volumes(frame, resampled))
+
+
+def _volumes(frame: Frame, change: Callable[[NDArray], NDArray]) -> dict[str, Any]:
+    """The volumes that the frame has, changed, by the names of its fields."""
+    volumes = {name: getattr(frame, name) for name in _VOLUMES}
+    return {name: None if volume is None else change(volume) for name, volume in volumes.items()}
 
 
 def add_disparity_noise(frame: Frame, sigma_px: float, random: np.random.Generator) -> Frame:
@@ -270,16 +287,18 @@ def _voxel_centers(shape: tuple[int, ...]) -> tuple[NDArray, NDArray, NDArray]:
     return x[:, None, None], y[None, :, None], z[None, None, :]
 
 
-def _resample(labels: NDArray, T_old_new: NDArray) -> NDArray:
-    """Labels of the old voxels that the new voxels' centres lie in."""
+def _old_voxels(shape: tuple[int, ...], T_old_new: NDArray) -> tuple[NDArray, NDArray]:
+    """Flat index of the old voxel that each new voxel's centre lies in, int32 of this shape, and whether it is none."""
     grid = VOXEL_GRID
-    x, y, z = _voxel_centers(labels.shape)
-    index = np.zeros(labels.shape, np.int32)
-    is_inside = np.ones(labels.shape, bool)
-    for row, size, low in zip(T_old_new[:3].astype(np.float32), labels.shape, grid.origin_m, strict=True):
-        scaled = np.floor((row[0] * x + row[1] * y + row[2] * z + (row[3] - low)) / np.float32(grid.voxel_size_m))
-        is_inside &= (scaled >= 0) & (scaled < size)
-        index = index * size + scaled.astype(np.int32)
-    resampled = np.take(np.ascontiguousarray(labels), index, mode="clip")
-    resampled[~is_inside] = UNKNOWN
-    return resampled
+    x, y, z = _voxel_centers(shape)
+    index = np.zeros(shape, np.int32)
+    is_outside = np.zeros(shape, bool)
+    size_m = np.float32(grid.voxel_size_m)
+    for row, size, low in zip(T_old_new[:3].astype(np.float32), shape, grid.origin_m, strict=True):
+        # Sums of the small terms first, and one pass of the grid for each operation, in place.
+        scaled = np.add(row[0] / size_m * x + row[1] / size_m * y + (row[3] - low) / size_m, row[2] / size_m * z)
+        whole = np.floor(scaled, out=scaled).astype(np.int32)
+        is_outside |= whole.view(np.uint32) >= size  # below 0 too
+        index *= size
+        index += whole
+    return index, is_outside

@@ -15,7 +15,7 @@ from scanssc_core.datasets.dataset import read_labels, read_points, read_segment
 from scanssc_core.datasets.depth_maps import DEPTH_SUFFIXES, read_depth_file, read_depth_map
 from scanssc_core.datasets.layout import SPLITS, FrameFiles, Layout
 from scanssc_core.datasets.semantic_kitti import VOXEL_GRID, read_raw_ids, read_voxel_mask
-from scanssc_core.datasets.teacher import read_teacher
+from scanssc_core.datasets.teacher import read_occupancy_prob, read_teacher
 from scanssc_core.health.coverage import depth_coverage
 from scanssc_core.health.fault_log import FaultLog
 from scanssc_core.health.input_health import coverage_reading
@@ -135,6 +135,7 @@ def _check_frame(
         "occluded": (occluded, lambda: read_voxel_mask(occluded)),
         "segmentation": (files.segmentation, lambda: images and read_segmentation(files, images.size)),
         "teacher": (files.teacher, lambda: read_teacher(files.teacher, None, dataset)),
+        "occupancy_prob": (files.occupancy_prob, lambda: read_occupancy_prob(files.occupancy_prob)),
     }
     return {kind: _check_file(path, read) for kind, (path, read) in readers.items()}
 

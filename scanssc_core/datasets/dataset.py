@@ -17,14 +17,14 @@ from scanssc_core.datasets.depth_maps import read_depth_map
 from scanssc_core.datasets.frame import Frame, lidar_depth_image
 from scanssc_core.datasets.layout import FrameFiles, Layout
 from scanssc_core.datasets.semantic_kitti import read_preprocessed_labels, read_voxel_labels
-from scanssc_core.datasets.teacher import read_teacher
+from scanssc_core.datasets.teacher import read_occupancy_prob, read_teacher
 from scanssc_core.labels import UNKNOWN
 from scanssc_core.network.camera_inputs import CameraInputs, camera_fields
 from scanssc_core.network.corrections import Corrections
-from scanssc_core.network.image.preprocess import NetworkView, normalise
+from scanssc_core.network.image.preprocess import NetworkView, horizon_row, normalise
 from scanssc_core.sources.images import read_values
 
-_OPTIONAL_MAPS = ("labels", "lidar_depth_m", "segmentation", "teacher")
+_OPTIONAL_MAPS = ("labels", "lidar_depth_m", "segmentation", "teacher", "occupancy_prob")
 
 
 class SSCSample(TypedDict):
@@ -40,6 +40,7 @@ class SSCSample(TypedDict):
         lidar_depth_m: (H, W) float32, 0 = none; if asked for.
         segmentation: (H, W) uint8 class ids of the image, 255 = none; if asked for.
         teacher: (X, Y, Z) uint8 of read_teacher: what to train on where labels are unknown; if asked for.
+        occupancy_prob: (X, Y, Z) uint8 of read_occupancy_prob, of a soft teacher; if asked for.
     """
 
     image: Tensor
@@ -55,6 +56,7 @@ class SSCSample(TypedDict):
     lidar_depth_m: NotRequired[Tensor]
     segmentation: NotRequired[Tensor]
     teacher: NotRequired[Tensor]
+    occupancy_prob: NotRequired[Tensor]
 
 
 class SSCBatch(TypedDict):
@@ -73,6 +75,7 @@ class SSCBatch(TypedDict):
     lidar_depth_m: NotRequired[Tensor]
     segmentation: NotRequired[Tensor]
     teacher: NotRequired[Tensor]
+    occupancy_prob: NotRequired[Tensor]
 
 
 class SSCDataset(Dataset[SSCSample]):
@@ -96,10 +99,12 @@ class SSCDataset(Dataset[SSCSample]):
         corrections: Corrections | None = None,
         weight: float = 1.0,
         with_teacher: bool = False,
+        with_occupancy_prob: bool = False,
     ) -> None:
         self.layout, self.files = layout, list(files)
         self.image_size, self.depth_folder = image_size, depth_folder
-        self.with_lidar, self.with_segmentation, self.with_teacher = with_lidar, with_segmentation, with_teacher
+        self.with_lidar, self.with_segmentation = with_lidar, with_segmentation
+        self.with_teacher, self.with_occupancy_prob = with_teacher, with_occupancy_prob
         self.augmentation = augmentation
         self.corrections = corrections or Corrections()
         self.weight = weight
@@ -127,7 +132,8 @@ class SSCDataset(Dataset[SSCSample]):
             is_joined = random.uniform() < self.augmentation.join_probability
             partner = random.choice(self._frames_of_camera[self._camera_key(files)])
             frame = augment_frame(frame, self.augmentation, random, self.read(int(partner)) if is_joined else None)
-        view = NetworkView(frame.size, self.image_size, self.corrections)
+        horizon = horizon_row(frame.projection, frame.T_grid_cam)
+        view = NetworkView(frame.size, self.image_size, self.corrections, horizon)
         laid_rgb = view.laid_image(frame.left_rgb)
         if self.augmentation is not None:
             laid_rgb = jitter_colors(laid_rgb, self.augmentation, random)
@@ -148,6 +154,8 @@ class SSCDataset(Dataset[SSCSample]):
             sample["segmentation"] = torch.from_numpy(view.classes(frame.segmentation, UNKNOWN))
         if frame.teacher is not None:
             sample["teacher"] = torch.from_numpy(np.ascontiguousarray(frame.teacher))
+        if frame.occupancy_prob is not None:
+            sample["occupancy_prob"] = torch.from_numpy(frame.occupancy_prob.copy())
         return cast(SSCSample, sample)
 
     def read(self, index: int) -> Frame:
@@ -171,6 +179,7 @@ class SSCDataset(Dataset[SSCSample]):
             read_points(files.velodyne) if self.with_lidar else None,
             read_segmentation(files, images.size) if self.with_segmentation else None,
             read_teacher(files.teacher, labels, self.layout.dataset) if self.with_teacher else None,
+            read_occupancy_prob(files.occupancy_prob) if self.with_occupancy_prob else None,
         )
 
     def views(self, index: int) -> tuple[NDArray, NDArray]:
@@ -202,6 +211,7 @@ def open_dataset(
     weight: float = 1.0,
     labelled_only: bool = False,
     with_teacher: bool = False,
+    with_occupancy_prob: bool = False,
 ) -> SSCDataset:
     """Open sequences of a data set.
 
@@ -218,6 +228,7 @@ def open_dataset(
         weight: of these samples in the loss.
         labelled_only: leave out frames without labels.
         with_teacher: also read the answers of a completion network; a frame without any gets a volume of 255.
+        with_occupancy_prob: also read the probabilities of a soft teacher, likewise.
     Raises:
         ValueError: naming the folder or file that is missing, or if no frame is left.
     """
@@ -238,6 +249,7 @@ def open_dataset(
         corrections,
         weight,
         with_teacher,
+        with_occupancy_prob,
     )
 
 

@@ -26,6 +26,7 @@ class Frame:
         points: (N, 3) LiDAR points in the grid frame, or None.
         segmentation: (H, W) uint8 class ids of the image, 255 = none, or None.
         teacher: (X, Y, Z) uint8 of read_teacher, or None.
+        occupancy_prob: (X, Y, Z) uint8 of read_occupancy_prob, or None.
     """
 
     left_rgb: NDArray
@@ -37,6 +38,7 @@ class Frame:
     points: NDArray | None = None
     segmentation: NDArray | None = None
     teacher: NDArray | None = None
+    occupancy_prob: NDArray | None = None
 
     @property
     def size(self) -> tuple[int, int]:

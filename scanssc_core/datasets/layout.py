@@ -65,6 +65,7 @@ class FrameFiles:
     velodyne: Path
     segmentation: Path
     teacher: Path
+    occupancy_prob: Path
 
     @property
     def has_labels(self) -> bool:
@@ -177,6 +178,7 @@ class Layout:
                 velodyne=folder / velodyne / f"{frame}.bin",
                 segmentation=folder / segmentation / f"{frame}.png",
                 teacher=folder / "teacher" / f"{frame}.npz",
+                occupancy_prob=folder / "occupancy_prob" / f"{frame}.npz",
             )
             for frame in sorted(frames)
         ]

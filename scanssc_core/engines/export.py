@@ -22,7 +22,7 @@ from scanssc_core.engines.requirements import import_engine
 from scanssc_core.files import write_file
 from scanssc_core.inference.folding import fold_batch_norms
 from scanssc_core.inference.optimize import optimized_for_inference
-from scanssc_core.network.scanssc import ScanSSC
+from scanssc_core.network.kinds import OccupancyNetwork
 
 _MAX_BYTES = 2**31 - 1  # of an ONNX file, which is a single Protocol Buffers message
 _OPSET = 20
@@ -57,7 +57,7 @@ def export_network(checkpoint: Path, path: Path) -> None:
     openvino.save_model(model, path, compress_to_fp16=False)
 
 
-def _check_size(network: ScanSSC) -> None:
+def _check_size(network: OccupancyNetwork) -> None:
     parts = dict(network.named_children())
     sizes_gb = {name: sum(weights.nbytes for weights in part.parameters()) / 1e9 for name, part in parts.items()}
     total_gb, limit_gb = sum(sizes_gb.values()), _MAX_BYTES / 1e9
@@ -69,7 +69,7 @@ def _check_size(network: ScanSSC) -> None:
         )
 
 
-def _onnx(network: ScanSSC, metadata: dict[str, str]) -> bytes:
+def _onnx(network: OccupancyNetwork, metadata: dict[str, str]) -> bytes:
     """The graph of a network in evaluation mode, with metadata."""
     _check_size(network)
     for module in ("onnx", "onnxscript"):
@@ -94,7 +94,7 @@ def _onnx(network: ScanSSC, metadata: dict[str, str]) -> bytes:
 class _Graph(nn.Module):
     """A copy of a network as a function of tensors alone, batch norms folded."""
 
-    def __init__(self, network: ScanSSC) -> None:
+    def __init__(self, network: OccupancyNetwork) -> None:
         super().__init__()
         self.network = copy.deepcopy(network)
         fold_batch_norms(self.network)

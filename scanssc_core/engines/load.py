@@ -16,9 +16,9 @@ from scanssc_core.engines.graph import METADATA
 from scanssc_core.engines.network import Engine, EngineNetwork
 from scanssc_core.engines.requirements import import_engine
 from scanssc_core.inference.optimize import optimized_for_inference
-from scanssc_core.network.scanssc import ScanSSC
+from scanssc_core.network.kinds import OccupancyNetwork
 
-#: What exported networks run in: in bfloat16, OpenVINO rounds the geometry too, and 2 % of the labels change.
+#: What exported networks run in: in bfloat16, OpenVINO rounds the geometry too, and labels change.
 FORMAT = torch.float32
 _ENDINGS = (".onnx", ".xml", ".pt2")
 
@@ -30,7 +30,7 @@ def is_exported(path: Path) -> bool:
 
 def load_network(
     path: Path, device: torch.device, precision: torch.dtype
-) -> tuple[ScanSSC | EngineNetwork, Calibration | None, tuple[str, ...]]:
+) -> tuple[OccupancyNetwork | EngineNetwork, Calibration | None, tuple[str, ...]]:
     """Load a network for inference, whatever file it is in: a checkpoint, or an exported network.
 
     Returns:

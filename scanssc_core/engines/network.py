@@ -10,8 +10,7 @@ from torch import Tensor
 from scanssc_core.confidence import Calibration
 from scanssc_core.engines.graph import CONFIDENCE, DEPTH, IMAGE, LABELS, table_inputs
 from scanssc_core.network.camera_inputs import CameraInputs, OfLastCamera
-from scanssc_core.network.config import ScanSSCConfig
-from scanssc_core.network.kinds import make_network
+from scanssc_core.network.kinds import OccupancyConfig, make_network
 
 Run = Callable[[Mapping[str, NDArray]], Mapping[str, NDArray]]
 
@@ -43,7 +42,7 @@ class EngineNetwork:
 
     device = torch.device("cpu")
 
-    def __init__(self, engine: Engine, config: ScanSSCConfig, calibration: Calibration | None) -> None:
+    def __init__(self, engine: Engine, config: OccupancyConfig, calibration: Calibration | None) -> None:
         self.config, self.calibration = config, calibration
         self._engine = engine
         tables_of = make_network(config).tables_of
@@ -60,9 +59,9 @@ class EngineNetwork:
         depth_m: Tensor,
         camera: CameraInputs,
         with_confidence: bool = True,
-        voxels: Tensor | None = None,
+        wanted: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
-        """See ScanSSC.predict_labels; a graph labels all voxels."""
+        """See LabellingNetwork.predict_labels; a graph labels all voxels, but of lite those that lack a place."""
         inputs = {IMAGE: image.numpy(), DEPTH: depth_m.numpy(), **self._tables(camera)}
         outputs = self._engine.run(inputs)
         confidence = torch.from_numpy(outputs[CONFIDENCE]) if with_confidence else None

@@ -4,6 +4,7 @@ The paper does not say how slices are averaged; its Tab. 1, 2 are read as means 
 quarter. Halves (Tab. E.1) are scored on their pooled counts.
 """
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -82,6 +83,12 @@ def quarter_scores(counts: Tensor) -> list[PartScores]:
     """
     values = torch.tensor(slice_scores(counts), dtype=torch.float64)  # (S, 3)
     return [PartScores(*quarter.mean(dim=0).tolist()) for quarter in values.chunk(4)]
+
+
+def quarter_intervals(low_m: float, high_m: float) -> list[str]:
+    """The four intervals of an axis as texts, in metres: 0.0..12.8 and so on."""
+    edges = [f"{low_m + (high_m - low_m) * part / 4:.1f}" for part in range(5)]
+    return [f"{low}..{high}" for low, high in pairwise(edges)]
 
 
 def distant_half(counts: Tensor, axis: str) -> Tensor:

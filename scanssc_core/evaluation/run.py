@@ -18,7 +18,7 @@ from scanssc_core.health.fault_log import FaultLog
 from scanssc_core.health.input_health import coverage_reading
 from scanssc_core.inference.precision import inference_in
 from scanssc_core.labels import FREE, UNKNOWN
-from scanssc_core.network.scanssc import ScanSSC
+from scanssc_core.network.kinds import OccupancyNetwork
 from scanssc_core.occupancy.stereo import StereoOccupancyBackend
 
 MODEL, STEREO, PRIOR = "model", "stereo", "prior"
@@ -38,7 +38,7 @@ class Evaluation:
         ValueError: if the model's voxels are not those of the labels.
     """
 
-    def __init__(self, model: ScanSSC | EngineNetwork, precision: torch.dtype, prior: NDArray | None) -> None:
+    def __init__(self, model: OccupancyNetwork | EngineNetwork, precision: torch.dtype, prior: NDArray | None) -> None:
         self.model, self.precision = model, precision
         self.stereo_backend = StereoOccupancyBackend()
         grid = model.config.label_grid

@@ -8,6 +8,7 @@ from scanssc_core.evaluation.distance import (
     SliceMetrics,
     distant_half,
     group_mious,
+    quarter_intervals,
     quarter_scores,
     slice_scores,
 )
@@ -93,12 +94,10 @@ def quarter_table(counts: dict[str, SliceMetrics], label_set: LabelSet, grid: Vo
     rows: list[tuple[Cell, ...]] = []
     for axis, (low_m, high_m) in zip(AXES, grid.extent_m, strict=True):
         parts = {method: quarter_scores(metrics.slices(axis)) for method, metrics in counts.items()}
-        for quarter in range(4):
-            edges = [f"{low_m + (high_m - low_m) * part / 4:.1f}" for part in (quarter, quarter + 1)]
+        for quarter, interval in enumerate(quarter_intervals(low_m, high_m)):
             for method, scores in parts.items():
                 part = scores[quarter]
                 miou = _percent(part.miou) if _has_classes(counts[method], label_set) else None
-                interval = f"{edges[0]}..{edges[1]}"
                 rows.append((axis, quarter + 1, interval, method, _percent(part.recall), _percent(part.iou), miou))
     title = "quarters of each axis: means over their slices (%)"
     return Table("quarters", title, ("axis", "quarter", "metres", "method", "recall", "iou", "miou"), tuple(rows))

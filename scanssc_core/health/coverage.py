@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-#: Share of the pixels below which something is wrong with the pair. On 92 street scenes of KITTI semi-global matching
-#: gives 0.49 to 0.91; with left and right swapped 0.00 to 0.07, with one lens covered or one image upside down 0.00 to
-#: 0.03. A network that gives every pixel a depth has 1.0 whatever it sees.
+#: Share of the pixels below which something is wrong with the pair. On 161 street scenes of KITTI semi-global matching
+#: gives 0.58 to 0.89; with left and right swapped 0.00 to 0.07, with one image upside down 0.00 to 0.04, with one lens
+#: covered 0.00. A network that gives every pixel a depth has 1.0 whatever it sees.
 MIN_COVERAGE = 0.2
 #: What lies further away is no measurement: 1.3 pixels of disparity on KITTI. Depth in millimetres is all beyond it.
 MAX_DEPTH_M = 300.0

@@ -12,8 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
 from scanssc_core.network.camera_inputs import CameraInputs
 from scanssc_core.network.config import ScanSSCConfig
-from scanssc_core.network.kinds import make_network
-from scanssc_core.network.scanssc import ScanSSC
+from scanssc_core.network.kinds import OccupancyConfig, OccupancyNetwork, make_network
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ def num_published_constants(config: ScanSSCConfig) -> int:
     return config.num_bins * height * width * 3 + 9
 
 
-def usual_cost(config: ScanSSCConfig) -> dict[str, PartCost]:
+def usual_cost(config: OccupancyConfig) -> dict[str, PartCost]:
     """Cost of every part of a network for a usual frame, counted on tensors without content."""
     height, width = config.image_size
     with torch.device("meta"):
@@ -51,12 +50,14 @@ def usual_cost(config: ScanSSCConfig) -> dict[str, PartCost]:
         return cost_by_part(network, torch.empty(1, 3, height, width), torch.empty(1, 1, height, width), camera)
 
 
-def cost_by_part(network: ScanSSC, image: Tensor, depth_m: Tensor, camera: CameraInputs) -> dict[str, PartCost]:
+def cost_by_part(
+    network: OccupancyNetwork, image: Tensor, depth_m: Tensor, camera: CameraInputs
+) -> dict[str, PartCost]:
     """Cost of every part for these inputs, in the order in which they run.
 
     Args:
         network: plain, or optimised for inference; on `meta` nothing is computed, and the cross-attention is counted
-            for a usual number of proposed voxels.
+            for a usual number of proposed voxels. Of lite without the classes, which are asked where something is.
         image, depth_m, camera: see ScanSSC.forward.
     """
     parts = {name: part for name, part in _parts(network) if any(True for _ in part.parameters())}
@@ -146,7 +147,7 @@ class _Traffic(TorchDispatchMode):
 
 
 def _convolution_flops(x_shape: Any, weight_shape: Any, *_: object, out_shape: Any = None, **__: object) -> int:
-    """Of oneDNN's own convolution, which torch's counter does not know."""
+    """Of oneDNN's own convolutions, which torch's counter does not know."""
     return conv_flop_count(x_shape, weight_shape, out_shape)
 
 

@@ -29,7 +29,20 @@ def geometric_affinity(statistics: VoxelStatistics) -> Tensor:
     occupied_mass = num_known - mass[0]
     occupied = num_known - counts[0]
     hits = occupied - (mass[0] - true_mass[0])
-    return _nll(hits, occupied_mass + _EPS) + _nll(hits, occupied + _EPS) + _nll(true_mass[0], counts[0] + _EPS)
+    return affinity_terms(hits, occupied_mass, occupied, true_mass[0], counts[0])
+
+
+def affinity_terms(hits: Tensor, mass: Tensor, count: Tensor, rejected: Tensor, others: Tensor) -> Tensor:
+    """Soft precision, recall and specificity of one class, each as a negative logarithm, summed.
+
+    Args:
+        hits: predicted probability on the class's own voxels.
+        mass: on all.
+        count: of the class's voxels.
+        rejected: probability of something else, on the other voxels.
+        others: number of those.
+    """
+    return _nll(hits, mass + _EPS) + _nll(hits, count + _EPS) + _nll(rejected, others + _EPS)
 
 
 def _nll(part: Tensor, whole: Tensor) -> Tensor:

@@ -1,1 +1,1 @@
-"""The ScanSSC network, in the order of its data: image, depth, lift, scan, head. Equations by place: scanssc.py."""
+"""Networks: ScanSSC in the order of its data (image, depth, lift, scan, head; equations: scanssc.py), lite (plane)."""

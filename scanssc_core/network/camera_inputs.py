@@ -139,6 +139,13 @@ class CameraInputs:
         with own_precision(self.projection.device):
             return self._project(points)
 
+    def pixel_matrix(self) -> Tensor:
+        """(B, 3, 4) grid frame -> network pixels times depth, and depth: (u d, v d, d) = matrix @ (x, y, z, 1)."""
+        with own_precision(self.projection.device):
+            to_pixels = self.image_rotation.clone()
+            to_pixels[:, :, 2] += self.image_translation
+            return to_pixels @ (self.projection @ torch.inverse(self.T_grid_cam))[:, :3]
+
     def _project(self, points: Tensor) -> tuple[Tensor, Tensor]:
         rotation, translation = self.T_grid_cam[:, :3, :3], self.T_grid_cam[:, None, :3, 3]
         points_cam = (points - translation) @ torch.inverse(rotation).mT

@@ -22,6 +22,8 @@ class Corrections:
         nearest_depth: depth maps are resized to the nearest pixel. Published: bicubic, which blends over edges.
         rounded_size: the resized image has the nearest whole size. Published: truncated, 1241 pixels become 1279.
         half_pixel: the camera follows the resize filter, whose pixel centres lie half a pixel in. Published: left out.
+        horizon_rows: of an image that is higher than the network's the rows around the horizon are taken. Published:
+            those at the bottom, where a camera that sees more up and down than KITTI's shows nothing but near ground.
     """
 
     consistent_bins: bool = False
@@ -33,6 +35,7 @@ class Corrections:
     nearest_depth: bool = False
     rounded_size: bool = False
     half_pixel: bool = False
+    horizon_rows: bool = False
 
     @classmethod
     def all(cls) -> "Corrections":

@@ -28,29 +28,32 @@ What of the paper is computed where, under scanssc_core/:
     Tab. E.1            evaluation/distance.py distant_half, group_mious
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from scanssc_core.labels import UNKNOWN
-from scanssc_core.network.camera_inputs import CameraInputs, OfLastCamera, Unprojection
+from scanssc_core.labels import FREE
+from scanssc_core.network.camera_inputs import CameraInputs, Unprojection
 from scanssc_core.network.config import ScanSSCConfig
 from scanssc_core.network.depth.depth_net import DepthNet
 from scanssc_core.network.head.semantic_head import SemanticHead
 from scanssc_core.network.image.efficientnet import EfficientNet
 from scanssc_core.network.image.neck import FeatureNeck
+from scanssc_core.network.labelling import LabellingNetwork
 from scanssc_core.network.layers.parts import in_parts
+from scanssc_core.network.layers.places import choose
 from scanssc_core.network.lift.cross_attention import CrossAttention, VoxelReferences, project_references
 from scanssc_core.network.lift.depth_points import depth_to_points
 from scanssc_core.network.lift.lift_splat import SortedNodes, lift_splat, sort_nodes
-from scanssc_core.network.lift.proposal import choose, propose_voxels
+from scanssc_core.network.lift.proposal import propose_voxels
 from scanssc_core.network.lift.self_attention import SelfAttention
 from scanssc_core.network.scan.fusion import make_fusion
 from scanssc_core.network.scan.mixing import MixingNet
 from scanssc_core.network.scan.scan_module import ScanModule
 
 NECK_LEVELS = 5
+_SLAB = 32  # label voxels along the depth axis whose classes are taken at once
 
 
 class ScanSSCOutput(NamedTuple):
@@ -81,15 +84,9 @@ class Geometry(NamedTuple):
     references: VoxelReferences
 
 
-class ScanSSC(nn.Module):
-    """Image, stereo depth and camera in, class logits of every voxel out.
+class ScanSSC(LabellingNetwork):
+    """Image, stereo depth and camera in, class logits of every voxel out."""
 
-    Attributes:
-        num_places: that predict_labels has for proposed voxels (see label); None: as many as are proposed, for which
-            the host waits.
-    """
-
-    num_places: int | None = None
     depths_m: Tensor
     voxel_centers: Tensor
 
@@ -115,11 +112,9 @@ class ScanSSC(nn.Module):
         self.register_buffer("depths_m", depths_m, persistent=False)
         centers = torch.from_numpy(config.grid.centers().reshape(-1, 3)).float()
         self.register_buffer("voxel_centers", centers, persistent=False)
-        self.tables: OfLastCamera[Any] = OfLastCamera(self.tables_of)
 
     @property
     def device(self) -> torch.device:
-        """Where it computes."""
         return self.depths_m.device
 
     def forward(self, image: Tensor, depth_m: Tensor, camera: CameraInputs) -> ScanSSCOutput:
@@ -133,48 +128,24 @@ class ScanSSC(nn.Module):
         volume, depth_prob = self._scanned(image, depth_m, self.tables(camera))
         return ScanSSCOutput(self.head(volume), depth_prob)
 
-    def predict_labels(
-        self,
-        image: Tensor,
-        depth_m: Tensor,
-        camera: CameraInputs,
-        with_confidence: bool = True,
-        voxels: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor | None]:
-        """The class with the largest logit and its softmax probability, without building the logits.
-
-        Args:
-            image, depth_m, camera: see forward.
-            with_confidence: also give the probability.
-            voxels: (N,) coarse voxels whose labels are wanted; a model may save the others' time, and what it says of
-                them means nothing. This one labels all.
-        Returns:
-            (B, X', Y', Z') uint8 and float32, of the grid that labels have; None if no confidence is asked for.
-        """
-        tables = self.tables(camera)
-        result = self.label(image, depth_m, tables, with_confidence, voxels, self.num_places)
-        if self.num_places is not None and result[0].max() == UNKNOWN:  # all is queued: no time is lost by this wait
-            return self.label(image, depth_m, tables, with_confidence, voxels)
-        return result
-
     def label(
         self,
         image: Tensor,
         depth_m: Tensor,
-        tables: Any,
+        tables: Geometry,
         with_confidence: bool = True,
-        voxels: Tensor | None = None,
+        wanted: Tensor | None = None,
         num_places: int | None = None,
     ) -> tuple[Tensor, Tensor | None]:
-        """See predict_labels.
-
-        Args:
-            tables: of the camera (tables_of).
-            num_places: for proposed voxels; no shape depends on the depth then, and the host waits for nothing. A frame
-                that proposes more is UNKNOWN everywhere.
-        """
+        """See LabellingNetwork; all voxels are labelled. Looked at closely are those that are proposed; a frame that
+        proposes more than there are places for is UNKNOWN everywhere."""
         volume, _ = self._scanned(image, depth_m, tables, num_places)
         return self.head.label(volume, with_confidence)
+
+    def occupancy_prob(self, image: Tensor, depth_m: Tensor, camera: CameraInputs) -> Tensor:
+        logits = self(image, depth_m, camera).logits
+        slabs = logits.split(_SLAB, dim=2)
+        return torch.cat([1 - slab.float().softmax(dim=1)[:, FREE] for slab in slabs], dim=1)
 
     def _scanned(
         self, image: Tensor, depth_m: Tensor, tables: Geometry, num_places: int | None = None
@@ -222,7 +193,8 @@ class ScanSSC(nn.Module):
 
         if num_places is not None:
             chosen = choose(is_proposed, num_places)
-            in_places = torch.where(chosen.is_whole, refined(chosen.voxel), torch.nan)
+            # If the last voxel has a place, all have.
+            in_places = torch.where(chosen.has_place[-1], refined(chosen.voxel), torch.nan)
             voxels = torch.where(is_proposed[:, None], in_places[chosen.place], voxels)
         elif torch.compiler.is_compiling():  # a compiled graph refines all: its shapes must not depend on the depth
             voxels = torch.where(is_proposed[:, None], refined(torch.arange(len(lifted), device=lifted.device)), voxels)
@@ -241,12 +213,8 @@ class ScanSSC(nn.Module):
             scanned[axis] = mixing(scanned[axis])
         return self.fusion(*scanned.values())
 
-    def tables_of(self, camera: CameraInputs) -> Any:
-        """What label reads of the camera: named tuples of tensors on the network's device."""
-        return self._geometry_of(camera.to(self.device))
-
-    def _geometry_of(self, camera: CameraInputs) -> Geometry:
-        config = self.config
+    def tables_of(self, camera: CameraInputs) -> Geometry:
+        config, camera = self.config, camera.to(self.device)
         feature_size = (config.image_size[0] // config.stride, config.image_size[1] // config.stride)
         nodes = sort_nodes(camera, config.grid, config.image_size, feature_size, self.depths_m, config.corrections)
         references = project_references(

@@ -1,4 +1,4 @@
-"""Occupancy by the ScanSSC network."""
+"""Occupancy by a network: ScanSSC or lite."""
 
 from pathlib import Path
 
@@ -11,10 +11,10 @@ from scanssc_core.engines.load import load_network
 from scanssc_core.geometry import PinholeCamera
 from scanssc_core.inference.precision import inference_in
 from scanssc_core.inference.transfer import to_device, to_host
-from scanssc_core.labels import LABEL_SETS
+from scanssc_core.labels import LABEL_SETS, UNKNOWN
 from scanssc_core.network.camera_inputs import CameraInputs, camera_fields
-from scanssc_core.network.image.preprocess import NetworkView
-from scanssc_core.network.layers.subvoxels import grid_to_subvoxels
+from scanssc_core.network.image.preprocess import NetworkView, horizon_row
+from scanssc_core.network.lite import LiteConfig
 from scanssc_core.occupancy.interface import Occupancy
 
 # The published models were trained with KITTI's projection matrices, which are relative to camera 0. The depth net
@@ -57,30 +57,34 @@ class ScanSSCBackend:
         """See OccupancyBackend.predict; the confidence is the probability that the network gives the class, calibrated
         where its checkpoint says how."""
         config = self._model.config
-        view = NetworkView((camera.height, camera.width), config.image_size, config.corrections)
+        horizon = horizon_row(camera.matrix, np.linalg.inv(T_cam_grid))
+        view = NetworkView((camera.height, camera.width), config.image_size, config.corrections, horizon)
         image = to_device(view.image(left_rgb)[None], self._device)
         depth = to_device(view.depth(depth_m)[None].copy(), self._device)
         with inference_in(self._precision, self._device):
             inputs = self._camera_inputs(camera, T_cam_grid, view)
-            voxels = self._coarse_voxels(wanted)
-            labels, confidence = self._model.predict_labels(image, depth, inputs, with_confidence, voxels)
-        if confidence is None:
-            return Occupancy(*to_host(labels[0]))
-        class_ids, values = to_host(labels[0], confidence[0].mul(255).round().to(torch.uint8))
-        if self.calibration is not None:
+            coarse = self._coarse_voxels(wanted)
+            labels, confidence = self._model.predict_labels(image, depth, inputs, with_confidence, coarse)
+            if confidence is None:
+                return Occupancy(*to_host(labels[0]))
+            class_ids, values = to_host(labels[0], confidence[0].mul_(255).round_().to(torch.uint8))
+        if self.calibration is None:
+            values *= class_ids != UNKNOWN
+        else:
             values = self.calibration.apply(class_ids, values, self.grid)
         return Occupancy(class_ids, values)
 
     def _coarse_voxels(self, wanted: NDArray | None) -> Tensor | None:
-        """(N,) the coarse voxels that hold a wanted one; None: all."""
+        """(X', Y', Z) bool: the coarse voxels of lite that hold a wanted one; None: all."""
         config = self._model.config
-        if wanted is None:
+        if wanted is None or not isinstance(config, LiteConfig):
             return None
         if self._last_wanted is None or self._last_wanted[0] is not wanted:  # the same table until the camera moves
-            is_wanted = torch.zeros(1, *self.grid.shape, dtype=torch.bool)
+            is_wanted = torch.zeros(self.grid.shape, dtype=torch.bool)
             is_wanted.view(-1)[torch.from_numpy(wanted)] = True
-            has_wanted = grid_to_subvoxels(is_wanted, config.label_scale).any(dim=1)[0]
-            self._last_wanted = (wanted, torch.nonzero(has_wanted)[:, 0].to(self._device))
+            cells = is_wanted.unflatten(1, (-1, config.cell_size)).unflatten(0, (-1, config.cell_size))
+            has_wanted = cells.any(dim=3).any(dim=1)
+            self._last_wanted = (wanted, has_wanted.to(self._device))
         return self._last_wanted[1]
 
     def _camera_inputs(self, camera: PinholeCamera, T_cam_grid: NDArray, view: NetworkView) -> CameraInputs:

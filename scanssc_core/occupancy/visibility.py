@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scanssc_core.geometry import PinholeCamera, VoxelGridSpec, points_to_pixels
+from scanssc_core.labels import UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -18,11 +19,13 @@ class VisibleVoxels:
         voxel_index: (N,) flat index into the grid, C order, ascending.
         pixel_index: (N,) flat index of the nearest pixel.
         depth_m: (N,) float32 depth of the centre along the optical axis.
+        hidden: (X, Y, Z) uint8, UNKNOWN in all other voxels, 0 in these: `labels | hidden` hides what cannot be seen.
     """
 
     voxel_index: NDArray
     pixel_index: NDArray
     depth_m: NDArray
+    hidden: NDArray
 
 
 def visible_voxels(grid: VoxelGridSpec, camera: PinholeCamera, T_cam_grid: NDArray) -> VisibleVoxels:
@@ -76,4 +79,5 @@ def _project_grid(grid: VoxelGridSpec, camera: PinholeCamera, T_cam_grid_bytes: 
     voxel_index = np.flatnonzero(is_visible)
     column = np.rint(u[voxel_index]).astype(np.int64).clip(0, camera.width - 1)
     row = np.rint(v[voxel_index]).astype(np.int64).clip(0, camera.height - 1)
-    return VisibleVoxels(voxel_index, row * camera.width + column, depth_m[voxel_index])
+    hidden = np.where(is_visible, np.uint8(0), np.uint8(UNKNOWN)).reshape(grid.shape)
+    return VisibleVoxels(voxel_index, row * camera.width + column, depth_m[voxel_index], hidden)

@@ -27,8 +27,8 @@ from scanssc_core.stereo.sgm import SgmBackend
 STEREO_NETWORKS = ("msnet2d", "msnet3d")
 STEREO_BACKENDS = ("sgm", *STEREO_NETWORKS)
 GEOMETRIC_BACKENDS = ("stereo", "dummy")  # no network in them: no weights, one precision
-NETWORKS = ("semantic_kitti", "kitti360")  # ScanSSC, by the data set of its checkpoint
-LITE = "lite"  # the small ScanSSC whose weights come with the package
+NETWORKS = ("semantic_kitti", "kitti360")  # whatever network the checkpoint holds, by its data set
+LITE = "lite"  # the small network whose weights come with the package
 OCCUPANCY_BACKENDS = (LITE, *GEOMETRIC_BACKENDS, *NETWORKS)
 _SMALL_CAMERA = PinholeCamera(353.5, 353.5, 301.0, 91.5, width=613, height=185)  # a trial in a quarter of KITTI's time
 AUTO = "auto"  # the network that the checkpoint holds; without one, lite

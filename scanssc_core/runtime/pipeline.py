@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scanssc_core.geometry import PinholeCamera, StereoRig, only_measured
-from scanssc_core.labels import UNKNOWN
 from scanssc_core.occupancy.interface import Occupancy, OccupancyBackend
 from scanssc_core.occupancy.visibility import visible_voxels
 from scanssc_core.runtime.cores import CoreSharing
@@ -153,10 +152,11 @@ class OccupancyPipeline:
         depth_m = only_measured(depth_m)
         stage_s: dict[str, float] = {}
         with self._timed("occupancy", stage_s):
-            wanted = None if self.keep_unseen else visible_voxels(self.occupancy.grid, camera, T_cam_grid).voxel_index
+            visible = None if self.keep_unseen else visible_voxels(self.occupancy.grid, camera, T_cam_grid)
+            wanted = None if visible is None else visible.voxel_index
             occupancy = self.occupancy.predict(left_rgb, depth_m, camera, T_cam_grid, with_confidence, wanted)
-            if wanted is not None:
-                occupancy = _only_seen(occupancy, wanted)
+            if visible is not None:
+                occupancy = _only_seen(occupancy, visible.hidden)
         return PipelineResult(depth_m, occupancy, stage_s)
 
     @contextmanager
@@ -171,13 +171,7 @@ class OccupancyPipeline:
             stage_s[stage] = time.perf_counter() - start
 
 
-def _only_seen(occupancy: Occupancy, seen: NDArray) -> Occupancy:
-    """Voxels that are not seen become UNKNOWN with confidence 0; seen: (N,) flat indices."""
-    labels = np.full(occupancy.labels.size, UNKNOWN, np.uint8)
-    labels[seen] = occupancy.labels.reshape(-1)[seen]
-    confidence = occupancy.confidence
-    if confidence is not None:
-        kept = np.zeros(confidence.size, np.uint8)
-        kept[seen] = confidence.reshape(-1)[seen]
-        confidence = kept.reshape(occupancy.labels.shape)
-    return Occupancy(labels.reshape(occupancy.labels.shape), confidence)
+def _only_seen(occupancy: Occupancy, hidden: NDArray) -> Occupancy:
+    """Voxels that are not seen become UNKNOWN with confidence 0; hidden: see VisibleVoxels."""
+    confidence = None if occupancy.confidence is None else occupancy.confidence & ~hidden
+    return Occupancy(occupancy.labels | hidden, confidence)

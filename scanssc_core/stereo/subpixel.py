@@ -15,12 +15,13 @@ _GRADIENT_NOISE = 20.0
 _MAX_STEP_PX = 0.5
 
 
-def refine_disparity(left: NDArray, right: NDArray, disparity_px: NDArray) -> NDArray:
+def refine_disparity(left: NDArray, right: NDArray, disparity_px: NDArray, window_px: int = _WINDOW_PX) -> NDArray:
     """Move each disparity by up to half a pixel to where the images agree best around it.
 
     Args:
         left, right: (H, W) uint8 grey images.
         disparity_px: (H, W) float32; not above zero = none.
+        window_px: width of the square in which they are to agree.
     Returns:
         (H, W) float32 refined disparities; those without one as they were.
     """
@@ -32,7 +33,7 @@ def refine_disparity(left: NDArray, right: NDArray, disparity_px: NDArray) -> ND
     has_disparity = disparity_px > 0
     gradient[~has_disparity] = 0
     # Moving by s changes the warped right image by -s * gradient: least squares over the window gives s.
-    window = (_WINDOW_PX, _WINDOW_PX)
+    window = (window_px, window_px)
     numerator = cv2.boxFilter(gradient * (warped_right - left_grey), -1, window)
     denominator = cv2.boxFilter(gradient * gradient, -1, window) + _GRADIENT_NOISE
     step_px = np.clip(numerator / denominator, -_MAX_STEP_PX, _MAX_STEP_PX)

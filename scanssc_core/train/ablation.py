@@ -3,14 +3,18 @@
 import csv
 import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+from lightning.pytorch.utilities import rank_zero_only
+
 from scanssc_core.files import write_file
 from scanssc_core.network.config import SCANNED_AXES, ScanRules
+from scanssc_core.train.checkpoints import LAST_WEIGHTS
 from scanssc_core.train.config import RunConfig
+from scanssc_core.train.run import check_same_run
 from scanssc_core.train.run_log import read_log
 
 _NO_AXES: tuple[str, ...] = ()
@@ -35,7 +39,13 @@ class Variant:
     paper: tuple[float, float] | None = None
 
     def apply(self, config: RunConfig) -> RunConfig:
-        """The run with this variant's changes."""
+        """The run with this variant's changes.
+
+        Raises:
+            ValueError: if the network has nothing of the kind.
+        """
+        if missing := sorted(set(self.model) - {entry.name for entry in fields(config.model)}):
+            raise ValueError(f"{self.name}: {type(config.model).__name__} has no {', '.join(missing)}")
         scan = replace(config.model.scan, **self.scan)
         return replace(
             config,
@@ -115,14 +125,18 @@ def run_ablation(
     """Train every variant with every seed, and write the table after each; what is done already is not done again.
 
     Args:
-        train: trains a run in a folder.
+        train: trains a run in a folder, or goes on with it.
+    Raises:
+        ValueError: if a run that is there is of another configuration, or was scored on other frames.
     """
     for seed in seeds:
         for variant in variants:
             run_folder = _run_folder(folder, variant, seed)
-            if not (run_folder / "last.safetensors").exists():
-                changed = variant.apply(config)
-                train(replace(changed, train=replace(changed.train, seed=seed)), run_folder)
+            changed = variant.apply(config)
+            changed = replace(changed, train=replace(changed.train, seed=seed))
+            check_same_run(changed, run_folder, with_scores=True)
+            if not (run_folder / LAST_WEIGHTS).exists():
+                train(changed, run_folder)
             write_table(variants, seeds, folder)
 
 
@@ -130,34 +144,55 @@ def _run_folder(folder: Path, variant: Variant, seed: int) -> Path:
     return folder / variant.name / f"seed{seed}"
 
 
-def _scores(variant: Variant, seeds: Sequence[int], folder: Path) -> list[tuple[float, float]]:
-    """IoU and mIoU in per cent of the best validation of every run that is complete."""
-    scores = []
+def _best_validations(variant: Variant, seeds: Sequence[int], folder: Path) -> list[dict[str, float]]:
+    """The line of the log of the validation with the highest mIoU, of every run that is complete."""
+    best = []
     for seed in seeds:
         run_folder = _run_folder(folder, variant, seed)
         lines = [line for line in read_log(run_folder / "log.jsonl") if "val/miou" in line]
-        if lines and (run_folder / "last.safetensors").exists():
-            best = max(lines, key=lambda line: line["val/miou"])
-            scores.append((100 * best["val/iou"], 100 * best["val/miou"]))
-    return scores
+        if lines and (run_folder / LAST_WEIGHTS).exists():
+            best.append(max(lines, key=lambda line: line["val/miou"]))
+    return best
 
 
-_COLUMNS = ("variant", "runs", "iou", "iou_spread", "miou", "miou_spread", "paper_iou", "paper_miou")
+_SCORES = ("iou", "iou_spread", "miou", "miou_spread")
 
 
+@rank_zero_only
 def write_table(variants: Sequence[Variant], seeds: Sequence[int], folder: Path) -> None:
-    """Write ablation.csv and ablation.md: mean and sample standard deviation over seeds, beside the paper's values."""
+    """Write mean and sample standard deviation over seeds, in per cent, of the best validation of complete runs.
+
+    ablation.csv and ablation.md: IoU and mIoU beside the paper's values; ablation_depth.csv and ablation_depth.md:
+    both by quarters of the depth axis, as means over their slices.
+    """
+    runs = {variant.name: _best_validations(variant, seeds, folder) for variant in variants}
     rows = []
     for variant in variants:
-        scores = _scores(variant, seeds, folder)
-        columns: list[str] = []
-        for values in zip(*scores, strict=True) if scores else ((), ()):
-            columns.append(f"{mean(values):.2f}" if values else "")
-            columns.append(f"{stdev(values):.2f}" if len(values) > 1 else "")
         paper = [f"{value:.2f}" for value in variant.paper] if variant.paper else ["", ""]
-        rows.append([variant.name, str(len(scores)), *columns, *paper])
+        found = runs[variant.name]
+        rows.append([variant.name, str(len(found)), *_summary(found, "iou"), *_summary(found, "miou"), *paper])
+    _write(folder, "ablation", ("variant", "runs", *_SCORES, "paper_iou", "paper_miou"), rows)
+    names = (name for lines in runs.values() for line in lines for name in line)
+    prefix = "depth_iou/"
+    intervals_m = dict.fromkeys(name.partition(prefix)[2] for name in names if prefix in name)
+    rows = [
+        [interval_m, name, str(len(found))]
+        + [text for score in ("iou", "miou") for text in _summary(found, f"depth_{score}/{interval_m}")]
+        for interval_m in intervals_m
+        for name, found in runs.items()
+    ]
+    _write(folder, "ablation_depth", ("metres", "variant", "runs", *_SCORES), rows)
+
+
+def _summary(runs: Sequence[Mapping[str, float]], score: str) -> list[str]:
+    """Mean and sample standard deviation of a score over runs, in per cent; empty where there are too few runs."""
+    values = [100 * run[f"val/{score}"] for run in runs]
+    return [f"{mean(values):.2f}" if values else "", f"{stdev(values):.2f}" if len(values) > 1 else ""]
+
+
+def _write(folder: Path, name: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([_COLUMNS, *rows])
-    write_file(folder / "ablation.csv", text.getvalue().encode())
-    lines = [_COLUMNS, ["---"] * len(_COLUMNS), *rows]
-    write_file(folder / "ablation.md", "".join(f"| {' | '.join(line)} |\n" for line in lines).encode())
+    csv.writer(text, lineterminator="\n").writerows([header, *rows])
+    write_file(folder / f"{name}.csv", text.getvalue().encode())
+    lines = [header, ["---"] * len(header), *rows]
+    write_file(folder / f"{name}.md", "".join(f"| {' | '.join(line)} |\n" for line in lines).encode())

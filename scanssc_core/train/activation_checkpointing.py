@@ -8,11 +8,14 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
-from scanssc_core.network.scanssc import ScanSSC
+from scanssc_core.network.kinds import OccupancyNetwork
+from scanssc_core.network.lite import Lite
 
 
-def checkpoint_activations(model: ScanSSC) -> None:
+def checkpoint_activations(model: OccupancyNetwork) -> None:
     """Make the blocks of a model forget their activations. Weights and their names stay; results too."""
+    if isinstance(model, Lite):
+        raise ValueError("activation_checkpointing: the lite network has no use for it; leave it out")
     blocks: list[nn.Module] = [
         *(block for stage in model.backbone.stages for block in stage.children()),
         model.depth_net,

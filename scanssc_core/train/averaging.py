@@ -8,7 +8,7 @@ from copy import deepcopy
 
 import torch
 
-from scanssc_core.network.scanssc import ScanSSC
+from scanssc_core.network.kinds import OccupancyNetwork
 
 
 class AveragedWeights(torch.nn.Module):
@@ -20,14 +20,14 @@ class AveragedWeights(torch.nn.Module):
 
     num_updates: torch.Tensor
 
-    def __init__(self, model: ScanSSC, decay: float) -> None:
+    def __init__(self, model: OccupancyNetwork, decay: float) -> None:
         super().__init__()
         self.decay = decay
-        self.model: ScanSSC = deepcopy(model).requires_grad_(False).eval()
+        self.model: OccupancyNetwork = deepcopy(model).requires_grad_(False).eval()
         self.register_buffer("num_updates", torch.zeros((), dtype=torch.int64))
 
     @torch.no_grad()
-    def update(self, model: ScanSSC) -> None:
+    def update(self, model: OccupancyNetwork) -> None:
         """Move the average towards the model, after each of its steps."""
         self.num_updates += 1
         count = int(self.num_updates)

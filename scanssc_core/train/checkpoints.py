@@ -17,6 +17,7 @@ from scanssc_core.files import whole_file
 from scanssc_core.train.module import TrainingModule
 
 LAST = "last.ckpt"
+LAST_WEIGHTS = "last.safetensors"  # written when a run is complete
 
 
 @rank_zero_only

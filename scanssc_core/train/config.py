@@ -6,7 +6,8 @@ from typing import Literal
 
 from scanssc_core.datasets.augmentation import AugmentationConfig
 from scanssc_core.losses.total import LossConfig
-from scanssc_core.network.config import ScanSSCConfig, kitti360, semantic_kitti
+from scanssc_core.network.config import kitti360, semantic_kitti
+from scanssc_core.network.kinds import OccupancyConfig
 from scanssc_core.network.lite import LiteConfig
 
 
@@ -63,7 +64,7 @@ class TrainConfig:
         gradient_clip: largest norm of the gradient; 0: not clipped.
         precision: float32, or mixed with bfloat16 or float16.
         ema_decay: decay of the moving average of the weights that is validated and exported; 0: none.
-        activation_checkpointing: compute activations again in the backward pass instead of keeping them.
+        activation_checkpointing: compute activations again in the backward pass instead of keeping them; not of lite.
         sync_norms: batch norms see the samples of all processes.
         single_value_norms: the two norms that see one value a sample: train, eval, or auto (eval if they would see
             one value in all).
@@ -131,16 +132,20 @@ class RunConfig:
         augmentation: of the samples that are trained on.
     """
 
-    model: ScanSSCConfig = field(default_factory=semantic_kitti)
+    model: OccupancyConfig = field(default_factory=semantic_kitti)
     loss: LossConfig = field(default_factory=LossConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     data: DataConfig = field(default_factory=DataConfig)
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
 
     def __post_init__(self) -> None:
-        for name in ("segmentation", "sampled_voxels"):
-            if getattr(self.loss, name) and not isinstance(self.model, LiteConfig):
-                raise ValueError(f"loss.{name}: only the lite model has what this loss is of; set it to 0")
+        is_lite = isinstance(self.model, LiteConfig)
+        of_lite = ("segmentation", "sampled_voxels", "teacher", "soft_teacher", "standing")
+        of_others = ("depth", "is_distance_weighted") if is_lite else of_lite
+        whose = "the lite model does not have" if is_lite else "only the lite model has"
+        for name in of_others:
+            if getattr(self.loss, name):
+                raise ValueError(f"loss.{name}: {whose} what this is of; set it to 0")
 
 
 def _kitti360() -> RunConfig:
@@ -150,9 +155,29 @@ def _kitti360() -> RunConfig:
 
 def _lite() -> RunConfig:
     train = replace(
-        TrainConfig(), schedule="one_cycle", learning_rate=1e-3, batch_size=2, gradient_clip=5.0, init="imagenet"
+        TrainConfig(),
+        schedule="one_cycle",
+        learning_rate=2e-3,
+        weight_decay=0.05,
+        batch_size=4,
+        gradient_clip=5.0,
+        ema_decay=0.99,
+        init="imagenet",
     )
-    return RunConfig(model=LiteConfig(), train=train)
+    # The gradient of the occupancy is a sixtieth of that of the semantic affinity (docs/lite.md).
+    loss = replace(
+        LossConfig(),
+        occupancy=30.0,
+        geometric_affinity=0.7,
+        semantic_affinity=0.3,
+        scan=3.0,
+        depth=0.0,
+        segmentation=0.5,
+        teacher=0.6,
+        standing=0.8,
+        sampled_voxels=12_288,
+    )
+    return RunConfig(model=LiteConfig(), train=train, loss=loss)
 
 
 RUN_CONFIGS = {"semantic_kitti": RunConfig, "kitti360": _kitti360, "lite": _lite}

@@ -4,12 +4,12 @@ from pathlib import Path
 
 from scanssc_core.checkpoint.imagenet import load_lite0_imagenet
 from scanssc_core.checkpoint.initial import load_initial_weights
-from scanssc_core.network.scanssc import ScanSSC
+from scanssc_core.network.kinds import OccupancyNetwork
 
 RANDOM, IMAGENET = "random", "imagenet"
 
 
-def initialize(model: ScanSSC, init: str) -> str:
+def initialize(model: OccupancyNetwork, init: str) -> str:
     """Fill a model with what a source has for it.
 
     Args:

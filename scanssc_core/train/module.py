@@ -17,17 +17,16 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
 from scanssc_core.datasets.dataset import SSCBatch, camera_of
-from scanssc_core.evaluation.metrics import SSCMetrics, SSCScores
-from scanssc_core.labels import LABEL_SETS, UNKNOWN
+from scanssc_core.evaluation.distance import SliceMetrics, quarter_intervals, quarter_scores
+from scanssc_core.evaluation.metrics import SSCScores, scores
+from scanssc_core.labels import LABEL_SETS
 from scanssc_core.losses.cross_entropy import class_weights
-from scanssc_core.losses.total import total_loss
-from scanssc_core.network.layers.subvoxels import grid_to_subvoxels
-from scanssc_core.network.lite import LiteOutput
-from scanssc_core.network.scanssc import ScanSSC, ScanSSCOutput
+from scanssc_core.network.kinds import OccupancyNetwork
 from scanssc_core.train.activation_checkpointing import checkpoint_activations
 from scanssc_core.train.averaging import AveragedWeights
 from scanssc_core.train.config import RunConfig
 from scanssc_core.train.norms import batch_norms, is_single_value, single_value_norms, synchronize_norms
+from scanssc_core.train.objectives import losses_of
 from scanssc_core.train.schedule import rate_factor
 
 
@@ -49,7 +48,7 @@ class TrainingModule(lightning.LightningModule):
 
     class_weights: Tensor
 
-    def __init__(self, model: ScanSSC, config: RunConfig, num_steps: int) -> None:
+    def __init__(self, model: OccupancyNetwork, config: RunConfig, num_steps: int) -> None:
         super().__init__()
         self.config, self.num_steps = config, num_steps
         train = config.train
@@ -59,7 +58,7 @@ class TrainingModule(lightning.LightningModule):
             checkpoint_activations(model)
         frequencies = torch.from_numpy(np.asarray(LABEL_SETS[config.model.dataset].frequencies, np.float64))
         self.register_buffer("class_weights", class_weights(frequencies).float(), persistent=False)
-        self.metrics = SSCMetrics(config.model.num_classes)
+        self.metrics = SliceMetrics(config.model.num_classes, config.model.label_grid.shape)
         self.num_batches = 0  # of this process, since the start of the run
         self.window: dict[str, Tensor] = {}  # sums of the losses since the last line of the log
         self.window_batches = 0
@@ -67,7 +66,7 @@ class TrainingModule(lightning.LightningModule):
         self.pictures: list[Picture] = []
 
     @property
-    def evaluated_model(self) -> ScanSSC:
+    def evaluated_model(self) -> OccupancyNetwork:
         """What is validated and exported: the average, if there is one."""
         return self.model if self.averaged is None else self.averaged.model
 
@@ -105,44 +104,11 @@ class TrainingModule(lightning.LightningModule):
 
     def training_step(self, batch: SSCBatch, batch_idx: int) -> Tensor:
         """Compute the mean loss of the samples, each times its weight."""
-        labels = batch["labels"]
-        inputs: tuple[object, ...] = (batch["image"], batch["depth_m"], camera_of(batch))
-        if self.config.loss.sampled_voxels:
-            labels = grid_to_subvoxels(labels, self.config.model.label_scale)
-            voxels = self.draw_voxels(labels)
-            labels, inputs = labels[:, :, voxels], (*inputs, voxels)
         with self.attention_kernels():
-            output = self.model(*inputs)
-        losses = self.losses(output, labels, batch)
+            losses = losses_of(self.model, batch, self.config.loss, self.class_weights)
         self.num_batches += 1
         self.log_losses(losses)
         return losses["total"]
-
-    def draw_voxels(self, labels: Tensor) -> Tensor:
-        """Coarse voxels of this step, among those of which some fine voxel is known; labels (B, scale**3, N)."""
-        known = (labels != UNKNOWN).any(dim=1).any(dim=0).nonzero().squeeze(1)
-        chosen = torch.randperm(len(known), device=known.device)[: self.config.loss.sampled_voxels]
-        return known[chosen].sort().values
-
-    def losses(self, output: ScanSSCOutput | LiteOutput, labels: Tensor, batch: SSCBatch) -> dict[str, Tensor]:
-        """Terms of the loss by name, taken sample by sample: their mean, weighted by the samples."""
-        num_samples = len(output.logits)
-        sums: dict[str, Tensor] = {}
-        # Split, not sliced: the gradient of a slice is a whole batch of zeros.
-        for index, one in enumerate(zip(*(part.split(1) for part in output), strict=True)):
-            row = slice(index, index + 1)
-            terms = total_loss(
-                type(output)(*one),
-                labels[row],
-                batch["lidar_depth_m"][row] if "lidar_depth_m" in batch else None,
-                self.config.loss,
-                self.class_weights,
-                self.config.model,
-                batch["segmentation"][row] if "segmentation" in batch else None,
-            )
-            for name, term in terms.items():
-                sums[name] = sums.get(name, torch.zeros_like(term)) + term * batch["weight"][index] / num_samples
-        return sums
 
     def log_losses(self, losses: dict[str, Tensor]) -> None:
         """Log, every `log_every` steps, means over all batches and processes since the last time."""
@@ -183,23 +149,28 @@ class TrainingModule(lightning.LightningModule):
 
     def validation_step(self, batch: SSCBatch, batch_idx: int) -> None:
         """Count what is right and wrong in a batch, and keep the first frames as pictures."""
-        logits = self.evaluated_model(batch["image"], batch["depth_m"], camera_of(batch)).logits
-        predicted = logits.argmax(dim=1).to(torch.uint8)
+        model = self.evaluated_model
+        predicted, _ = model.predict_labels(batch["image"], batch["depth_m"], camera_of(batch), with_confidence=False)
         self.metrics.update(predicted, batch["labels"])
         for index in range(min(len(predicted), self.config.train.num_pictures - len(self.pictures))):
             name = f"{batch['sequence'][index]}/{batch['frame'][index]}"
             self.pictures.append(Picture(name, predicted[index].cpu(), batch["labels"][index].cpu()))
 
     def on_validation_epoch_end(self) -> None:
-        """Score what all processes counted, and log it."""
-        scores = self.metrics.compute()
+        """Score what all processes counted, in all and by quarters of the depth axis, and log it."""
+        model = self.config.model
+        with self.metrics.sync_context():
+            self.scores = scores(self.metrics.confusion("depth"))
+            quarters = quarter_scores(self.metrics.slices("depth"))
         self.metrics.reset()
-        self.scores = scores
-        names = LABEL_SETS[self.config.model.dataset].names
-        values = {f"val/{name}": getattr(scores, name) for name in ("precision", "recall", "iou", "miou")}
-        values |= {f"val/class_iou/{name}": float(iou) for name, iou in zip(names, scores.class_iou, strict=True)}
+        names = LABEL_SETS[model.dataset].names
+        values = {f"val/{name}": getattr(self.scores, name) for name in ("precision", "recall", "iou", "miou")}
+        values |= {f"val/class_iou/{name}": float(iou) for name, iou in zip(names, self.scores.class_iou, strict=True)}
+        for interval_m, part in zip(quarter_intervals(*model.label_grid.extent_m[0]), quarters, strict=True):
+            values |= {f"val/depth_iou/{interval_m}": part.iou, f"val/depth_miou/{interval_m}": part.miou}
         self.write_log(values, self.trainer.global_step)
-        self.log_dict({"iou": scores.iou, "miou": scores.miou}, prog_bar=True, logger=False, rank_zero_only=True)
+        summary = {"iou": self.scores.iou, "miou": self.scores.miou}
+        self.log_dict(summary, prog_bar=True, logger=False, rank_zero_only=True)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add to a checkpoint where the stream of samples is, and the losses that are not in the log yet."""

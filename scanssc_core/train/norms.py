@@ -13,6 +13,8 @@ from torch.distributed.nn.functional import all_reduce
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from scanssc_core.network.camera_inputs import CameraInputs
+from scanssc_core.network.kinds import OccupancyNetwork
+from scanssc_core.network.lite import Lite
 from scanssc_core.network.scanssc import ScanSSC
 from scanssc_core.train.config import TrainConfig
 
@@ -68,8 +70,10 @@ def is_single_value(config: TrainConfig, num_processes: int) -> bool:
     return config.single_value_norms == "eval" or (config.single_value_norms == "auto" and num_values == 1)
 
 
-def single_value_norms(model: ScanSSC) -> tuple[_BatchNorm, _BatchNorm]:
-    """The norms of the camera vector and of the pooled branch."""
+def single_value_norms(model: OccupancyNetwork) -> tuple[_BatchNorm, ...]:
+    """The norms of the camera vector and of the pooled branch; the lite network has neither."""
+    if isinstance(model, Lite):
+        return ()
     camera_norm: _BatchNorm = model.get_submodule("depth_net.mono.bn")  # type: ignore[assignment]
     pooled_norm: _BatchNorm = model.get_submodule("depth_net.mono.depth_conv.3.pooled.2")  # type: ignore[assignment]
     return camera_norm, pooled_norm
@@ -81,7 +85,7 @@ def fill_camera_statistics(model: ScanSSC, cameras: Iterable[CameraInputs]) -> N
     In evaluation mode it never learns any, and without them focal lengths of 700 would saturate the gates behind it.
     Entries that are the same for all cameras get variance 1.
     """
-    norm, _ = single_value_norms(model)
+    norm, *_ = single_value_norms(model)
     assert norm.running_mean is not None and norm.running_var is not None and norm.num_batches_tracked is not None
     if bool((norm.running_var != 1).any()) or bool((norm.running_mean != 0).any()):
         return

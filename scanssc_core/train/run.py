@@ -18,9 +18,9 @@ from lightning.pytorch.strategies import DDPStrategy
 
 from scanssc_core.datasets.dataset import SSCDataset, camera_of, collate
 from scanssc_core.files import write_file
-from scanssc_core.network.kinds import make_network
+from scanssc_core.network.kinds import OccupancyNetwork, make_network
 from scanssc_core.network.scanssc import ScanSSC
-from scanssc_core.train.checkpoints import LAST, RunFiles, WholeFileIO, remove_unfinished, step_of
+from scanssc_core.train.checkpoints import LAST, LAST_WEIGHTS, RunFiles, WholeFileIO, remove_unfinished, step_of
 from scanssc_core.train.config import RunConfig
 from scanssc_core.train.initial_weights import initialize
 from scanssc_core.train.module import TrainingModule
@@ -33,16 +33,15 @@ from scanssc_core.train.validation_pictures import ValidationPictures
 _PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed", "float16": "16-mixed"}
 _NUM_CAMERAS = 16
 
-# What may differ when a run goes on: it does not change the weights.
-_FREE_TRAIN = (
-    "activation_checkpointing",
-    "checkpoint_every",
-    "log_every",
-    "validate_every",
-    "limit_val",
-    "num_pictures",
+# What may differ when a run goes on, as it does not change the weights; the second, where no scores are compared.
+_FREE = (
+    "train.activation_checkpointing",
+    "train.checkpoint_every",
+    "train.log_every",
+    "train.num_pictures",
+    "data.num_workers",
 )
-_FREE_DATA = ("num_workers", "val_root", "val_sequences")
+_FREE_OF_SCORES = ("train.validate_every", "train.limit_val", "data.val_root", "data.val_sequences")
 
 _logger = logging.getLogger(__name__)
 
@@ -66,7 +65,7 @@ def train(
     """
     num_processes = int(os.environ.get("WORLD_SIZE", 1))
     settings = config.train
-    _check_same_run(config, folder)
+    check_same_run(config, folder)
     remove_unfinished(folder)
     write_file(folder / "run.json", _to_json(config).encode())
     last = folder / LAST
@@ -96,7 +95,7 @@ def train(
     warnings.filterwarnings("ignore", ".*module\\(s\\) in eval mode.*")  # the average of the weights
     warnings.filterwarnings("ignore", ".*sync_dist=True.*")  # the scores are those of all processes already
     trainer.fit(module, datamodule=data, ckpt_path=last if is_continued else None, weights_only=True)
-    files.export(trainer, module, "last.safetensors")
+    files.export(trainer, module, LAST_WEIGHTS)
     return module
 
 
@@ -106,10 +105,10 @@ def train_on_roots(config: RunConfig, folder: Path, device: torch.device) -> Tra
 
 
 def _prepare_weights(
-    model: ScanSSC, config: RunConfig, dataset: StreamDataset, stream: SampleStream, num_processes: int
+    model: OccupancyNetwork, config: RunConfig, dataset: StreamDataset, stream: SampleStream, num_processes: int
 ) -> None:
     _logger.info("%s", initialize(model, config.train.init))
-    if config.train.frozen_norms or is_single_value(config.train, num_processes):
+    if isinstance(model, ScanSSC) and (config.train.frozen_norms or is_single_value(config.train, num_processes)):
         _logger.info(
             "the norms of camera vector and pooled ASPP branch see one value a batch: they are kept in evaluation mode"
         )
@@ -161,16 +160,23 @@ def _to_json(config: RunConfig) -> str:
     return json.dumps(asdict(config), indent=2, default=str) + "\n"
 
 
-def _check_same_run(config: RunConfig, folder: Path) -> None:
+def check_same_run(config: RunConfig, folder: Path, with_scores: bool = False) -> None:
+    """Refuse a folder whose run is of another configuration; a run that left no weights counts as none.
+
+    Args:
+        with_scores: its scores are to be those of this configuration too, so what it is validated on must be the same.
+    Raises:
+        ValueError: listing what differs.
+    """
     path = folder / "run.json"
-    if not (folder / LAST).exists() or not path.exists():
+    if not path.exists() or not any((folder / name).exists() for name in (LAST, LAST_WEIGHTS)):
         return
     try:
         former = _flat(json.loads(path.read_text()))
     except (ValueError, AttributeError, RecursionError) as error:
         raise ValueError(f"{path} is not what a run has written ({error}): choose another folder") from error
     current = _flat(json.loads(_to_json(config)))
-    free = {f"train.{name}" for name in _FREE_TRAIN} | {f"data.{name}" for name in _FREE_DATA}
+    free = _FREE if with_scores else _FREE + _FREE_OF_SCORES
     differing = sorted(name for name in former | current if former.get(name) != current.get(name) and name not in free)
     if differing:
         listing = "\n  ".join(f"{name}: was {former.get(name)}, now {current.get(name)}" for name in differing)

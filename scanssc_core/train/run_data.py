@@ -31,6 +31,8 @@ def open_train_sets(config: RunConfig) -> list[SSCDataset]:
             depth_dir=root / config.data.depth_dir,
             with_lidar=config.loss.depth > 0,
             with_segmentation=config.loss.segmentation > 0,
+            with_teacher=config.loss.teacher > 0,
+            with_occupancy_prob=config.loss.soft_teacher > 0,
             augmentation=config.augmentation,
             corrections=config.model.corrections,
             weight=weight,

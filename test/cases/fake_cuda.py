@@ -60,7 +60,8 @@ class WaitRecorder(TorchDispatchMode):
             self._note(operator, tensors)
         if is_read_back:
             is_number = operator in (aten.item, aten._local_scalar_dense) and args[0].dtype != torch.bool
-            return args[0].dtype.is_floating_point * 0.5 if is_number else operator is aten.equal
+            number = 0.5 if args[0].dtype.is_floating_point else 0
+            return number if is_number else operator is aten.equal
         if operator is aten.nonzero:
             return args[0].new_empty(_NUM_FOUND, args[0].ndim, dtype=torch.int64)
         if operator is aten.bincount:

@@ -77,9 +77,9 @@ ALLOWED = {
 NETWORK_FLOORS = (
     {"layers", "corrections"},
     {"camera_inputs", "image"},
-    {"config"},
+    {"config", "labelling"},
     {"depth", "lift", "scan", "head"},
-    {"measured", "scanssc"},
+    {"plane", "scanssc"},
     {"lite"},
     {"kinds"},
 )

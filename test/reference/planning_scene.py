@@ -77,8 +77,9 @@ def is_lethal_near(window, points):
     return np.any([window.at(points + offset) == nav2.LETHAL for offset in offsets], axis=0)
 
 
-def check_window(window, T_odom_base, person, tolerance_m=TOLERANCE_M):
-    """The wall, the gap and the pedestrian stand in a costmap in odom where they are, and nothing else does."""
+def check_window(window, T_odom_base, person, tolerance_m=TOLERANCE_M, max_stray=0):
+    """The wall, the gap and the pedestrian stand in a costmap in odom where they are; nothing else does, but for some
+    stray cells."""
     wall, gap = across_the_wall()
     wall, gap = (points[~is_hidden(points.mean(axis=1), person)] for points in (wall, gap))
     wall, gap = (to_odom(points.reshape(-1, 2), T_odom_base) for points in (wall, gap))
@@ -90,4 +91,4 @@ def check_window(window, T_odom_base, person, tolerance_m=TOLERANCE_M):
     centers = np.array([window.center(*cell) for cell in lethal])
     T_grid_odom = np.linalg.inv(T_odom_base @ T_BASE_GRID)
     points_grid = (np.column_stack([centers, np.zeros(len(centers)), np.ones(len(centers))]) @ T_grid_odom.T)[:, :2]
-    assert distance_to_obstacles(points_grid, [person]).max() <= tolerance_m
+    assert (distance_to_obstacles(points_grid, [person]) > tolerance_m).sum() <= max_stray

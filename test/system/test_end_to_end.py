@@ -142,7 +142,12 @@ def test_scanssc_in_the_node_publishes_the_labels_of_the_offline_pipeline(
 ):
     torch.manual_seed(0)
     checkpoint = tmp_path / "tiny.safetensors"
-    save_checkpoint(checkpoint, make_network(config).state_dict(), config)
+    state = make_network(config).state_dict()
+    if config is TINY_LITE:  # one height of eight is occupied: a graph has places for a quarter of the coarse voxels
+        bias, height = state["head.occupancy.bias"], config.label_grid.shape[2]
+        bias.fill_(-5)
+        bias[2::height] = 0
+    save_checkpoint(checkpoint, state, config)
     used = checkpoint.with_suffix(ending)
     if used != checkpoint:
         for module in ("onnx", "onnxscript", "onnxruntime"):

@@ -54,12 +54,18 @@ class EfficientNetConfig:
         depth: factor on the number of blocks.
         drop_path_rate: stochastic depth of the last block; rises linearly from zero.
         is_lite: EfficientNet-Lite: ReLU6 for Swish, no squeeze-excite.
+        num_levels: of features; with fewer than five, what makes the coarser ones is not there.
     """
 
     width: float = 2.0
     depth: float = 3.1
     drop_path_rate: float = 0.2
     is_lite: bool = False
+    num_levels: int = 5
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.num_levels <= len(_STAGES):
+            raise ValueError(f"num_levels: expected 1 to {len(_STAGES)}, got {self.num_levels}")
 
     def channels(self, base: int) -> int:
         """Channels where B0 has this many: a multiple of 8 and not more than a tenth smaller than the exact product."""
@@ -72,9 +78,9 @@ class EfficientNetConfig:
         return math.ceil(base * self.depth)
 
     def level_channels(self) -> tuple[int, ...]:
-        """Channels of the five levels of features."""
+        """Channels of the levels of features."""
         stages = [self.channels(stage[-1].channels) for stage in _STAGES[1:]]
-        return (*stages, self.channels(_LAST_CHANNELS))
+        return (*stages, self.channels(_LAST_CHANNELS))[: self.num_levels]
 
 
 class SameConv2d(nn.Conv2d):
@@ -142,7 +148,7 @@ class MBConv(nn.Module):
 
 
 class EfficientNet(nn.Module):
-    """The image encoder: features of five levels."""
+    """The image encoder: features of up to five levels."""
 
     def __init__(self, config: EfficientNetConfig) -> None:
         super().__init__()
@@ -152,7 +158,7 @@ class EfficientNet(nn.Module):
         num_blocks = sum(config.repeats(group.repeats) for stage in _STAGES for group in stage)
         self.stages = nn.ModuleList()
         index = 0
-        for stage in _STAGES:
+        for stage in _STAGES[: config.num_levels + 1]:
             blocks = []
             for group in stage:
                 for repeat in range(config.repeats(group.repeats)):
@@ -160,14 +166,16 @@ class EfficientNet(nn.Module):
                     blocks.append(MBConv(channels, group if repeat == 0 else group._replace(stride=1), config, rate))
                     channels, index = config.channels(group.channels), index + 1
             self.stages.append(nn.Sequential(*blocks))
-        self.last = ConvNormAct(channels, config.channels(_LAST_CHANNELS), 1, act)
+        is_whole = config.num_levels == len(_STAGES)
+        self.last = ConvNormAct(channels, config.channels(_LAST_CHANNELS), 1, act) if is_whole else None
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """(B, 3, H, W) -> five levels (B, C_i, H_i, W_i) at strides 4, 8, 16, 32, 32."""
+        """(B, 3, H, W) -> the first of five levels (B, C_i, H_i, W_i) at strides 4, 8, 16, 32, 32."""
         x = self.stages[0](self.stem(image))
         levels = []
         for stage in self.stages[1:]:
             x = stage(x)
             levels.append(x)
-        levels.append(self.last(x))
+        if self.last is not None:
+            levels.append(self.last(x))
         return levels

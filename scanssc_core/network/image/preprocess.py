@@ -1,8 +1,8 @@
-"""Raw image and depth map to what the network takes: resized to its width, aligned at the bottom, normalised.
+"""Raw image and depth map to what the network takes: resized to its width, cut at top and bottom, normalised.
 
 As published: Pillow's bicubic filter for both, also for depth; the resized size is truncated (1241 pixels become 1279
-of 1280, the last column stays black); the camera ignores that a resize moves pixel centres; rows that lack are added on
-top. Corrections has switches for the first three.
+of 1280, the last column stays black); the camera ignores that a resize moves pixel centres; rows too many are cut off
+at the top, rows that lack are added there. Corrections has switches for all but the last.
 """
 
 from dataclasses import dataclass, field
@@ -15,6 +15,8 @@ from scanssc_core.network.corrections import Corrections
 
 IMAGE_MEAN = np.array((0.485, 0.456, 0.406), np.float32)
 IMAGE_STD = np.array((0.229, 0.224, 0.225), np.float32)
+_LEAST_UP = 0.1  # a camera that looks straight down or up has no horizon; one that is upside down neither
+_HORIZON = 0.46  # of the network's rows, as KITTI's images have it
 
 
 @dataclass(frozen=True)
@@ -23,12 +25,18 @@ class NetworkView:
 
     Attributes:
         raw_size, network_size: (height, width).
-        corrections: nearest_depth, rounded_size and half_pixel matter.
+        corrections: nearest_depth, rounded_size, half_pixel and horizon_rows matter.
+        horizon_row: of the raw image, see horizon_row(); read for horizon_rows.
     """
 
     raw_size: tuple[int, int]
     network_size: tuple[int, int]
     corrections: Corrections = field(default_factory=Corrections)
+    horizon_row: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.corrections.horizon_rows and self.horizon_row is None:
+            raise ValueError("horizon_rows: expected the row of the horizon in the raw image, got none")
 
     @property
     def scale(self) -> float:
@@ -43,7 +51,10 @@ class NetworkView:
     @property
     def shift_y(self) -> int:
         """Rows that are added on top, or minus those cut off there."""
-        return self.network_size[0] - self.resized_size[0]
+        lowest = self.network_size[0] - self.resized_size[0]
+        if not self.corrections.horizon_rows or self.horizon_row is None or lowest >= 0:
+            return lowest
+        return round(min(max(_HORIZON * self.network_size[0] - self.scale * self.horizon_row, lowest), 0))
 
     @property
     def translation(self) -> NDArray:
@@ -75,6 +86,17 @@ class NetworkView:
         resized = image.resize((width, height), filter_)
         top = -self.shift_y
         return np.asarray(resized.crop((0, top, self.network_size[1], top + self.network_size[0])))
+
+
+def horizon_row(intrinsics: NDArray, T_grid_cam: NDArray) -> float:
+    """Row of the horizon in the column of the principal point; beyond the image where it is not in it.
+
+    Args:
+        intrinsics: (3, 3) or (3, 4) of the raw image.
+        T_grid_cam: (4, 4) camera's optical frame -> grid frame, whose z axis points up.
+    """
+    _, up_y, up_z = T_grid_cam[2, :3]  # the grid's z axis in the camera's frame, whose y axis points down
+    return float(intrinsics[1, 2] - intrinsics[1, 1] * up_z / min(up_y, -_LEAST_UP))
 
 
 def normalise(laid_rgb: NDArray) -> NDArray:

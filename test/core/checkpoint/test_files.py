@@ -9,12 +9,12 @@ from safetensors import safe_open
 from safetensors.torch import save
 
 from core.network.tiny import TINY, TINY_LITE
-from core.train.small import MICRO, MICRO_LITE
+from core.train.small import MICRO
 from scanssc_core.checkpoint.files import read_calibration, save_checkpoint
 from scanssc_core.checkpoint.load import load_model, read_weights
 from scanssc_core.checkpoint.shipped import LITE_WEIGHTS
 from scanssc_core.network.kinds import make_network
-from scanssc_core.network.lite import LiteScanSSC
+from scanssc_core.network.lite import Lite
 
 SWITCHES = ("has_fine_geometry", "has_segmentation", "is_subvoxel_head", "has_ground_elevation")
 
@@ -34,15 +34,13 @@ def write(path, config, change=lambda values: values, **metadata):
 @pytest.mark.parametrize("config", [TINY, TINY_LITE])
 def test_a_file_says_which_kind_of_network_it_holds(config, tmp_path):
     model = load_model(write(tmp_path / "some.safetensors", config))
-    assert model.config == config and isinstance(model, LiteScanSSC) == (config is TINY_LITE)
+    assert model.config == config and isinstance(model, Lite) == (config is TINY_LITE)
 
 
-@pytest.mark.parametrize(("config", "is_on"), [(MICRO, False), (MICRO_LITE, True)])
-def test_a_file_of_before_tells_its_kind_by_its_switches(config, is_on, tmp_path):
-    former = write(
-        tmp_path / "some.safetensors", config, lambda values: values | dict.fromkeys(SWITCHES, is_on), kind=None
-    )
-    assert load_model(former).config == config
+def test_a_file_of_before_holds_the_network_of_the_paper(tmp_path):
+    switches = dict.fromkeys(SWITCHES, False)
+    former = write(tmp_path / "some.safetensors", MICRO, lambda values: values | switches, kind=None)
+    assert load_model(former).config == MICRO
 
 
 def test_the_shipped_file_says_its_kind_and_how_its_confidence_is_calibrated():
@@ -52,11 +50,10 @@ def test_the_shipped_file_says_its_kind_and_how_its_confidence_is_calibrated():
     assert calibration is not None and all(band.temperature > 1 for band in calibration.occupied)
 
 
-@pytest.mark.parametrize("missing", SWITCHES)
-def test_a_file_of_before_with_some_of_the_switches_is_refused(missing, tmp_path):
-    switches = dict.fromkeys(SWITCHES, True) | {missing: False}
-    path = write(tmp_path / "some.safetensors", MICRO_LITE, lambda values: values | switches, kind=None)
-    with pytest.raises(ValueError, match=r"some\.safetensors: a lite model without one of"):
+@pytest.mark.parametrize(("kind", "fields"), [(None, dict.fromkeys(SWITCHES, True)), ("lite", {})])
+def test_a_lite_model_of_before_is_refused_with_the_version_that_reads_it(kind, fields, tmp_path):
+    path = write(tmp_path / "some.safetensors", MICRO, lambda values: values | fields, kind=kind)
+    with pytest.raises(ValueError, match=r"some\.safetensors: a lite model of scanssc 0\.1; .*Read the file with 0\.1"):
         read_weights(path)
 
 

@@ -10,7 +10,9 @@ from scanssc_core.checkpoint.imagenet import fold_normalization, lite0_file, lit
 from scanssc_core.network.config import semantic_kitti
 from scanssc_core.network.image.efficientnet import EfficientNet
 from scanssc_core.network.image.preprocess import IMAGE_MEAN, IMAGE_STD
-from scanssc_core.network.lite import LiteConfig, LiteScanSSC
+from scanssc_core.network.lite import Lite, LiteConfig
+
+WHOLE = replace(LiteConfig().backbone, num_levels=5)
 
 # An input by formula and the first logits that the weights' publishers' network gives for it.
 _C, _Y, _X = np.indices((3, 224, 224))
@@ -19,7 +21,7 @@ LOGITS = (1.22799, -0.31500, 1.09115, -0.79617)
 
 
 def backbone() -> EfficientNet:
-    return EfficientNet(LiteConfig().backbone).eval()
+    return EfficientNet(WHOLE).eval()
 
 
 def test_lite0_gives_the_logits_of_its_publishers():
@@ -47,14 +49,25 @@ def test_folded_weights_see_our_normalisation_as_the_original_ones_see_theirs():
     torch.testing.assert_close(actual[..., :-1, :-1], expected[..., :-1, :-1], atol=1e-4, rtol=1e-4)
 
 
+def test_a_backbone_cut_short_gives_the_first_levels_of_the_whole():
+    whole, short = EfficientNet(WHOLE).eval(), EfficientNet(LiteConfig().backbone).eval()
+    for backbone in (whole, short):
+        load_lite0_imagenet(backbone)
+    with torch.inference_mode():
+        expected, levels = whole(PIXELS / 255), short(PIXELS / 255)
+    assert len(levels) == 3
+    for level, of_whole in zip(levels, expected, strict=False):
+        torch.testing.assert_close(level, of_whole)
+
+
 def test_another_backbone_is_refused():
     with pytest.raises(ValueError, match="Lite0"):
-        load_lite0_imagenet(EfficientNet(replace(LiteConfig().backbone, width=1.1)))
+        load_lite0_imagenet(EfficientNet(replace(WHOLE, width=1.1)))
 
 
 def test_the_lite_model_is_small_and_gives_the_published_grid():
     torch.manual_seed(0)
     with torch.device("meta"):
-        model = LiteScanSSC(LiteConfig())
-    assert sum(parameter.numel() for parameter in model.parameters()) <= 8_000_000
+        model = Lite(LiteConfig())
+    assert sum(parameter.numel() for parameter in model.parameters()) <= 4_100_000
     assert LiteConfig().label_grid == semantic_kitti().label_grid

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from scanssc_core.cli.app import app
 from scanssc_core.cli.config_flags import apply_flags, describe_fields, flags_of, with_flags
 from scanssc_core.cli.train import config_flags, configure
-from scanssc_core.train.config import RUN_CONFIGS, RunConfig
+from scanssc_core.train.config import RUN_CONFIGS
 
 
 @dataclass(frozen=True)
@@ -87,9 +87,13 @@ def test_every_field_of_a_run_has_a_flag_with_help():
             value = getattr(config, field.name)
             yield from names(value, f"{prefix}{field.name}_") if is_dataclass(value) else [f"{prefix}{field.name}"]
 
-    run = RunConfig()
     prefixes = {"train": "", "data": "", "augmentation": "augment_", "loss": "loss_", "model": "model_"}
-    expected = {name for section, prefix in prefixes.items() for name in names(getattr(run, section), prefix)}
+    expected = {
+        name
+        for make_config in RUN_CONFIGS.values()
+        for section, prefix in prefixes.items()
+        for name in names(getattr(make_config(), section), prefix)
+    }
     flags = config_flags()
     assert {flag.name for flag in flags} == expected - {"roots"} and len(flags) == len(expected) - 1
     assert all(flag.annotation.__metadata__[0].help for flag in flags)
@@ -97,10 +101,17 @@ def test_every_field_of_a_run_has_a_flag_with_help():
 
 @pytest.mark.parametrize("name", RUN_CONFIGS)
 def test_named_starts_are_kept_but_for_the_flags_given(name, tmp_path):
-    config = configure(name, [tmp_path], {"steps": 7, "model_scan_axes": ["none"], "loss_depth": 0.5})
-    assert config.train.steps == 7 and config.model.scan.axes == () and config.loss.depth == 0.5
+    config = configure(name, [tmp_path], {"steps": 7, "model_scan_axes": ["none"], "loss_scan": 0.5})
+    assert config.train.steps == 7 and config.model.scan.axes == () and config.loss.scan == 0.5
     assert config.data.roots == (tmp_path,)
     assert config.model.num_classes == RUN_CONFIGS[name]().model.num_classes
+
+
+def test_a_setting_of_another_network_is_refused_by_name(tmp_path):
+    with pytest.raises(ValueError, match="--model-fusion: the network of lite has no such setting"):
+        configure("lite", [tmp_path], {"model_fusion": "linear", "model_num_bands": 2, "model_grid_shape": None})
+    with pytest.raises(ValueError, match="--model-plane-channels: the network of kitti360 has no such setting"):
+        configure("kitti360", [tmp_path], {"model_plane_channels": [8, 8]})
 
 
 def test_unknown_start_is_refused_by_name(tmp_path):

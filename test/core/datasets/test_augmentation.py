@@ -69,7 +69,8 @@ def frame_of_block(corner, P=P, T_cam_grid=T_CAM_GRID, size=SIZE) -> Frame:
     depth = np.where(is_blob, depth_m, 0).astype(np.float32)
     segmentation = np.where(is_blob, CLASS, 0).astype(np.uint8)
     points = center[None].astype(np.float32)
-    return Frame(rgb, depth, P, T_grid_cam, 190.0, labels, points, segmentation, teacher=labels + np.uint8(100))
+    volumes = {"teacher": labels + np.uint8(100), "occupancy_prob": labels + np.uint8(200)}
+    return Frame(rgb, depth, P, T_grid_cam, 190.0, labels, points, segmentation, **volumes)
 
 
 corners = st.tuples(st.integers(60, 140), st.integers(75, 175), st.integers(4, 18))
@@ -77,13 +78,14 @@ corners = st.tuples(st.integers(60, 140), st.integers(75, 175), st.integers(4, 1
 
 @settings(max_examples=5, deadline=None)
 @given(corner=corners, seed=st.integers(0, 2**32 - 1))
-def test_teacher_moves_with_the_labels(corner, seed):
+def test_teachers_move_with_the_labels(corner, seed):
     frame, partner = frame_of_block(corner), frame_of_block((90, 100, 8))
     augmented = augment_frame(frame, ALL, np.random.default_rng(seed), partner)
     is_within = augmented.labels != 255
     assert is_within.sum() > 0
-    assert (augmented.teacher[is_within] == augmented.labels[is_within] + 100).all()
-    assert (augmented.teacher[~is_within] == 255).all()
+    for volume, offset in ((augmented.teacher, 100), (augmented.occupancy_prob, 200)):
+        assert (volume[is_within] == augmented.labels[is_within] + offset).all()
+        assert (volume[~is_within] == 255).all()
 
 
 @settings(max_examples=30, deadline=None)
@@ -278,10 +280,11 @@ def test_same_generator_gives_the_same_sample(tmp_path):
 
 
 def test_frame_without_labels_and_scan_is_augmented_too():
-    frame = replace(frame_of_block((90, 100, 8)), labels=None, points=None, segmentation=None, teacher=None)
+    volumes = dict.fromkeys(("labels", "teacher", "occupancy_prob"))
+    frame = replace(frame_of_block((90, 100, 8)), points=None, segmentation=None, **volumes)
     augmented = augment_frame(frame, ALL, np.random.default_rng(0))
     assert augmented.labels is None and augmented.points is None and augmented.segmentation is None
-    assert augmented.teacher is None
+    assert augmented.teacher is None and augmented.occupancy_prob is None
 
 
 def test_colour_jitter_stays_within_its_factors():

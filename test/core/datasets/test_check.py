@@ -91,6 +91,7 @@ def test_calibration_without_tr_is_a_problem(folder):
         lambda folder: cv2.imwrite(str(depth_file(folder).with_suffix(".png")), np.ones((47, 155), np.uint16)),
         lambda folder: cv2.imwrite(str(made(folder / "segmentation") / "000000.png"), np.ones((4, 5), np.uint8)),
         lambda folder: (made(folder / "teacher") / "000000.npz").write_bytes(b"x"),
+        lambda folder: np.savez(made(folder / "occupancy_prob") / "000000.npz", occupied=np.zeros(9, np.uint8)),
         lambda folder: (folder / "velodyne" / "000005.bin").write_bytes(b"x"),
     ],
 )
@@ -101,7 +102,7 @@ def test_check_refuses_in_the_same_words_what_reading_refuses(folder, spoil):
     assert problems_of(own) == []
     spoil(own)
     with pytest.raises(ValueError) as error:
-        options = {"with_lidar": True, "with_segmentation": True, "with_teacher": True}
+        options = {"with_lidar": True, "with_segmentation": True, "with_teacher": True, "with_occupancy_prob": True}
         dataset = open_dataset(own.parents[1], "semantic_kitti", ["42"], NETWORK_SIZE, **options)
         for index in range(len(dataset)):
             dataset[index]

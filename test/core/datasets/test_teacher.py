@@ -4,7 +4,7 @@ import torch
 
 from core.datasets.small_kitti import open_small, write_small_kitti
 from scanssc_core.datasets.dataset import collate
-from scanssc_core.datasets.teacher import read_teacher
+from scanssc_core.datasets.teacher import read_occupancy_prob, read_teacher, write_occupancy_prob
 from scanssc_core.labels import COMPLETION_TABLES, OCCUPIED, SEMANTIC_KITTI, UNKNOWN
 
 SHAPE = (256, 256, 32)
@@ -88,6 +88,29 @@ def test_cut_file_is_named(root):
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(ValueError, match=r"000000\.npz: not a whole"):
         open_small(root, with_teacher=True)[0]
+
+
+def test_probabilities_of_a_soft_teacher_come_back_as_they_were_written(root):
+    probabilities = np.random.default_rng(0).integers(0, 256, SHAPE).astype(np.uint8)
+    path = root / "sequences" / "00" / "occupancy_prob" / "000000.npz"
+    write_occupancy_prob(path, probabilities)
+    dataset = open_small(root, with_occupancy_prob=True)
+    batch = collate([dataset[0], dataset[1]])
+    assert np.array_equal(batch["occupancy_prob"][0], probabilities)
+    assert (batch["occupancy_prob"][1] == UNKNOWN).all()  # no file
+    assert "occupancy_prob" not in open_small(root)[0]
+
+
+@pytest.mark.parametrize("wrong", [np.zeros(SHAPE, np.float32), np.zeros((256, 256, 31), np.uint8)])
+def test_probabilities_of_another_kind_are_named(root, wrong):
+    path = root / "000000.npz"
+    np.savez(path, occupied=wrong)
+    for call in (lambda: read_occupancy_prob(path), lambda: write_occupancy_prob(path, wrong)):
+        with pytest.raises(ValueError, match=r"000000\.npz: expected \(256, 256, 32\) uint8 in occupied, got "):
+            call()
+    np.savez(path, other=wrong)
+    with pytest.raises(ValueError, match=r"000000\.npz: not a whole \.npz file with occupied"):
+        read_occupancy_prob(path)
 
 
 def test_answers_about_kitti_more_fill_what_its_labels_leave(kitti_more):

@@ -45,8 +45,14 @@ def checkpoint(request, tmp_path_factory):
     torch.manual_seed(0)
     network = make_network(request.param)
     for name, values in network.state_dict().items():
-        if name.endswith(("head.layers.3.weight", "bin_logits")):
+        if name.endswith("head.layers.3.weight"):
             torch.nn.init.normal_(values, std=0.5)
+        elif name.endswith(("class_weight", "ground_classes")):
+            torch.nn.init.normal_(values, std=2)
+        elif name.endswith("ground_occupancy"):
+            torch.nn.init.normal_(values, std=0.1)
+        elif name.endswith("occupancy.bias"):
+            values.fill_(-3)  # a few voxels are occupied, as in a street: more than a quarter would lack places
     path = tmp_path_factory.mktemp("engines") / "tiny.safetensors"
     save_checkpoint(path, network.state_dict(), request.param, CALIBRATION)
     return path
@@ -73,7 +79,7 @@ def test_an_engine_gives_the_labels_of_the_network(exported, checkpoint, moved_m
     T_cam_grid[0, 3] = moved_m
     camera = replace(CAMERA, cx=CAMERA.cx + 10 * moved_m)
     expected, got = (backend.predict(image, depth_m, camera, T_cam_grid) for backend in (ours, theirs))
-    assert len(np.unique(expected.labels)) > 5
+    assert len(np.unique(expected.labels)) >= 5
     assert (got.labels == expected.labels).mean() >= 0.999
     off = np.abs(got.confidence.astype(int) - expected.confidence.astype(int))
     worst = np.unravel_index(off.argmax(), off.shape)
@@ -97,7 +103,7 @@ def test_the_probabilities_of_an_engine_are_within_float32_noise(exported, check
 
 @pytest.mark.slow
 @pytest.mark.parametrize("exported", ["onnx"], indirect=True)
-def test_the_page_says_which_operators_a_graph_needs(exported):
+def test_the_page_says_which_operators_a_graph_needs(exported, checkpoint):
     page = (Path(__file__).parents[3] / "docs/engines.md").read_text()
     listed = set(re.findall(r"\w+", page.partition("Operators:")[2].partition("\n\n")[0]))
     nodes = pytest.importorskip("onnx").load(exported).graph.node
@@ -105,7 +111,8 @@ def test_the_page_says_which_operators_a_graph_needs(exported):
     adding = {
         node.op_type for node in nodes for entry in node.attribute if entry.name == "reduction" and entry.s == b"add"
     }
-    assert adding == {"ScatterElements", "ScatterND"}
+    is_lite = load_model(checkpoint).config == TINY_LITE
+    assert adding == ({"ScatterElements"} if is_lite else {"ScatterElements", "ScatterND"})
 
 
 @pytest.mark.slow

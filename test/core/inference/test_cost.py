@@ -6,10 +6,9 @@ import torch
 from core.network.test_model_golden import inputs, small_camera
 from core.network.tiny import TINY, TINY_LITE
 from scanssc_core.inference.cost import _Traffic, cost_by_part, num_published_constants, usual_cost
-from scanssc_core.inference.optimize import OneDnnConv3d, optimized_for_inference
+from scanssc_core.inference.optimize import OneDnnConv, optimized_for_inference
 from scanssc_core.network.config import semantic_kitti
 from scanssc_core.network.kinds import make_network
-from scanssc_core.network.lite import LiteScanSSC
 from scanssc_core.network.scanssc import ScanSSC
 
 
@@ -39,9 +38,9 @@ def test_arithmetic_is_that_of_the_formula():
 
 
 def test_convolutions_of_the_optimised_model_are_counted_as_those_of_the_plain_one():
-    network = LiteScanSSC(TINY_LITE).eval()
+    network = ScanSSC(TINY).eval()
     optimized = optimized_for_inference(network)
-    assert any(isinstance(module, OneDnnConv3d) for module in optimized.head.modules())
+    assert any(isinstance(module, OneDnnConv) for module in optimized.head.modules())
     arguments = (*inputs("kitti", (96, 320)), small_camera())
     plain, fast = cost_by_part(network, *arguments), cost_by_part(optimized, *arguments)
     assert plain.keys() == fast.keys()

@@ -18,20 +18,22 @@ from scanssc_core.geometry import PinholeCamera, StereoRig
 from scanssc_core.inference.optimize import optimized_for_inference
 from scanssc_core.inference.precision import inference_in
 from scanssc_core.losses.total import LossConfig
-from scanssc_core.network.kinds import KINDS, kind_of, make_network
+from scanssc_core.network.config import ScanSSCConfig
+from scanssc_core.network.kinds import KINDS, make_network
+from scanssc_core.network.lite import LiteConfig
 from scanssc_core.occupancy.scanssc import ScanSSCBackend
 from scanssc_core.stereo.mobilestereonet.backend import MobileStereoNetBackend
 from scanssc_core.stereo.mobilestereonet.network import MobileStereoNet, MSNetConfig
 from scanssc_core.train.config import RunConfig
 from scanssc_core.train.module import TrainingModule
 
-CONFIGS = {kind_of(config): config for config in (TINY, TINY_LITE)}
+CONFIGS = {"scanssc": TINY, "lite": TINY_LITE}
 CAMERA = PinholeCamera(353.5, 353.5, 301.0, 91.5, width=613, height=185)
 T_CAM_GRID = np.array([[0.0, -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0], [0, 0, 0, 1]])
 
 # Where the host waits for the device in every frame, and why it may.
 WAITS_OF_A_FRAME = {
-    ("network/scanssc.py", "predict_labels", "item"): "whether all proposed voxels had a place, when all is queued",
+    ("network/labelling.py", "predict_labels", "item"): "whether all voxels had a place, when all is queued",
     ("inference/transfer.py", "to_host", "copy_"): "the labels go out: the end of the frame",
 }
 # ... and once for each new camera.
@@ -39,9 +41,14 @@ WAITS_OF_A_CAMERA = {
     ("network/camera_inputs.py", "to", "to"): "four small matrices",
     ("network/camera_inputs.py", "unprojection", "inverse"): "a singular projection must raise",
     ("network/camera_inputs.py", "_project", "inverse"): "a singular pose must raise",
+    ("network/camera_inputs.py", "pixel_matrix", "inverse"): "the same",
     ("network/lift/lift_splat.py", "voxel_index", "to"): "corners of the grid",
-    ("network/measured/fine_geometry.py", "project_voxels", "to"): "centres of the voxels",
     ("occupancy/scanssc.py", "_coarse_voxels", "to"): "voxels in view",
+}
+# What a frame waits for without places.
+WAITS_WITHOUT_PLACES = {
+    ScanSSCConfig: {("network/scanssc.py", "refine", "nonzero")},
+    LiteConfig: {("network/lite.py", "_classes", "nonzero"), ("network/lite.py", "label", "item")},
 }
 # In a training step too, as the cameras of a batch are new, and:
 WAITS_OF_A_TRAINING_STEP = WAITS_OF_A_CAMERA | {
@@ -50,12 +57,13 @@ WAITS_OF_A_TRAINING_STEP = WAITS_OF_A_CAMERA | {
     ("losses/voxel_statistics.py", "voxel_statistics", "item"): "... and refuses those that are no class",
     ("losses/depth_loss.py", "depth_loss", "index"): "cells with a LiDAR depth",
     ("losses/scan_loss.py", "forward", "to"): "order of a walk",
-    ("train/module.py", "draw_voxels", "nonzero"): "voxels with a known label",
+    ("losses/lite.py", "draw_voxels", "nonzero"): "occupied voxels to draw from ...",
+    ("losses/lite.py", "draw_voxels", "index"): "... those of a teacher by chance",
 }
 
 
 def test_every_kind_of_network_is_tried():
-    assert CONFIGS.keys() == KINDS.keys()
+    assert {name: type(config) for name, config in CONFIGS.items()} == KINDS
 
 
 @pytest.fixture(params=list(CONFIGS))
@@ -102,7 +110,7 @@ def test_a_network_with_places_for_proposals_waits_for_nothing_and_has_fixed_sha
             with WaitRecorder() as recorder:
                 network.label(image, depth_m, tables, num_places=num_places)
             waits[num_places] = recorder.waits
-    assert waits == {network.num_places: set(), None: {("network/scanssc.py", "refine", "nonzero")}}
+    assert waits == {network.num_places: set(), None: WAITS_WITHOUT_PLACES[type(config)]}
 
 
 @pytest.mark.parametrize(("dims", "precision"), [(2, torch.float32), (3, torch.bfloat16)])
@@ -122,11 +130,14 @@ def test_depth_by_a_network_waits_for_its_result_alone(dims, precision):
 @pytest.mark.parametrize("small", [MICRO, MICRO_LITE])
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
 def test_a_training_step_runs_on_the_device_and_waits_only_where_listed(small, precision):
-    is_lite = kind_of(small) == "lite"
-    loss = LossConfig(scan=0.0, sampled_voxels=50, segmentation=1.0) if is_lite else LossConfig()
+    is_lite = isinstance(small, LiteConfig)
+    of_lite = LossConfig(depth=0.0, sampled_voxels=50, segmentation=1.0, soft_teacher=0.5)
+    loss = of_lite if is_lite else LossConfig()
     module = TrainingModule(make_network(small).train(), RunConfig(model=small, loss=loss), num_steps=10)
     module.log_losses = lambda losses: None  # it asks Lightning's trainer
-    samples = [{**Street(2)[index], "segmentation": torch.zeros(small.image_size).byte()} for index in range(2)]
+    maps = {"segmentation": torch.zeros(small.image_size).byte()}
+    maps["occupancy_prob"] = torch.zeros(small.label_grid.shape).byte()
+    samples = [{**Street(2)[index], **maps} for index in range(2)]
     with fake_cuda(), ExitStack() as stack:
         on_cuda(module)
         batch = default_collate(samples)

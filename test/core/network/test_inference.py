@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.modules.conv import _ConvNd
 
-from core.network.golden import camera, check_sampled, fill_model, load
+from core.network.golden import check_sampled, fill_model, load
 from core.network.test_model_golden import SMALL, SMALL_NOISE, inputs, repeat, small_camera, tapped
 from core.network.tiny import TINY, TINY_LITE, part_config
 from scanssc_core.inference.optimize import optimized_for_inference
@@ -16,13 +16,11 @@ from scanssc_core.inference.winograd import WinogradConv3d
 from scanssc_core.labels import UNKNOWN
 from scanssc_core.network.camera_inputs import CameraInputs
 from scanssc_core.network.corrections import Corrections
+from scanssc_core.network.head.best_class import best_class
 from scanssc_core.network.head.semantic_head import SemanticHead
-from scanssc_core.network.head.subvoxel_head import SubvoxelHead
 from scanssc_core.network.kinds import make_network
 from scanssc_core.network.layers.group_norm import GroupNorm
-from scanssc_core.network.layers.subvoxels import grid_to_subvoxels
 from scanssc_core.network.lift.lift_splat import frustum, lift_splat, sort_nodes, voxel_index
-from scanssc_core.network.lite import LiteConfig, LiteScanSSC
 from scanssc_core.network.scan.scan_block import LineAttention
 from scanssc_core.network.scanssc import ScanSSC
 
@@ -79,9 +77,8 @@ def test_copy_for_cuda_has_plain_convolutions_in_channels_last_layout(config):
     assert all(part.weight.is_contiguous(memory_format=layouts[part.weight.ndim]) for part in copied)
 
 
-@pytest.mark.parametrize("config", [TINY, TINY_LITE])
-def test_scanned_volumes_come_to_the_mixing_in_channels_last_layout(config):
-    network = optimized_for_inference(make_network(config))
+def test_scanned_volumes_come_to_the_mixing_in_channels_last_layout():
+    network = optimized_for_inference(make_network(TINY))
     volumes = []
     for mixing in network.mixing.values():
         mixing.register_forward_pre_hook(lambda _, arguments: volumes.append(arguments[0]))
@@ -129,16 +126,6 @@ def test_labels_slab_by_slab_are_the_argmax_of_the_logits(scale, length):
     check_labels(head, torch.randn(2, 8, length, 4, 6))
 
 
-@pytest.mark.parametrize("length", [3, 8, 19])
-def test_labels_of_subvoxels_part_by_part_are_the_argmax_of_the_logits(length, monkeypatch):
-    monkeypatch.setattr("scanssc_core.network.head.subvoxel_head._PART", 50)
-    torch.manual_seed(0)
-    head = SubvoxelHead(8, 9, HEAD)
-    torch.nn.init.normal_(head.get_parameter("layers.3.bias"))
-    torch.nn.init.normal_(head.bin_logits, std=0.1)
-    check_labels(head, torch.randn(2, 8, length, 4, 6), torch.randint(0, 9, (2, 8, length * 4 * 6), dtype=torch.uint8))
-
-
 def check_labels(head, *arguments):
     with torch.inference_mode():
         logits = head(*arguments)
@@ -148,37 +135,17 @@ def check_labels(head, *arguments):
 
 
 def test_of_classes_with_the_same_logit_the_first_is_taken():
-    head = SubvoxelHead(8, 9, HEAD)
-    with torch.no_grad():
-        head.get_parameter("layers.3.weight").zero_()
-        head.get_parameter("layers.3.bias").unflatten(0, (5, 8)).copy_(torch.tensor([0.0, 1, 3, 3, 2])[:, None])
-        labels, confidence = head.label(torch.randn(1, 8, 3, 4, 6), torch.zeros(1, 8, 3 * 4 * 6, dtype=torch.uint8))
-    assert (labels == 2).all()
-    torch.testing.assert_close(confidence, torch.tensor([0.0, 1, 3, 3, 2]).softmax(0).max().expand_as(confidence))
+    logits = torch.tensor([0.0, 1, 3, 3, 2])
+    label, confidence = best_class(logits[None, :, None].repeat(1, 1, 6), with_confidence=True)
+    assert (label == 2).all()
+    torch.testing.assert_close(confidence, logits.softmax(0).max().expand_as(confidence))
 
 
 def test_where_the_logits_are_not_numbers_the_class_is_unknown():
-    head = SubvoxelHead(8, 9, HEAD)
-    with torch.no_grad():
-        head.get_parameter("layers.3.bias")[8:16] = torch.nan  # of class 1
-        labels, _ = head.label(torch.randn(1, 8, 3, 4, 6), torch.zeros(1, 8, 3 * 4 * 6, dtype=torch.uint8))
-    assert (labels == UNKNOWN).all()
-
-
-def test_chosen_voxels_get_the_labels_that_they_have_in_the_whole(monkeypatch):
-    monkeypatch.setattr("scanssc_core.network.head.subvoxel_head._PART", 7)
-    torch.manual_seed(0)
-    head = SubvoxelHead(8, 9, HEAD)
-    torch.nn.init.normal_(head.bin_logits, std=0.1)
-    x, bins = torch.randn(2, 8, 3, 4, 6), torch.randint(0, 9, (2, 8, 3 * 4 * 6), dtype=torch.uint8)
-    voxels = torch.randperm(3 * 4 * 6)[:25].sort().values
-    is_chosen = torch.zeros(1, 1, 3 * 4 * 6, dtype=torch.bool).index_fill(2, voxels, value=True).expand(2, 8, -1)
-    with torch.inference_mode():
-        of_all, of_chosen = head.label(x, bins), head.label(x, bins, voxels=voxels)
-    for expected, result in zip(of_all, of_chosen, strict=True):
-        expected, result = grid_to_subvoxels(expected, 2), grid_to_subvoxels(result, 2)
-        torch.testing.assert_close(result[is_chosen], expected[is_chosen])
-        assert not result[~is_chosen].any()
+    logits = torch.randn(1, 5, 6)
+    logits[0, 1, 3] = torch.nan
+    (label,) = best_class(logits, with_confidence=False)
+    assert torch.equal(label[0] == UNKNOWN, torch.arange(6) == 3)
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
@@ -200,7 +167,7 @@ def test_optimised_model_equals_the_published_one_at_every_stage(device):
 
 def test_weights_rounded_once_are_as_exact_as_weights_rounded_by_autocast():
     torch.manual_seed(0)
-    model = LiteScanSSC(TINY_LITE).eval()
+    model = ScanSSC(TINY).eval()
     arguments = (*inputs("kitti", (96, 320)), small_camera())
     rounded = optimized_for_inference(model, torch.device("cpu"), torch.bfloat16)
     dtypes = {type(module): module.weight.dtype for module in rounded.modules() if hasattr(module, "weight")}
@@ -214,41 +181,37 @@ def test_weights_rounded_once_are_as_exact_as_weights_rounded_by_autocast():
     assert all(value.dtype == torch.float32 for value in model.state_dict().values() if value.is_floating_point())
 
 
-@pytest.mark.parametrize("config", [TINY, LiteConfig()])
-def test_predicted_labels_are_the_argmax_of_the_logits(config):
+def test_predicted_labels_are_the_argmax_of_the_logits():
     torch.manual_seed(0)
-    model = make_network(config).eval()
-    size = config.image_size
-    image, depth_m = inputs("kitti", size, batch=2)
-    camera_of_size = repeat(small_camera() if size == (96, 320) else camera(load("geometry"), "kitti."), 2)
+    model = ScanSSC(TINY).eval()
+    arguments = (*inputs("kitti", TINY.image_size, batch=2), repeat(small_camera(), 2))
     with torch.inference_mode():
-        logits = model(image, depth_m, camera_of_size).logits
-        labels, confidence = model.predict_labels(image, depth_m, camera_of_size)
+        logits = model(*arguments).logits
+        labels, confidence = model.predict_labels(*arguments)
     assert torch.equal(labels.long(), logits.argmax(dim=1))
     torch.testing.assert_close(confidence, logits.softmax(dim=1).amax(dim=1))
 
 
 def test_geometry_follows_the_camera():
     torch.manual_seed(0)
-    model = LiteScanSSC(TINY_LITE).eval()
+    model = ScanSSC(TINY).eval()
     one = small_camera()
     moved = replace(one, T_grid_cam=one.T_grid_cam + torch.tensor([0.0, 0.0, 0.0, 1.5]))
     with torch.inference_mode():
         first = model.tables(one)
         assert model.tables(small_camera()) is first  # the same numbers
-        assert not torch.equal(model.tables(moved).geometry.nodes.order, first.geometry.nodes.order)
+        assert not torch.equal(model.tables(moved).nodes.order, first.nodes.order)
         first = model.tables(one)
         one.T_grid_cam[0, 0, 3] += 1.5  # in place: what was kept is not of this camera any more
-        right = LiteScanSSC(TINY_LITE).eval().tables(one)
+        right = ScanSSC(TINY).eval().tables(one)
         for kept, former, part in zip(parts(model.tables(one)), parts(first), parts(right), strict=True):
             assert all(torch.equal(*pair) for pair in zip(kept, part, strict=True))
             assert any(not torch.equal(*pair) for pair in zip(former, part, strict=True))
 
 
 def parts(tables):
-    """Each group of tables of the lite model that follows from the camera's place."""
-    geometry, pixels = tables
-    return [(geometry.camera,), geometry.unprojection, geometry.nodes, geometry.references, pixels]
+    """Each group of tables that follows from the camera's place."""
+    return [(tables.camera,), tables.unprojection, tables.nodes, tables.references]
 
 
 def test_result_with_and_without_gradients_is_the_same():

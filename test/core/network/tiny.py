@@ -1,6 +1,6 @@
-"""A small ScanSSC on a coarse grid, for random weights: fast, and right in every shape."""
+"""A small ScanSSC and a small lite network on a coarse grid, for random weights: fast, and right in every shape."""
 
-from dataclasses import fields, replace
+from dataclasses import replace
 
 from scanssc_core.geometry import VoxelGridSpec
 from scanssc_core.network.config import ScanSSCConfig, semantic_kitti
@@ -26,9 +26,14 @@ def part_config(grid_shape: tuple[int, int, int] = (8, 6, 4), **sizes: object) -
     return replace(semantic_kitti(), grid=VoxelGridSpec(grid_shape, 1.0, (0.0, 0.0, 0.0)), **sizes)
 
 
-def as_lite(config: ScanSSCConfig, **changes: object) -> LiteConfig:
-    """A lite model of these sizes."""
-    return LiteConfig(**{entry.name: getattr(config, entry.name) for entry in fields(config)} | changes)
-
-
-TINY_LITE = as_lite(TINY, backbone=EfficientNetConfig(width=0.25, depth=0.3, is_lite=True), num_groups=8)
+TINY_LITE = LiteConfig(
+    image_size=(96, 320),
+    label_grid=VoxelGridSpec((32, 16, 8), 1.6, (0.0, -12.8, -4.0)),
+    backbone=EfficientNetConfig(width=0.25, depth=0.3, is_lite=True, num_levels=3),
+    image_channels=8,
+    lifted_channels=4,
+    num_bands=2,
+    plane_channels=(8, 8, 16),
+    head_channels=8,
+    num_heads=2,
+)

@@ -1,6 +1,7 @@
 import numpy as np
 
 from scanssc_core.geometry import PinholeCamera, VoxelGridSpec
+from scanssc_core.labels import UNKNOWN
 from scanssc_core.occupancy.visibility import visible_voxels
 from scanssc_core.synthetic.rigs import T_CAM_VELO
 
@@ -17,6 +18,8 @@ def test_only_voxels_in_front_and_inside_the_image_are_visible():
             expected.append(flat)
     np.testing.assert_array_equal(visible.voxel_index, expected)
     assert (visible.depth_m > 0).all()
+    hidden = visible.hidden.reshape(-1)
+    assert not hidden[expected].any() and (np.delete(hidden, expected) == UNKNOWN).all()
 
 
 def test_another_pose_gives_another_table():

@@ -5,10 +5,11 @@ import pytest
 
 from scanssc_core.geometry import points_to_pixels, transform_points
 from scanssc_core.sources.kitti import open_sequence
-from scanssc_core.stereo.sgm import SgmBackend, SgmConfig, left_right_disagreement
+from scanssc_core.stereo.sgm import SgmBackend, SgmConfig, enlarge_disparity, left_right_disagreement
 from scanssc_core.stereo.subpixel import refine_disparity
-from scanssc_core.synthetic.scene import wall_scene
+from scanssc_core.synthetic.scene import Scene, wall_scene
 from scanssc_core.synthetic.sequence import SyntheticSequence
+from scanssc_core.synthetic.solids import Box
 
 MAX_DEPTH_M = 50.0
 
@@ -57,6 +58,41 @@ def test_left_right_check_agrees_with_its_definition():
         has_both = left_px[row, column] > 0 and matched >= 0 and right_px[row, matched] > 0
         expected = abs(right_px[row, matched] - left_px[row, column]) if has_both else np.inf
         assert disagreement_px[row, column] == expected
+
+
+def test_enlarged_disparity_interpolates_surfaces_and_keeps_their_edges():
+    ramp_px = np.broadcast_to(np.linspace(10, 11, 20, dtype=np.float32), (6, 20)).copy()
+    ramp_px[:, 12:] = 30  # another surface
+    ramp_px[:, 4] = 0  # no disparity
+    enlarged_px = enlarge_disparity(ramp_px, (12, 40))
+    columns = (np.arange(40) + 0.5) / 2 - 0.5  # of the small image
+    expected_px = 2 * np.interp(columns, np.arange(20), np.linspace(10, 11, 20))
+    inside = [*range(1, 7), *range(11, 23)]
+    np.testing.assert_allclose(enlarged_px[:, inside], np.tile(expected_px[inside], (12, 1)), atol=1e-4)
+    assert (enlarged_px[:, 8:10] == 0).all()
+    np.testing.assert_allclose(enlarged_px[:, 24:], 60)
+
+
+def test_matching_at_half_size_gives_as_many_pixels_a_depth_that_is_hardly_worse():
+    frame, true_depth_m = SyntheticSequence.on_street(seed=1, num_frames=1).frame(0)
+    error, coverage = {}, {}
+    for halved_from_px in (1000, 2000):
+        backend = SgmBackend(SgmConfig(halved_from_px=halved_from_px))
+        depth_m = backend.compute_depth(frame.left_rgb, frame.right_rgb, frame.rig)
+        is_measured = (depth_m > 0) & (true_depth_m > 0) & (true_depth_m < MAX_DEPTH_M)
+        error[halved_from_px] = np.median(np.abs(depth_m - true_depth_m)[is_measured] / true_depth_m[is_measured])
+        coverage[halved_from_px] = is_measured.mean()
+    assert coverage[1000] > 0.98 * coverage[2000]
+    assert error[1000] < 1.5 * error[2000]
+
+
+def test_an_even_sky_between_walls_has_no_depth():
+    walls = [Box("building", "rough", (14.5, y, 1.45), (1.0, 6.6, 2.9), (0.6, 0.5, 0.4)) for y in (-2.9, 6.9)]
+    frame, true_depth_m = SyntheticSequence(Scene(wall_scene(12.0).ground, tuple(walls)), num_frames=1).frame(0)
+    depth_m = SgmBackend().compute_depth(frame.left_rgb, frame.right_rgb, frame.rig)
+    sky = (slice(130, 175), slice(450, 560))
+    assert (true_depth_m[sky] == 0).all()
+    assert (depth_m[sky] > 0).mean() < 0.02
 
 
 def test_confidence_is_zero_exactly_where_there_is_no_depth_and_errors_are_smaller_where_it_is_high():

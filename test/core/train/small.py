@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from core.network.tiny import TINY, as_lite
+from core.network.tiny import TINY, TINY_LITE
 from scanssc_core.datasets.dataset import SSCDataset, SSCSample
 from scanssc_core.geometry import VoxelGridSpec
 from scanssc_core.network.image.efficientnet import EfficientNetConfig
@@ -37,7 +37,13 @@ MICRO = replace(
     head_channels=8,
 )
 
-MICRO_LITE = as_lite(MICRO)
+MICRO_LITE = replace(
+    TINY_LITE,
+    image_size=(32, 96),
+    label_grid=MICRO.label_grid,
+    backbone=EfficientNetConfig(width=0.1, depth=0.1, drop_path_rate=0.0, is_lite=True, num_levels=3),
+    plane_channels=(8, 8, 8),
+)
 
 
 def run_config(**train: object) -> RunConfig:

@@ -12,12 +12,13 @@ from scanssc_core.datasets.dataset import camera_of, collate
 from scanssc_core.evaluation.metrics import SSCMetrics
 from scanssc_core.losses.segmentation import segmentation_loss
 from scanssc_core.losses.total import LossConfig
-from scanssc_core.network.lite import LiteScanSSC
+from scanssc_core.network.lite import Lite
 from scanssc_core.network.scanssc import ScanSSC
 from scanssc_core.train.config import RunConfig
 from scanssc_core.train.initial_weights import initialize
 from scanssc_core.train.module import TrainingModule
 from scanssc_core.train.norms import batch_norms
+from scanssc_core.train.objectives import losses_of
 from scanssc_core.train.run import train
 from scanssc_core.train.run_log import read_log
 
@@ -54,10 +55,10 @@ def test_weight_of_a_sample_multiplies_its_loss(overfitted):
     _, module = overfitted
     batch = collate([Street(2)[0], Street(2)[1]])
     with torch.no_grad():
-        output = module.model(batch["image"], batch["depth_m"], camera_of(batch))
-        both = module.losses(output, batch["labels"], batch | {"weight": torch.tensor([2.0, 0.5])})["total"]
+        arguments = (module.config.loss, module.class_weights)
+        both = losses_of(module.model, batch | {"weight": torch.tensor([2.0, 0.5])}, *arguments)["total"]
         alone = [
-            module.losses(output, batch["labels"], batch | {"weight": torch.tensor(w)})["total"]
+            losses_of(module.model, batch | {"weight": torch.tensor(w)}, *arguments)["total"]
             for w in ([1.0, 0], [0, 1.0])
         ]
     torch.testing.assert_close(both, 2 * alone[0] + 0.5 * alone[1])
@@ -86,35 +87,47 @@ def test_a_start_that_is_not_there_is_named(tmp_path):
         initialize(ScanSSC(MICRO), str(tmp_path / "missing.safetensors"))
 
 
-def sampling_module(num_voxels: int) -> TrainingModule:
-    loss = LossConfig(scan=0.0, depth=0.0, sampled_voxels=num_voxels)
+def lite_module(num_voxels: int) -> TrainingModule:
+    loss = LossConfig(depth=0.0, sampled_voxels=num_voxels)
     torch.manual_seed(0)
-    return TrainingModule(LiteScanSSC(MICRO_LITE).eval(), RunConfig(model=MICRO_LITE, loss=loss), num_steps=1)
+    return TrainingModule(Lite(MICRO_LITE).eval(), RunConfig(model=MICRO_LITE, loss=loss), num_steps=1)
 
 
-def test_losses_of_all_known_voxels_sampled_are_those_of_the_whole_volume():
+def test_lite_losses_of_all_occupied_voxels_drawn_are_those_without_a_draw():
     batch = collate([Street(2)[0], Street(2)[1]])
     terms = []
     for num_voxels in (0, 10_000):
-        module = sampling_module(num_voxels)
-        module.log_losses = lambda losses: terms.append(losses)
+        module = lite_module(num_voxels)
+        module.log_losses = terms.append
+        torch.manual_seed(0)
         module.training_step(batch, 0)
+    assert set(terms[0]) > {"occupancy", "cross_entropy", "scan_depth"}
     for name in terms[0]:
         torch.testing.assert_close(terms[1][name], terms[0][name], rtol=1e-5, atol=1e-6)
 
 
-def test_voxels_are_drawn_among_the_known_ones():
-    labels = torch.full((2, 8, 50), 255, dtype=torch.uint8)
-    labels[0, 3, 10], labels[1, 0, 20], labels[:, :, 30] = 0, 9, 15
-    assert sampling_module(10).draw_voxels(labels).tolist() == [10, 20, 30]
-    drawn = sampling_module(2).draw_voxels(labels).tolist()
-    assert len(drawn) == 2 and set(drawn) < {10, 20, 30}
+def test_one_frame_is_overfitted_by_the_lite_model(tmp_path):
+    loss = LossConfig(depth=0.0, teacher=0.6)
+    settings = run_config(steps=80, batch_size=2, learning_rate=1e-2, validate_every=0, checkpoint_every=100).train
+    config = RunConfig(model=MICRO_LITE, loss=loss, train=settings)
+    train(config, tmp_path, [Street(1)], Street(1), torch.device("cpu"))
+    log = read_log(tmp_path / "log.jsonl")
+    assert log[-2]["loss/total"] < 0.4 * log[0]["loss/total"]
+    assert log[-1]["val/iou"] > 0.8
+    assert log[-1]["val/class_iou/road"] > 0.8
+    assert load_model(tmp_path / "best.safetensors").config == MICRO_LITE
 
 
 @pytest.mark.parametrize("loss", [LossConfig(scan=0.0, sampled_voxels=8), LossConfig(segmentation=1.0)])
 def test_losses_of_the_lite_model_alone_are_refused_for_the_published_one(loss):
     with pytest.raises(ValueError, match="only the lite model"):
-        RunConfig(model=MICRO, loss=loss)
+        RunConfig(model=MICRO, loss=replace(loss, depth=0.0))
+
+
+def test_losses_of_the_published_model_alone_are_refused_for_lite():
+    for loss in (LossConfig(), LossConfig(depth=0.0, is_distance_weighted=True)):
+        with pytest.raises(ValueError, match="the lite model does not have"):
+            RunConfig(model=MICRO_LITE, loss=loss)
 
 
 def test_segmentation_loss_is_the_cross_entropy_of_the_known_pixels():
@@ -135,7 +148,7 @@ def test_frozen_norms_keep_their_statistics(tmp_path):
 @pytest.mark.parametrize(("precision", "is_fused"), [("bfloat16", False), ("float32", True)])
 def test_the_fused_attention_is_left_out_where_its_gradient_is_slow(precision, is_fused):
     batch = collate([Street(1)[0]])
-    module = sampling_module(10)
+    module = lite_module(10)
     module.config = replace(module.config, train=replace(module.config.train, precision=precision))
     module.log_losses = lambda losses: None
     with (

@@ -2,12 +2,14 @@
 
 import os
 import socket
+from collections.abc import Callable
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
 import torch
+from lightning.pytorch.utilities import rank_zero_only
 from torch import nn
 
 from core.train.small import run
@@ -22,8 +24,8 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
-def run_process(rank: int, num_processes: int, port: int, folder: Path, **train: object) -> None:
-    """What torchrun sets, and the run; gradients of the first step go to a file."""
+def become_process(rank: int, num_processes: int, port: int) -> None:
+    """What torchrun sets."""
     torch.set_num_threads(1)
     torch.backends.mkldnn.enabled = False  # its kernels round a sample differently in batches of two and of four
     os.environ |= {
@@ -36,6 +38,12 @@ def run_process(rank: int, num_processes: int, port: int, folder: Path, **train:
         "MASTER_PORT": str(port),
         "TORCHELASTIC_RUN_ID": "test",
     }
+    rank_zero_only.rank = rank
+
+
+def run_process(rank: int, num_processes: int, port: int, folder: Path, **train: object) -> None:
+    """A run; gradients of the first step go to a file."""
+    become_process(rank, num_processes, port)
 
     def keep_gradients(self: TrainingModule, optimizer: object) -> None:
         path = folder / f"gradients{rank}.pt"
@@ -47,16 +55,20 @@ def run_process(rank: int, num_processes: int, port: int, folder: Path, **train:
     run(folder, **train)
 
 
-def run_processes(num_processes: int, folder: Path, **train: object) -> None:
-    folder.mkdir()
+def in_processes(num_processes: int, task: Callable[[int, int, int], None]) -> None:
+    """Run task(rank, num_processes, port) in each of so many processes."""
     fork, port = get_context("fork"), free_port()
-    tasks = [partial(run_process, rank, num_processes, port, folder, **train) for rank in range(num_processes)]
-    children = [fork.Process(target=task) for task in tasks]
+    children = [fork.Process(target=task, args=(rank, num_processes, port)) for rank in range(num_processes)]
     for child in children:
         child.start()
     for child in children:
         child.join(timeout=100)
     assert [child.exitcode for child in children] == [0] * num_processes
+
+
+def run_processes(num_processes: int, folder: Path, **train: object) -> None:
+    folder.mkdir()
+    in_processes(num_processes, partial(run_process, folder=folder, **train))
 
 
 @pytest.fixture(scope="module")
