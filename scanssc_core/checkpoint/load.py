@@ -4,6 +4,7 @@ Every file is read once. Nothing that a file contains is executed.
 """
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -17,6 +18,7 @@ from scanssc_core.checkpoint.published_stereo import from_published_stereo, is_s
 from scanssc_core.checkpoint.torch_file import is_torch_file, read_state_dict
 from scanssc_core.checkpoint.weights import Weights, check_state
 from scanssc_core.network.kinds import OccupancyNetwork, make_network
+from scanssc_core.network.lite import LiteConfig
 from scanssc_core.stereo.mobilestereonet.network import MobileStereoNet, MSNetConfig
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -82,14 +84,18 @@ def load_stereo_network(path: Path) -> MobileStereoNet:
 
 
 def _filled(make: Callable[[], Network], path: Path, weights: Weights) -> Network:
-    """A network with these weights; no memory is taken for one that its configuration has larger than they are."""
+    """A network with these weights; no memory is taken for one that its configuration has larger than they are.
+
+    On `meta` it is tried first, but for the usual one: there PyTorch imports its compiler, a second and 70 MB.
+    """
     try:
-        with torch.device("meta"):
-            expected = make().state_dict()
+        with nullcontext() if weights.config == LiteConfig() else torch.device("meta"):
+            network = make()
     except Exception as error:  # sizes that cannot be may raise anything
         raise ValueError(f"{path}: no network of the configuration in its metadata: {error}") from error
-    check_state(path, weights.state, expected)
-    network = make()
+    check_state(path, weights.state, network.state_dict())
+    if any(tensor.is_meta for tensor in network.state_dict().values()):
+        network = make()
     network.load_state_dict(weights.state)
     return network.eval()
 

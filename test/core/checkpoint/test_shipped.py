@@ -118,3 +118,14 @@ def test_held_out_real_frames_score_as_the_card_says(kitti_mini, tmp_path):
     columns = (scores.iou, scores.precision, scores.recall, scores.miou, road, car)
     assert [100 * float(score) for score in columns] == pytest.approx(card_scores(), abs=0.3)
     assert 100 * scores.iou > 51.5
+
+
+def test_labelling_with_lite_leaves_the_compiler_of_pytorch_unloaded():
+    program = (
+        "import sys; from scanssc_core.runtime.backends import make_occupancy_backend\n"
+        "from scanssc_core.runtime.pipeline import OccupancyPipeline\n"
+        "OccupancyPipeline(None, make_occupancy_backend('lite', precision='auto')).warm_up()\n"
+        "print([name for name in ('torch._dynamo', 'sympy') if name in sys.modules])"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"  # a second and 70 MB of every start

@@ -1,4 +1,5 @@
 import time
+import weakref
 
 import pytest
 import torch
@@ -38,6 +39,22 @@ def test_what_takes_long_is_timed_once(monkeypatch):
     runs = []
     fastest(lambda dtype: dtype, runs.append, [torch.float32, torch.bfloat16])
     assert len(runs) == 4
+
+
+def test_what_is_not_taken_is_freed():
+    class Network:
+        def __init__(self, dtype):
+            self.dtype, self.itself = dtype, self
+
+    made = weakref.WeakSet()
+
+    def make(dtype):
+        network = Network(dtype)
+        made.add(network)
+        return network
+
+    taken, _ = fastest(make, lambda network: time.sleep(0.001), [torch.float32, torch.bfloat16])
+    assert list(made) == [taken]
 
 
 @pytest.mark.parametrize("has_bfloat16", [True, False])
