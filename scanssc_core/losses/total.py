@@ -21,7 +21,8 @@ class LossConfig:
 
     Attributes:
         cross_entropy, semantic_affinity, geometric_affinity, scan: weights.
-        occupancy: weight of the cross-entropy of occupied or not, which the lite model predicts apart from the classes.
+        occupancy: weight of the cross-entropy of occupied or not, which the lite model predicts apart from the classes
+            (published: 0).
         depth: weight of the depth loss (published code: 1e-4; the paper says 1e-3).
         segmentation: weight of the cross-entropy of the image's classes, which the lite model predicts (published: 0).
         teacher: weight of a voxel without a label where a teacher has an answer, which the lite model then learns from.
@@ -39,7 +40,7 @@ class LossConfig:
     cross_entropy: float = 1.0
     semantic_affinity: float = 1.0
     geometric_affinity: float = 1.0
-    occupancy: float = 1.0
+    occupancy: float = 0.0
     scan: float = 1.0
     depth: float = 1e-4
     segmentation: float = 0.0

@@ -81,6 +81,8 @@ class LiteConfig:
 
     def __post_init__(self) -> None:
         check_sizes(self.dataset, math.prod(self.label_grid.shape), self.image_size)
+        if self.num_classes != (expected := LABEL_SETS[self.dataset].num_classes):
+            raise ValueError(f"num_classes: {self.dataset} has {expected} with empty, got {self.num_classes}")
         if any(size % 16 for size in self.image_size):
             raise ValueError(f"expected image_size divisible by 16, got {self.image_size}")
         if self.backbone.num_levels != 3:

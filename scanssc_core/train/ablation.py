@@ -46,12 +46,12 @@ class Variant:
         """
         if missing := sorted(set(self.model) - {entry.name for entry in fields(config.model)}):
             raise ValueError(f"{self.name}: {type(config.model).__name__} has no {', '.join(missing)}")
-        scan = replace(config.model.scan, **self.scan)
-        return replace(
-            config,
-            model=replace(config.model, scan=scan, **self.model),
-            loss=replace(config.loss, **self.loss),
-        )
+        try:
+            scan = replace(config.model.scan, **self.scan)
+            model = replace(config.model, scan=scan, **self.model)
+            return replace(config, model=model, loss=replace(config.loss, **self.loss))
+        except ValueError as error:
+            raise ValueError(f"{self.name}: {error}") from error
 
 
 def _only(axes: tuple[str, ...]) -> dict[str, Any]:
@@ -127,17 +127,20 @@ def run_ablation(
     Args:
         train: trains a run in a folder, or goes on with it.
     Raises:
-        ValueError: if a run that is there is of another configuration, or was scored on other frames.
+        ValueError: before anything is trained, if a variant changes what the network does not have, a run that is there
+            is of another configuration, or was scored on other frames.
     """
+    runs: dict[Path, RunConfig] = {}
     for seed in seeds:
         for variant in variants:
-            run_folder = _run_folder(folder, variant, seed)
             changed = variant.apply(config)
-            changed = replace(changed, train=replace(changed.train, seed=seed))
-            check_same_run(changed, run_folder, with_scores=True)
-            if not (run_folder / LAST_WEIGHTS).exists():
-                train(changed, run_folder)
-            write_table(variants, seeds, folder)
+            runs[_run_folder(folder, variant, seed)] = replace(changed, train=replace(changed.train, seed=seed))
+    for run_folder, changed in runs.items():
+        check_same_run(changed, run_folder, with_scores=True)
+    for run_folder, changed in runs.items():
+        if not (run_folder / LAST_WEIGHTS).exists():
+            train(changed, run_folder)
+        write_table(variants, seeds, folder)
 
 
 def _run_folder(folder: Path, variant: Variant, seed: int) -> Path:

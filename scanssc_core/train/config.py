@@ -140,12 +140,17 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         is_lite = isinstance(self.model, LiteConfig)
-        of_lite = ("segmentation", "sampled_voxels", "teacher", "soft_teacher", "standing")
-        of_others = ("depth", "is_distance_weighted") if is_lite else of_lite
+        of_others = _LOSSES_OF_OTHERS if is_lite else _LOSSES_OF_LITE
         whose = "the lite model does not have" if is_lite else "only the lite model has"
         for name in of_others:
-            if getattr(self.loss, name):
-                raise ValueError(f"loss.{name}: {whose} what this is of; set it to 0")
+            if getattr(self.loss, name) != (off := getattr(_NO_LOSS, name)):
+                raise ValueError(f"loss.{name}: {whose} what this is of; set it to {off}")
+
+
+# What only one kind of network has, and the values that say that it is not asked for.
+_LOSSES_OF_OTHERS = ("depth", "depth_target", "is_distance_weighted")
+_LOSSES_OF_LITE = ("occupancy", "segmentation", "sampled_voxels", "teacher", "soft_teacher", "standing")
+_NO_LOSS = replace(LossConfig(), depth=0.0)
 
 
 def _kitti360() -> RunConfig:

@@ -131,7 +131,7 @@ def test_depth_by_a_network_waits_for_its_result_alone(dims, precision):
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
 def test_a_training_step_runs_on_the_device_and_waits_only_where_listed(small, precision):
     is_lite = isinstance(small, LiteConfig)
-    of_lite = LossConfig(depth=0.0, sampled_voxels=50, segmentation=1.0, soft_teacher=0.5)
+    of_lite = LossConfig(depth=0.0, occupancy=1.0, sampled_voxels=50, segmentation=1.0, soft_teacher=0.5)
     loss = of_lite if is_lite else LossConfig()
     module = TrainingModule(make_network(small).train(), RunConfig(model=small, loss=loss), num_steps=10)
     module.log_losses = lambda losses: None  # it asks Lightning's trainer

@@ -18,7 +18,7 @@ from scanssc_core.losses.voxel_statistics import voxel_statistics
 from scanssc_core.network.lite import LiteOutput
 
 SHAPE, CELL, CLASSES = (8, 12, 4), 2, 5
-CONFIG = LossConfig(depth=0, sampled_voxels=0)
+CONFIG = LossConfig(depth=0, occupancy=1.0)
 GROUND = torch.tensor([2, 4])
 
 

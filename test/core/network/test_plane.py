@@ -317,6 +317,7 @@ def test_every_parameter_receives_a_gradient():
         ({"image_size": (90, 320)}, "divisible by 16"),
         ({"label_grid": VoxelGridSpec((30, 16, 8), 1.6, (0.0, -12.8, -4.0))}, "divisible by 8"),
         ({"num_bands": 3}, "num_bands"),
+        ({"num_classes": 12}, "num_classes: semantic_kitti has 20 with empty, got 12"),
         ({"backbone": EfficientNetConfig(is_lite=True)}, "num_levels 3"),
         ({"plane_channels": (8, 8)}, "at least three levels"),
         ({"label_grid": VoxelGridSpec((32, 16, 8), 1.25, (0.0, -12.8, -4.0))}, "multiple of 0.1 m"),

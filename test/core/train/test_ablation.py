@@ -29,7 +29,7 @@ FOUR = ["table5.baseline", "table5.d", "table5.h"]  # neither, Scan Module, Scan
 
 def lite_config(**settings: object) -> RunConfig:
     settings = {"steps": 2, "validate_every": 0, "ema_decay": 0.5} | settings
-    return RunConfig(model=MICRO_LITE, loss=LossConfig(depth=0.0), train=run_config(**settings).train)
+    return RunConfig(model=MICRO_LITE, loss=LossConfig(depth=0.0, occupancy=1.0), train=run_config(**settings).train)
 
 
 def ablate(config: RunConfig, folder: Path, seeds: Sequence[int]) -> None:
@@ -80,10 +80,16 @@ def test_a_variant_of_what_a_network_does_not_have_is_refused():
         variant.apply(lite)
     of_height = [variant for variant in VARIANTS if variant.name in ("table5.c", "figure6.height_25")]
     for variant in of_height:
-        with pytest.raises(ValueError, match="scan: height lies in the channels"):
+        with pytest.raises(ValueError, match=rf"^{variant.name}: scan: height lies in the channels"):
             variant.apply(lite)
     assert len(of_height) == 2
     assert all(variant.apply(lite) for variant in find_variants(["table5.baseline", "table5.d", "table5.h"]))
+
+
+def test_a_variant_that_the_network_lacks_is_refused_before_anything_is_trained(tmp_path):
+    with pytest.raises(ValueError, match=r"table5\.c: scan: height"):
+        run_ablation(RUN_CONFIGS["lite"](), find_variants(["table5"]), (1,), tmp_path, lambda *run: pytest.fail("ran"))
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_table_is_chosen_by_its_name_and_comes_with_the_full_model():

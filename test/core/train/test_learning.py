@@ -88,7 +88,7 @@ def test_a_start_that_is_not_there_is_named(tmp_path):
 
 
 def lite_module(num_voxels: int) -> TrainingModule:
-    loss = LossConfig(depth=0.0, sampled_voxels=num_voxels)
+    loss = LossConfig(depth=0.0, occupancy=1.0, sampled_voxels=num_voxels)
     torch.manual_seed(0)
     return TrainingModule(Lite(MICRO_LITE).eval(), RunConfig(model=MICRO_LITE, loss=loss), num_steps=1)
 
@@ -107,7 +107,7 @@ def test_lite_losses_of_all_occupied_voxels_drawn_are_those_without_a_draw():
 
 
 def test_one_frame_is_overfitted_by_the_lite_model(tmp_path):
-    loss = LossConfig(depth=0.0, teacher=0.6)
+    loss = LossConfig(depth=0.0, occupancy=1.0, teacher=0.6)
     settings = run_config(steps=80, batch_size=2, learning_rate=1e-2, validate_every=0, checkpoint_every=100).train
     config = RunConfig(model=MICRO_LITE, loss=loss, train=settings)
     train(config, tmp_path, [Street(1)], Street(1), torch.device("cpu"))
@@ -118,14 +118,17 @@ def test_one_frame_is_overfitted_by_the_lite_model(tmp_path):
     assert load_model(tmp_path / "best.safetensors").config == MICRO_LITE
 
 
-@pytest.mark.parametrize("loss", [LossConfig(scan=0.0, sampled_voxels=8), LossConfig(segmentation=1.0)])
+@pytest.mark.parametrize(
+    "loss", [LossConfig(sampled_voxels=8), LossConfig(segmentation=1.0), LossConfig(occupancy=1.0)]
+)
 def test_losses_of_the_lite_model_alone_are_refused_for_the_published_one(loss):
     with pytest.raises(ValueError, match="only the lite model"):
         RunConfig(model=MICRO, loss=replace(loss, depth=0.0))
 
 
 def test_losses_of_the_published_model_alone_are_refused_for_lite():
-    for loss in (LossConfig(), LossConfig(depth=0.0, is_distance_weighted=True)):
+    of_others = {"is_distance_weighted": True}, {"depth_target": "metric"}
+    for loss in (LossConfig(), *(LossConfig(depth=0.0, **change) for change in of_others)):
         with pytest.raises(ValueError, match="the lite model does not have"):
             RunConfig(model=MICRO_LITE, loss=loss)
 
