@@ -11,13 +11,17 @@ GRID = VoxelGridSpec(shape=(20, 14, 6), voxel_size_m=0.5, origin_m=(-2.0, -3.5, 
 
 def test_only_voxels_in_front_and_inside_the_image_are_visible():
     visible = visible_voxels(GRID, CAMERA, T_CAM_VELO)
-    expected = []
+    expected, depths_m, pixels = [], [], []
     for flat, center in enumerate(GRID.centers().reshape(-1, 3)):
         x, y, z = T_CAM_VELO[:3, :3] @ center + T_CAM_VELO[:3, 3]
         if z > 0 and -0.5 <= 40 * x / z + 31.5 < 63.5 and -0.5 <= 40 * y / z + 15.5 < 31.5:
             expected.append(flat)
+            depths_m.append(z)
+            pixels.append((40 * x / z + 31.5, 40 * y / z + 15.5))
     np.testing.assert_array_equal(visible.voxel_index, expected)
-    assert (visible.depth_m > 0).all()
+    np.testing.assert_allclose(visible.depth_m, depths_m, rtol=1e-5)
+    nearest = np.stack([visible.pixel_index % 64, visible.pixel_index // 64], axis=1)
+    assert np.abs(nearest - pixels).max() <= 0.5 + 1e-4
     hidden = visible.hidden.reshape(-1)
     assert not hidden[expected].any() and (np.delete(hidden, expected) == UNKNOWN).all()
 
