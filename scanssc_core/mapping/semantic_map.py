@@ -56,7 +56,7 @@ class MapConfig:
     window_m: tuple[float, float, float] = (102.4, 102.4, 9.6)
     hits: Hits = field(default_factory=Hits)
     miss: float = 1.2
-    lowest: float = -1.0
+    lowest: float = -0.7
     highest: float = 1.0
     correlation_s: float = 0.1
     threshold: float = 0.05

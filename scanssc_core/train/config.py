@@ -179,7 +179,7 @@ def _lite() -> RunConfig:
         depth=0.0,
         segmentation=0.5,
         teacher=0.6,
-        standing=0.8,
+        standing=1.7,
         sampled_voxels=12_288,
     )
     return RunConfig(model=LiteConfig(), train=train, loss=loss)

@@ -139,9 +139,14 @@ class PlaneHead(nn.Module):
         bins = ground_tables.height_bins(measures.ground_m.flatten()[cell], z, self.grid)
         class_bins = bins * _NUM_CLASS_BINS // ground_tables.NUM_BINS
         # Elsewhere the host would wait for the counts, and in a graph shapes must not depend on them.
-        is_sorted = features.device.type == "cpu" and not torch.compiler.is_compiling()
-        logits = self._by_height(rows, cell, class_bins) if is_sorted else self._at_every_height(rows, cell, class_bins)
-        logits = logits + self.class_lifted(self._lifted(measures, cell, z)).float()
+        if features.device.type == "cpu" and not torch.compiler.is_compiling():
+            # In bfloat16 every number of rows makes oneDNN compile and keep another program: up to 400 MB of them.
+            with own_precision(features.device):
+                logits = self._by_height(rows.float(), cell, class_bins)
+                logits = logits + F.linear(self._lifted(measures, cell, z), self.class_lifted.weight.float())
+        else:
+            logits = self._at_every_height(rows, cell, class_bins)
+            logits = logits + self.class_lifted(self._lifted(measures, cell, z)).float()
         table = measures.context.flatten()[cell] * ground_tables.NUM_BINS + bins
         return logits + F.embedding(table, _GAIN * self.ground_classes)
 
@@ -156,7 +161,7 @@ class PlaneHead(nn.Module):
 
         Sorted by bins: fewest products.
         """
-        weight = self.class_weight + self.class_shared.weight.T
+        weight = self.class_weight.float() + self.class_shared.weight.T.float()
         order = bins.argsort()
         sizes = torch.bincount(bins, minlength=_NUM_CLASS_BINS).tolist()
         parts = rows[cell[order]].split(sizes)

@@ -6,11 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from peak_memory import at_most_mib
 
 from core.network.test_model_golden import inputs, repeat, small_camera
 from core.network.tiny import TINY_LITE
 from scanssc_core.geometry import LIDAR_HEIGHT_M, VoxelGridSpec
 from scanssc_core.inference.optimize import optimized_for_inference
+from scanssc_core.inference.precision import inference_in
 from scanssc_core.labels import UNKNOWN
 from scanssc_core.network.camera_inputs import CameraInputs
 from scanssc_core.network.config import ScanRules
@@ -298,6 +300,17 @@ def test_geometry_follows_the_camera():
         moved, _ = model.predict_labels(image, depth_m, lower)
         again, _ = model.predict_labels(image, depth_m, camera)
     assert torch.equal(first, again) and not torch.equal(first, moved)
+
+
+def test_frames_with_other_numbers_of_occupied_voxels_take_no_further_memory_in_bfloat16():
+    model = optimized_for_inference(tiny_lite(), precision=torch.bfloat16)
+    with inference_in(torch.bfloat16, torch.device("cpu")):
+        features, measures, _ = model.features(*frame()[:2], model.tables_of(frame()[2]))
+        for num_voxels in range(1, 20):
+            model.head.class_logits(features, measures, torch.arange(num_voxels))
+        with at_most_mib(8):  # a program of oneDNN for each number of rows takes several times as much
+            for num_voxels in range(20, model.config.num_coarse, 3):
+                model.head.class_logits(features, measures, torch.arange(num_voxels))
 
 
 def test_every_parameter_receives_a_gradient():
