@@ -100,6 +100,11 @@ def run(folder: Path, **train: object) -> TrainingModule:
     return train_run(run_config(**train), folder, [Street(5)], Street(3), torch.device("cpu"))
 
 
+# At its first use autograd starts a thread for each device it knows of, and then no child can be forked. So it is used
+# here, before a test makes it believe in devices that are none (FakeTensorMode: torch.export, test_fake_cuda.py).
+torch.zeros(1, requires_grad=True).sum().backward()
+
+
 def in_child(task: Callable[[], object]) -> int:
     """Run in a forked process; its exit code, negative for a signal."""
     child = multiprocessing.get_context("fork").Process(target=task)
