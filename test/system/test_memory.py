@@ -19,7 +19,7 @@ def test_memory_that_runs_out_leaves_the_node_unconfigured_and_free(world, start
     world.spin_until(lambda: "unconfigured" in world.message("pipeline"))
     num_readers = world.count_subscribers("/tf_static")
     virtual_kib = int(re.search(r"VmSize:\s*(\d+)", Path(f"/proc/{node.process.pid}/status").read_text())[1])
-    resource.prlimit(node.process.pid, resource.RLIMIT_AS, ((virtual_kib << 10) + (300 << 20), resource.RLIM_INFINITY))
+    resource.prlimit(node.process.pid, resource.RLIMIT_AS, ((virtual_kib << 10) + (100 << 20), resource.RLIM_INFINITY))
     for _ in range(2):
         assert not change_state(world, Transition.TRANSITION_CONFIGURE)
         assert state(world) == State.PRIMARY_STATE_UNCONFIGURED
