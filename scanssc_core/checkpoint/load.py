@@ -88,13 +88,14 @@ def _filled(make: Callable[[], Network], path: Path, weights: Weights) -> Networ
 
     On `meta` it is tried first, but for the usual one: there PyTorch imports its compiler, a second and 70 MB.
     """
+    is_usual = weights.config == LiteConfig()
     try:
-        with nullcontext() if weights.config == LiteConfig() else torch.device("meta"):
+        with nullcontext() if is_usual else torch.device("meta"):
             network = make()
     except Exception as error:  # sizes that cannot be may raise anything
         raise ValueError(f"{path}: no network of the configuration in its metadata: {error}") from error
     check_state(path, weights.state, network.state_dict())
-    if any(tensor.is_meta for tensor in network.state_dict().values()):
+    if not is_usual:
         network = make()
     network.load_state_dict(weights.state)
     return network.eval()

@@ -14,8 +14,6 @@ _VARIABLES = {
     # What a broken image is, is said by our own errors, with its name.
     "OPENCV_LOG_LEVEL": "SILENT",
 }
-
-
 # glibc's allocator, by mallopt(3): what tensors of a few MB give back is kept for those of the next frame, in one pool
 # for all threads. By default it goes back to the kernel and comes anew, in some frames thousands of pages of it: that
 # takes a tenth of lite's processor time (float32, two threads), and 0.1 GiB more of memory.
