@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a request that is looked at, never as an exception in the middle of something."""
+"""Ctrl-C and SIGTERM: for nodes a request that is looked at, for programs that run to an end an exception."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ class StopRequest:
 
     Make it before the process imports what is slow. A thread that was there before, as NumPy starts them, may still get
     a signal: the main thread then sees to it, when it next runs Python. Programs that this process starts inherit the
-    blocked signals: not for one that starts others.
+    blocked signals: not for one that starts others (see end_with_keyboard_interrupt).
 
     Attributes:
         requested: done once a signal has come.
@@ -43,3 +43,12 @@ class StopRequest:
                 os._exit(0)
             if not self.requested.done():
                 self.requested.set_result(None)
+
+
+def end_with_keyboard_interrupt() -> None:
+    """Have SIGTERM raise KeyboardInterrupt in the main thread, as Ctrl-C does.
+
+    Needs rclpy.init(signal_handler_options=SignalHandlerOptions.NO): rclpy has handlers that end the context while it
+    is used, which then fails in one of many ways.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -7,22 +7,22 @@ import argparse
 import importlib
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import rclpy
-from rclpy._rclpy_pybind11 import RCLError
 from rclpy.duration import Duration
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
 from rosbags.highlevel import AnyReader
 from rosgraph_msgs.msg import Clock
 
 from scanssc_core.sources.bag import open_bag, read_messages
+from scanssc_ros.stopping import end_with_keyboard_interrupt
 
 # Subscribers are discovered one after the other, and each may know us later than we know it: Fast DDS repeats a lost
 # packet of discovery after a second.
@@ -32,6 +32,8 @@ _LOOP_GAP_S = 0.1
 # For messages still on their way when the last one is sent; reliable subscribers that are busy are waited for.
 _LINGERING_S = 1.0
 _MAX_WAIT_FOR_SUBSCRIBERS_S = 30
+# A signal is dealt with between two waits inside rclpy, not during one.
+_SIGNAL_CHECK = Duration(seconds=0.1)
 
 
 class BagPlayer(Node):
@@ -87,17 +89,15 @@ class BagPlayer(Node):
         """Wait until reliable subscribers have acknowledged everything, or for half a minute."""
         end_s = time.monotonic() + _MAX_WAIT_FOR_SUBSCRIBERS_S
         for publisher in self._players.values():
-            publisher.wait_for_all_acked(Duration(seconds=max(0.0, end_s - time.monotonic())))
+            while not publisher.wait_for_all_acked(_SIGNAL_CHECK) and time.monotonic() < end_s:
+                pass
 
-    def play_once(self, rate: float, is_running: Callable[[], bool]) -> None:
-        """Publish all messages, `rate` times as fast as recorded, while is_running()."""
+    def play_once(self, rate: float) -> None:
+        """Publish all messages, `rate` times as fast as recorded."""
         start_s, first_ns = time.monotonic(), None
         for connection, bag_time_ns, raw in read_messages(self._reader):
             first_ns = bag_time_ns if first_ns is None else first_ns
-            while is_running() and (wait_s := start_s + (bag_time_ns - first_ns) / 1e9 / rate - time.monotonic()) > 0:
-                time.sleep(min(wait_s, 0.1))
-            if not is_running():
-                return
+            time.sleep(max(0.0, start_s + (bag_time_ns - first_ns) / 1e9 / rate - time.monotonic()))
             if self._clock_publisher is not None:
                 clock = Clock()
                 clock.clock.sec, clock.clock.nanosec = divmod(bag_time_ns, 1_000_000_000)
@@ -136,7 +136,8 @@ def main(args: list[str] | None = None) -> int:
     options = parser.parse_args(remove_ros_args(arguments)[1:])
     if not options.rate > 0:
         parser.error(f"--rate: expected a number above zero, got {options.rate}")
-    rclpy.init(args=arguments)
+    end_with_keyboard_interrupt()
+    rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
     try:
         with open_bag(options.bag) as reader:
             if not reader.is2:
@@ -148,12 +149,8 @@ def main(args: list[str] | None = None) -> int:
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    except (KeyboardInterrupt, ExternalShutdownException):
+    except KeyboardInterrupt:
         pass
-    except RCLError:
-        if rclpy.ok():
-            raise
-        # else a signal has ended what was being waited for
     finally:
         rclpy.try_shutdown()
     return 0
@@ -164,8 +161,8 @@ def play(reader: AnyReader, options: argparse.Namespace) -> None:
     player = BagPlayer(reader, options.best_effort, options.clock)
     try:
         player.wait_for_subscribers(options.wait, options.wait_for)
-        while rclpy.ok():
-            player.play_once(options.rate, rclpy.ok)
+        while True:
+            player.play_once(options.rate)
             if not options.loop:
                 break
             time.sleep(_LOOP_GAP_S / options.rate)

@@ -25,9 +25,9 @@ import rclpy
 from ament_index_python.packages import get_package_prefix, get_package_share_directory
 from diagnostic_msgs.msg import DiagnosticArray
 from numpy.typing import NDArray
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
+from rclpy.signals import SignalHandlerOptions
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -49,6 +49,7 @@ from scanssc_ros.conversions import image_to_rgb, stamp_to_ns
 from scanssc_ros.distribution import profile_variable
 from scanssc_ros.input.inputs import SIDES
 from scanssc_ros.msg import VoxelGrid
+from scanssc_ros.stopping import end_with_keyboard_interrupt
 
 _SYNTHETIC_FRAMES = 30
 _SYNTHETIC_SEED = 3
@@ -430,7 +431,8 @@ def main() -> int:
     options, extra = parser.parse_known_args()
     console = Console()
     options.out.mkdir(parents=True, exist_ok=True)
-    rclpy.init(args=[])
+    end_with_keyboard_interrupt()
+    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     named = NamedTopics(options.left_topic, options.right_topic, options.left_info, options.right_info)
     try:
         bag = prepare_bag(options.bag, options.out, console)
@@ -441,7 +443,7 @@ def main() -> int:
     except (DemoError, ValueError) as error:
         console.print(f"error: {error}", style="bold red", highlight=False, markup=False, soft_wrap=True)
         return 1
-    except (KeyboardInterrupt, ExternalShutdownException):
+    except KeyboardInterrupt:
         console.print("interrupted")
         return 1
     finally:
