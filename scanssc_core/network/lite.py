@@ -3,7 +3,7 @@
 image --encoder, neck--> features, classes of its pixels
 depth --> points, distance of every voxel from the surface, ground
 features put at their measured depth, and what was measured, height folded into channels
---U-Net of the plane, with scans near to far--> features of the cells --> occupancy, classes
+--U-Net of the plane--> features of the cells --> occupancy, classes
 """
 
 import math
@@ -58,8 +58,9 @@ class LiteConfig:
         plane_channels: of the levels of the plane's U-Net: cells, then each twice as wide as those before.
         head_channels: of the features that the head reads.
         hidden_channels: of the layer of the head that reads features and measures.
-        num_heads: of the scan blocks.
-        scan: axes, directions and margins of the scan blocks; of depth and width.
+        num_heads: of the scan blocks, where there are any.
+        scan: axes, directions and margins of the scan blocks; of depth and width. By default none: they brought nothing
+            (docs/training.md, ablations).
     """
 
     image_size: tuple[int, int] = (192, 640)
@@ -77,7 +78,7 @@ class LiteConfig:
     head_channels: int = 48
     hidden_channels: int = 80
     num_heads: int = 4
-    scan: ScanRules = field(default_factory=lambda: ScanRules(axes=("depth", "width")))
+    scan: ScanRules = field(default_factory=lambda: ScanRules(axes=()))
 
     def __post_init__(self) -> None:
         check_sizes(self.dataset, math.prod(self.label_grid.shape), self.image_size)

@@ -127,9 +127,15 @@ def run_ablation(
     Args:
         train: trains a run in a folder, or goes on with it.
     Raises:
-        ValueError: before anything is trained, if a variant changes what the network does not have, a run that is there
-            is of another configuration, or was scored on other frames.
+        ValueError: before anything is trained, if the full model has no scans, a variant changes what the network does
+            not have, a run that is there is of another configuration, or was scored on other frames.
     """
+    if not (config.model.scan.axes and config.loss.scan_axes):
+        raise ValueError(
+            "the full model of the ablations scans and has the Scan Loss; expected axes of both, as by "
+            "--model-scan-axes depth --model-scan-axes width "
+            "--loss-scan-axes depth --loss-scan-axes width --loss-scan-axes height"
+        )
     runs: dict[Path, RunConfig] = {}
     for seed in seeds:
         for variant in variants:

@@ -176,6 +176,7 @@ def _lite() -> RunConfig:
         geometric_affinity=0.7,
         semantic_affinity=0.3,
         scan=3.0,
+        scan_axes=(),
         depth=0.0,
         segmentation=0.5,
         teacher=0.6,

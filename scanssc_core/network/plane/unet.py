@@ -1,4 +1,4 @@
-"""The U-Net of the plane seen from above, with the scan between its halves."""
+"""The U-Net of the plane seen from above, with scans between its halves where they are asked for."""
 
 from itertools import pairwise
 
@@ -51,7 +51,7 @@ class PlaneNet(nn.Module):
         channels: of each level, the finest first.
         out_channels: of the result.
         plane_size: cells along depth and width.
-        num_heads, rules: of the scan, which works on the level of four cells.
+        num_heads, rules: of the scan, which works on the level of four cells; no axes: there is none.
     """
 
     def __init__(

@@ -11,6 +11,7 @@ import torch
 from core.network.tiny import TINY, TINY_LITE
 from scanssc_core.datasets.dataset import SSCDataset, SSCSample
 from scanssc_core.geometry import VoxelGridSpec
+from scanssc_core.network.config import ScanRules
 from scanssc_core.network.image.efficientnet import EfficientNetConfig
 from scanssc_core.train.config import RunConfig, TrainConfig
 from scanssc_core.train.module import TrainingModule
@@ -44,6 +45,7 @@ MICRO_LITE = replace(
     backbone=EfficientNetConfig(width=0.1, depth=0.1, drop_path_rate=0.0, is_lite=True, num_levels=3),
     plane_channels=(8, 8, 8),
 )
+SCANNING_LITE = replace(MICRO_LITE, scan=ScanRules(axes=("depth", "width")))
 
 
 def run_config(**train: object) -> RunConfig:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from core.train.small import MICRO_LITE, Street, in_child, run_config
+from core.train.small import MICRO_LITE, SCANNING_LITE, Street, in_child, run_config
 from core.train.test_processes import become_process, in_processes
 from scanssc_core.datasets.dataset import collate
 from scanssc_core.losses.total import LossConfig
@@ -29,7 +29,7 @@ FOUR = ["table5.baseline", "table5.d", "table5.h"]  # neither, Scan Module, Scan
 
 def lite_config(**settings: object) -> RunConfig:
     settings = {"steps": 2, "validate_every": 0, "ema_decay": 0.5} | settings
-    return RunConfig(model=MICRO_LITE, loss=LossConfig(depth=0.0, occupancy=1.0), train=run_config(**settings).train)
+    return RunConfig(model=SCANNING_LITE, loss=LossConfig(depth=0.0, occupancy=1.0), train=run_config(**settings).train)
 
 
 def ablate(config: RunConfig, folder: Path, seeds: Sequence[int]) -> None:
@@ -88,8 +88,15 @@ def test_a_variant_of_what_a_network_does_not_have_is_refused():
 
 def test_a_variant_that_the_network_lacks_is_refused_before_anything_is_trained(tmp_path):
     with pytest.raises(ValueError, match=r"table5\.c: scan: height"):
-        run_ablation(RUN_CONFIGS["lite"](), find_variants(["table5"]), (1,), tmp_path, lambda *run: pytest.fail("ran"))
+        run_ablation(lite_config(), find_variants(["table5"]), (1,), tmp_path, lambda *run: pytest.fail("ran"))
     assert not list(tmp_path.iterdir())
+
+
+def test_a_network_without_scans_is_no_full_model(tmp_path):
+    no_loss = replace(lite_config(), loss=replace(lite_config().loss, scan_axes=()))
+    for config in (RUN_CONFIGS["lite"](), replace(lite_config(), model=MICRO_LITE), no_loss):
+        with pytest.raises(ValueError, match="full model of the ablations scans .* --model-scan-axes depth"):
+            run_ablation(config, find_variants(["table5"]), (1,), tmp_path, lambda *run: pytest.fail("ran"))
 
 
 def test_a_table_is_chosen_by_its_name_and_comes_with_the_full_model():

@@ -5,14 +5,14 @@ from dataclasses import replace
 import pytest
 import torch
 
-from core.train.small import MICRO, MICRO_LITE, Street, run, run_config
+from core.train.small import MICRO, MICRO_LITE, SCANNING_LITE, Street, run, run_config
 from scanssc_core.checkpoint.files import save_checkpoint
 from scanssc_core.checkpoint.load import load_model
 from scanssc_core.datasets.dataset import camera_of, collate
 from scanssc_core.evaluation.metrics import SSCMetrics
 from scanssc_core.losses.segmentation import segmentation_loss
 from scanssc_core.losses.total import LossConfig
-from scanssc_core.network.lite import Lite
+from scanssc_core.network.lite import Lite, LiteConfig
 from scanssc_core.network.scanssc import ScanSSC
 from scanssc_core.train.config import RunConfig
 from scanssc_core.train.initial_weights import initialize
@@ -87,10 +87,10 @@ def test_a_start_that_is_not_there_is_named(tmp_path):
         initialize(ScanSSC(MICRO), str(tmp_path / "missing.safetensors"))
 
 
-def lite_module(num_voxels: int) -> TrainingModule:
+def lite_module(num_voxels: int, model: LiteConfig = MICRO_LITE) -> TrainingModule:
     loss = LossConfig(depth=0.0, occupancy=1.0, sampled_voxels=num_voxels)
     torch.manual_seed(0)
-    return TrainingModule(Lite(MICRO_LITE).eval(), RunConfig(model=MICRO_LITE, loss=loss), num_steps=1)
+    return TrainingModule(Lite(model).eval(), RunConfig(model=model, loss=loss), num_steps=1)
 
 
 def test_lite_losses_of_all_occupied_voxels_drawn_are_those_without_a_draw():
@@ -151,7 +151,7 @@ def test_frozen_norms_keep_their_statistics(tmp_path):
 @pytest.mark.parametrize(("precision", "is_fused"), [("bfloat16", False), ("float32", True)])
 def test_the_fused_attention_is_left_out_where_its_gradient_is_slow(precision, is_fused):
     batch = collate([Street(1)[0]])
-    module = lite_module(10)
+    module = lite_module(10, SCANNING_LITE)
     module.config = replace(module.config, train=replace(module.config.train, precision=precision))
     module.log_losses = lambda losses: None
     with (
