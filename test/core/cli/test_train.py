@@ -35,7 +35,7 @@ def test_train_command_trains_continues_and_exports(root, tmp_path):
     assert result.exit_code == 0, result.exception
     lines = read_log(tmp_path / "run" / "log.jsonl")
     assert [line["step"] for line in lines] == [1, 2, 2]
-    assert {"loss/total", "loss/occupancy", "loss/scan_width", "learning_rate"} <= lines[0].keys()
+    assert {"loss/total", "loss/occupancy", "learning_rate"} <= lines[0].keys()
     assert {"val/iou", "val/miou", "val/class_iou/road"} <= lines[-1].keys()
     assert load_model(tmp_path / "run" / "best.safetensors").config.image_size == (32, 96)
     stored = json.loads((tmp_path / "run" / "run.json").read_text())
