@@ -46,9 +46,10 @@ class StopRequest:
 
 
 def end_with_keyboard_interrupt() -> None:
-    """Have SIGTERM raise KeyboardInterrupt in the main thread, as Ctrl-C does.
+    """Have SIGINT and SIGTERM raise KeyboardInterrupt in the main thread, also where a shell has SIGINT ignored (`&`).
 
     Needs rclpy.init(signal_handler_options=SignalHandlerOptions.NO): rclpy has handlers that end the context while it
     is used, which then fails in one of many ways.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in _SIGNALS:
+        signal.signal(number, signal.default_int_handler)
