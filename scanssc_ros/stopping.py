@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 from concurrent.futures import Future
+from types import FrameType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -46,10 +47,17 @@ class StopRequest:
 
 
 def end_with_keyboard_interrupt() -> None:
-    """Have SIGINT and SIGTERM raise KeyboardInterrupt in the main thread, also where a shell has SIGINT ignored (`&`).
+    """Have the first SIGINT or SIGTERM raise KeyboardInterrupt in the main thread, even if a shell has SIGINT ignored.
 
-    Needs rclpy.init(signal_handler_options=SignalHandlerOptions.NO): rclpy has handlers that end the context while it
-    is used, which then fails in one of many ways.
+    Further ones do nothing: what is put away then is not disturbed. Needs rclpy.init(signal_handler_options=
+    SignalHandlerOptions.NO): rclpy has handlers that end the context while it is used, which then fails in one of many
+    ways.
     """
     for number in _SIGNALS:
-        signal.signal(number, signal.default_int_handler)
+        signal.signal(number, _interrupt)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    for other in _SIGNALS:
+        signal.signal(other, lambda *_: None)  # SIG_IGN would complain of one that is pending
+    raise KeyboardInterrupt

@@ -9,13 +9,21 @@ from system.harness import DEADLINE_S, executable
 pytestmark = pytest.mark.system
 
 
-@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
-def test_player_that_is_ended_while_it_plays_has_status_zero_and_no_traceback(tmp_path, ending):
-    player = [executable("bag_player"), good_bag(tmp_path / "bag"), "--wait", "0", "--loop"]
-    command = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", *player]  # as a script starts it with `&`
+@pytest.mark.parametrize(
+    "endings",
+    [(signal.SIGINT,), (signal.SIGTERM,), (signal.SIGINT, signal.SIGTERM)],
+    ids=["SIGINT", "SIGTERM", "one after the other"],
+)
+def test_player_that_is_ended_while_it_plays_has_status_zero_and_no_traceback(tmp_path, endings):
+    play = [executable("bag_player"), good_bag(tmp_path / "bag"), "--wait", "0", "--loop"]
+    command = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", *play]  # as a script starts it with `&`
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as player:
-        assert "nobody subscribes" in player.stderr.readline(), "what it says before it plays"
-        player.send_signal(ending)
-        _, errors = player.communicate(timeout=DEADLINE_S)
+        try:
+            assert "nobody subscribes" in player.stderr.readline(), "what it says before it plays"
+            for ending in endings:
+                player.send_signal(ending)
+            _, errors = player.communicate(timeout=DEADLINE_S)
+        finally:
+            player.kill()
     assert player.returncode == 0, errors
     assert "Traceback" not in errors

@@ -13,7 +13,8 @@ from scanssc_core.train.run_log import read_log
 SMALL_MODEL = (
     "--model-image-size 32 96 --model-image-channels 8 --model-lifted-channels 4 --model-head-channels 8 "
     "--model-num-heads 2 --model-plane-channels 8 --model-plane-channels 8 --model-plane-channels 8 "
-    "--model-backbone-width 0.3 --model-backbone-depth 0.3 --init random"
+    "--model-backbone-width 0.3 --model-backbone-depth 0.3 --init random "
+    "--model-scan-axes depth --model-scan-axes width --loss-scan-axes depth --loss-scan-axes width"
 )
 
 
@@ -35,7 +36,7 @@ def test_train_command_trains_continues_and_exports(root, tmp_path):
     assert result.exit_code == 0, result.exception
     lines = read_log(tmp_path / "run" / "log.jsonl")
     assert [line["step"] for line in lines] == [1, 2, 2]
-    assert {"loss/total", "loss/occupancy", "learning_rate"} <= lines[0].keys()
+    assert {"loss/total", "loss/occupancy", "loss/scan_width", "learning_rate"} <= lines[0].keys()
     assert {"val/iou", "val/miou", "val/class_iou/road"} <= lines[-1].keys()
     assert load_model(tmp_path / "run" / "best.safetensors").config.image_size == (32, 96)
     stored = json.loads((tmp_path / "run" / "run.json").read_text())
