@@ -17,12 +17,13 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.msg import SetParametersResult
-from rcl_interfaces.srv import SetParameters
+from rcl_interfaces.srv import ListParameters, SetParameters
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.task import Future
 from sensor_msgs.msg import CameraInfo, Image
 
 from scanssc_core.geometry import StereoRig
@@ -36,6 +37,7 @@ from scanssc_ros.parameters import NodeParameters
 WIDTH, HEIGHT = 320, 96
 FOCAL_PX, BASELINE_M = 180.0, 0.5
 SECOND_NS = 1_000_000_000
+_ASK_AGAIN_S = 2.0  # where no answer came
 DEADLINE_S = 180.0  # of what takes a second or two on a machine that does nothing else
 #: Remappings for the bags of scanssc_core.sources.bag.
 KITTI_BAG = [
@@ -257,9 +259,29 @@ def call(world: Bystander, service_type: type, name: str, request: object) -> An
     """The answer of a service."""
     client = world.create_client(service_type, name)
     world.spin_until(client.service_is_ready)
+    _wait_to_be_known(world, name.rpartition("/")[0])
     future = client.call_async(request)
     world.spin_until(future.done)
     return future.result()
+
+
+def _wait_to_be_known(world: Bystander, node: str) -> None:
+    """Wait until a node has discovered the clients of this one: before, it sends its answers to nobody.
+
+    DDS announces clients in the order in which they were made, so an answer to the newest shows that all are known.
+    """
+    client = world.create_client(ListParameters, f"{node}/list_parameters")
+    world.spin_until(client.service_is_ready)
+    answers: list[Future] = []
+
+    def is_answered() -> bool:
+        if time.monotonic() >= asked_s + _ASK_AGAIN_S * len(answers):
+            answers.append(client.call_async(ListParameters.Request()))
+        return any(answer.done() for answer in answers)
+
+    asked_s = time.monotonic()
+    world.spin_until(is_answered)
+    world.destroy_client(client)
 
 
 def set_parameter(world: Bystander, name: str, value: object) -> SetParametersResult:
