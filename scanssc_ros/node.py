@@ -13,6 +13,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.clock import TimeJump
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 
+from scanssc_core.health import input_health
 from scanssc_core.runtime.backends import (
     GEOMETRIC_BACKENDS,
     loads_weights,
@@ -153,6 +154,7 @@ class ScanSSCNode(ManagedNode[NodeParameters]):
                     self.get_logger().info(note)
                 if parameters.model not in GEOMETRIC_BACKENDS:
                     build_for_inference(self._pipeline.warm_up)
+                build(input_health.warm_up)
         except _Stopped:
             self.get_logger().info("configuring was broken off: the node is to end")
             self.free()

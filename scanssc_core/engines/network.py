@@ -62,7 +62,7 @@ class EngineNetwork:
         wanted: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """See LabellingNetwork.predict_labels; a graph labels all voxels, but of lite those that lack a place."""
-        inputs = {IMAGE: image.numpy(), DEPTH: depth_m.numpy(), **self._tables(camera)}
+        inputs = {IMAGE: image.contiguous().numpy(), DEPTH: depth_m.numpy(), **self._tables(camera)}
         outputs = self._engine.run(inputs)
         confidence = torch.from_numpy(outputs[CONFIDENCE]) if with_confidence else None
         return torch.from_numpy(outputs[LABELS]), confidence

@@ -73,8 +73,7 @@ class SequenceEvaluation:
             T_world_grid, T_odom_grid = (poses[int(frame.left_file.stem)] for poses in (poses_true, poses_odom))
             result = self.pipeline.run(frame.left_rgb, frame.right_rgb, frame.rig, frame.T_cam_velo)
             truth, is_moving, is_occluded = _read_truth(frame.left_file)
-            in_view = np.zeros(grid.shape, bool)
-            in_view.reshape(-1)[visible_voxels(grid, frame.rig.left, frame.T_cam_velo).voxel_index] = True
+            in_view = visible_voxels(grid, frame.rig.left, frame.T_cam_velo).mask
 
             labels_before: dict[str, NDArray] = {}
             was_in_view, was_moving = np.zeros(grid.shape, bool), None

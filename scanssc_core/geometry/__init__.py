@@ -9,7 +9,13 @@ Conventions of the whole project, each stated once:
 """
 
 from scanssc_core.geometry.camera import PinholeCamera, StereoRig, T_camera_reference
-from scanssc_core.geometry.projection import nearest_depth_image, only_measured, pixels_to_points, points_to_pixels
+from scanssc_core.geometry.projection import (
+    level_ground_depth,
+    nearest_depth_image,
+    only_measured,
+    pixels_to_points,
+    points_to_pixels,
+)
 from scanssc_core.geometry.transforms import (
     check_camera_pose,
     invert_transform,
@@ -32,6 +38,7 @@ __all__ = [
     "check_camera_pose",
     "invert_transform",
     "is_rotation",
+    "level_ground_depth",
     "make_transform",
     "matrix_to_quaternion",
     "nearest_depth_image",

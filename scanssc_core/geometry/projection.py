@@ -73,3 +73,10 @@ def pixels_to_points(depth_m: NDArray, camera: PinholeCamera) -> NDArray:
     np.multiply(depth, ray_y[:, None], out=points[..., 1])
     points[..., 2] = depth
     return points
+
+
+def level_ground_depth(camera: PinholeCamera, height_m: float) -> NDArray:
+    """(H, W) float32 depth in metres that a level camera, this high over flat ground, sees; 0 from the horizon up."""
+    down = (np.arange(camera.height) - camera.cy) / camera.fy
+    depth_m = np.where(down > 0, height_m / np.maximum(down, 1e-6), 0)
+    return np.repeat(depth_m.astype(np.float32)[:, None], camera.width, axis=1)

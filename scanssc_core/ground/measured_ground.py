@@ -164,11 +164,11 @@ def _tried_plane(points: NDArray, inverse_depth: NDArray) -> NDArray | None:
     is_near = (inverse_depth > 1 / _RANGE_M) & (np.abs(points[:, 1]) < _HALF_WIDTH_M)
     if is_near.sum() < _MIN_POINTS:
         return None
-    x, _, z = points[is_near].T
+    x, _, z = points[is_near].T.astype(np.float32)
     # (pitches, heights) points within the band of each tried plane.
-    over_expected_m = z + LIDAR_HEIGHT_M - x * np.tan(_PITCHES_RAD)[:, None]
-    on_plane = np.abs(over_expected_m[:, None] - _HEIGHTS_M[:, None]) < _TRIED_BAND[0] + _TRIED_BAND[1] * x
-    support = on_plane.sum(axis=-1)
+    over_expected_m = z + np.float32(LIDAR_HEIGHT_M) - x * np.tan(_PITCHES_RAD).astype(np.float32)[:, None]
+    off_m = np.abs(over_expected_m[:, None] - _HEIGHTS_M.astype(np.float32)[:, None])
+    support = np.count_nonzero(off_m < _TRIED_BAND[0] + _TRIED_BAND[1] * x, axis=-1)
     pitch_index, height_index = np.unravel_index(support.argmax(), support.shape)
     return np.array([np.tan(_PITCHES_RAD[pitch_index]), 0.0, _HEIGHTS_M[height_index] - LIDAR_HEIGHT_M])
 

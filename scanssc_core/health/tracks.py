@@ -69,12 +69,12 @@ def spread_corners(grey: NDArray) -> NDArray:
     """(N, 2) float32 corners (u, v): the strongest of each cell of the image."""
     cell_px = math.sqrt(grey.size / _NUM_CELLS)
     keypoints = cv2.FastFeatureDetector.create(_CORNER_THRESHOLD).detect(grey)
-    strongest: dict[tuple[int, int], cv2.KeyPoint] = {}
-    for keypoint in keypoints:
-        cell = (int(keypoint.pt[0] / cell_px), int(keypoint.pt[1] / cell_px))
-        if cell not in strongest or keypoint.response > strongest[cell].response:
-            strongest[cell] = keypoint
-    return np.array([keypoint.pt for keypoint in strongest.values()], np.float32).reshape(-1, 2)
+    points = np.asarray(cv2.KeyPoint.convert(keypoints), np.float32).reshape(-1, 2)
+    column, row = (points / cell_px).astype(np.int64).T
+    cell = row * math.ceil(grey.shape[1] / cell_px) + column
+    order = np.lexsort((-np.array([keypoint.response for keypoint in keypoints]), cell))
+    _, first_of_cell = np.unique(cell[order], return_index=True)
+    return points[order[first_of_cell]]
 
 
 def track(source: NDArray, target: NDArray, points: NDArray) -> tuple[NDArray, NDArray]:

@@ -25,7 +25,7 @@ from scanssc_core.network.labelling import LabellingNetwork
 from scanssc_core.network.layers.own_precision import own_precision
 from scanssc_core.network.layers.places import choose
 from scanssc_core.network.plane.ground import BIN_M, contexts, ground_height
-from scanssc_core.network.plane.head import Measures, PlaneHead, surface_bins
+from scanssc_core.network.plane.head import LANES, Measures, PlaneHead, surface_bins
 from scanssc_core.network.plane.image import ImageNeck
 from scanssc_core.network.plane.measured import (
     View,
@@ -142,6 +142,7 @@ class Lite(LabellingNetwork):
     """Image, stereo depth and camera in, occupancy and classes out."""
 
     place: Tensor
+    filling: Tensor
     ground_classes: Tensor
 
     def __init__(self, config: LiteConfig) -> None:
@@ -152,7 +153,8 @@ class Lite(LabellingNetwork):
         self.neck = ImageNeck(config.backbone.level_channels(), C)
         self.segmentation = nn.Conv2d(C, config.num_classes, 1)
         self.to_lift = nn.Conv2d(C, config.lifted_channels, 1)
-        num_measures = config.num_bands * config.lifted_channels + 2 * config.label_grid.shape[2] + _NUM_CELL_MEASURES
+        num_measured = config.num_bands * config.lifted_channels + 2 * config.label_grid.shape[2] + _NUM_CELL_MEASURES
+        num_measures = num_measured + -num_measured % LANES
         self.plane = PlaneNet(
             num_measures,
             config.plane_channels,
@@ -176,6 +178,9 @@ class Lite(LabellingNetwork):
         x, y = (torch.linspace(-1, 1, size) for size in config.plane_size)
         place = torch.stack(torch.meshgrid(x, y, indexing="ij"), dim=-1)[None]
         self.register_buffer("place", place, persistent=False)
+        self.register_buffer(
+            "filling", torch.zeros(1, *config.plane_size, num_measures - num_measured), persistent=False
+        )
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the fastest on a CPU
 
     @property
@@ -216,6 +221,7 @@ class Lite(LabellingNetwork):
             view.is_seen,
             (ground.height_m + LIDAR_HEIGHT_M)[..., None],
             ground.support[..., None],
+            self.filling.expand(len(image), -1, -1, -1),
         ]
         plane = torch.cat([lifted, counts.log1p(), behind, *cells], dim=-1).permute(0, 3, 1, 2)
         context = contexts(ground, grid, cell_size)
@@ -257,8 +263,8 @@ class Lite(LabellingNetwork):
             labels = torch.where(occupancy.abs() < torch.inf, labels, UNKNOWN)
         if not with_confidence:
             return _in_order(labels), None
-        # On a CPU, in place: a further tensor of this size costs as much as what is computed into it.
-        of_class = is_occupied.float().mul_(probability[:, :, :, None, None] - 1).add_(1)
+        of_class = torch.where(is_occupied, probability[:, :, :, None, None], 1)
+        # In place: a further tensor of this size costs as much as what is computed into it.
         return _in_order(labels), _in_order(of_class.mul_(occupancy.abs_().sigmoid_()))
 
     def occupancy_prob(self, image: Tensor, depth_m: Tensor, camera: CameraInputs) -> Tensor:
@@ -271,7 +277,7 @@ class Lite(LabellingNetwork):
         asked = is_asked.flatten()
         chosen = None if num_places is None else choose(asked, num_places)
         voxels = asked.nonzero()[:, 0] if chosen is None else chosen.voxel
-        probability, best = self.head.class_logits(features, measures, voxels).softmax(dim=-1).max(dim=-1)
+        probability, best = self.head.best_classes(features, measures, voxels)
         classes = torch.where(probability.isnan(), UNKNOWN, best + 1).to(torch.uint8)
         if chosen is None:
             probability, classes = (

@@ -63,7 +63,7 @@ class OccupancyBackend(Protocol):
             camera: intrinsics of images of this size.
             T_cam_grid: (4, 4) grid frame -> left camera's optical frame.
             with_confidence: also give the confidence, if the backend has one; it may take time.
-            wanted: (N,) flat indices of the voxels whose label is wanted; None: of all. A backend may save the others'
-                time: what it says of them means nothing.
+            wanted: (X, Y, Z) bool, the voxels whose label is wanted; None: all. A backend may save the time of the
+                others: what it says of them means nothing.
         """
         ...

@@ -1,5 +1,7 @@
 """Occupancy by a network: ScanSSC or lite."""
 
+from functools import reduce
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -80,11 +82,9 @@ class ScanSSCBackend:
         if wanted is None or not isinstance(config, LiteConfig):
             return None
         if self._last_wanted is None or self._last_wanted[0] is not wanted:  # the same table until the camera moves
-            is_wanted = torch.zeros(self.grid.shape, dtype=torch.bool)
-            is_wanted.view(-1)[torch.from_numpy(wanted)] = True
-            cells = is_wanted.unflatten(1, (-1, config.cell_size)).unflatten(0, (-1, config.cell_size))
-            has_wanted = cells.any(dim=3).any(dim=1)
-            self._last_wanted = (wanted, has_wanted.to(self._device))
+            s = config.cell_size
+            has_wanted = reduce(np.logical_or, (wanted[i::s, j::s] for i, j in product(range(s), repeat=2)))
+            self._last_wanted = (wanted, torch.from_numpy(has_wanted).to(self._device))
         return self._last_wanted[1]
 
     def _camera_inputs(self, camera: PinholeCamera, T_cam_grid: NDArray, view: NetworkView) -> CameraInputs:

@@ -16,17 +16,22 @@ class VisibleVoxels:
     """The voxels whose centre lies in front of the camera and inside the image.
 
     Attributes:
-        voxel_index: (N,) flat index into the grid, C order, ascending.
+        mask: (X, Y, Z) bool, True in these voxels.
         hidden: (X, Y, Z) uint8, UNKNOWN in all other voxels, 0 in these: `labels | hidden` hides what cannot be seen.
         grid, camera: that they are of.
         projection: (3, 4) from points of the grid frame to pixel times depth, and depth.
     """
 
-    voxel_index: NDArray
+    mask: NDArray
     hidden: NDArray
     grid: VoxelGridSpec
     camera: PinholeCamera
     projection: NDArray
+
+    @cached_property
+    def voxel_index(self) -> NDArray:
+        """(N,) flat index into the grid, C order, ascending."""
+        return np.flatnonzero(self.mask)
 
     @cached_property
     def depth_m(self) -> NDArray:
@@ -89,8 +94,8 @@ def _project_grid(grid: VoxelGridSpec, camera: PinholeCamera, T_cam_grid_bytes: 
     for scaled, size in ((scaled_u, camera.width), (scaled_v, camera.height)):
         is_visible &= _linear(grid, scaled + 0.5 * depth) >= 0
         is_visible &= _linear(grid, (size - 0.5) * depth - scaled) > 0
-    hidden = np.where(is_visible, np.uint8(0), np.uint8(UNKNOWN))
-    return VisibleVoxels(np.flatnonzero(is_visible), hidden, grid, camera, projection)
+    hidden = ~is_visible * np.uint8(UNKNOWN)
+    return VisibleVoxels(is_visible, hidden, grid, camera, projection)
 
 
 def _linear(grid: VoxelGridSpec, coefficients: NDArray) -> NDArray:

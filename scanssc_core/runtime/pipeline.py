@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from scanssc_core.geometry import PinholeCamera, StereoRig, only_measured
+from scanssc_core.geometry import LIDAR_HEIGHT_M, PinholeCamera, StereoRig, level_ground_depth, only_measured
 from scanssc_core.occupancy.interface import Occupancy, OccupancyBackend
 from scanssc_core.occupancy.visibility import visible_voxels
 from scanssc_core.runtime.cores import CoreSharing
@@ -82,9 +82,10 @@ class OccupancyPipeline:
         self.cores = CoreSharing() if shares_cores else None
 
     def warm_up(self) -> None:
-        """Label one grey image of KITTI's size: a network's first frame takes twice the time of the others."""
+        """Label one grey image of level ground, of KITTI's size: a network's first frame takes twice the time of the
+        others."""
         image = np.full((_WARM_UP_CAMERA.height, _WARM_UP_CAMERA.width, 3), 128, np.uint8)
-        depth_m = np.full(image.shape[:2], 10.0, np.float32)
+        depth_m = level_ground_depth(_WARM_UP_CAMERA, LIDAR_HEIGHT_M)
         T_cam_grid = np.eye(4)
         T_cam_grid[:3, :3] = [[0, -1, 0], [0, 0, -1], [1, 0, 0]]
         self.label(image, depth_m, _WARM_UP_CAMERA, T_cam_grid)
@@ -153,7 +154,7 @@ class OccupancyPipeline:
         stage_s: dict[str, float] = {}
         with self._timed("occupancy", stage_s):
             visible = None if self.keep_unseen else visible_voxels(self.occupancy.grid, camera, T_cam_grid)
-            wanted = None if visible is None else visible.voxel_index
+            wanted = None if visible is None else visible.mask
             occupancy = self.occupancy.predict(left_rgb, depth_m, camera, T_cam_grid, with_confidence, wanted)
             if visible is not None:
                 occupancy = _only_seen(occupancy, visible.hidden)

@@ -53,8 +53,8 @@ def confidence_of_spread(depth_m: NDArray, spread_px: NDArray) -> NDArray:
 
     Args:
         depth_m: (H, W) metres; 0 = no measurement.
-        spread_px: (H, W), not below zero: the standard deviation of a network's disparity, or how far the two
-            directions of matching disagree.
+        spread_px: (H, W), not below zero: the standard deviation of a network's disparity, or how far the sub-pixel
+            step moved it.
     """
     return np.where(depth_m > 0, 1 / (1 + spread_px), 0).astype(np.float32)
 

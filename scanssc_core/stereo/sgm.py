@@ -1,7 +1,9 @@
-"""Depth by semi-global matching (H. Hirschmüller, PAMI 2008), by OpenCV, with a left-right check.
+"""Depth by semi-global matching (H. Hirschmüller, PAMI 2008), by OpenCV.
 
-Wide images are matched at half their size, and the disparities moved to where the images in full size agree: a quarter
-of the time of matching in full size. What is lost: docs/benchmarks/stereo_lidar.md.
+The left image is matched alone: a match stays if no other is nearly as good and if nothing nearer hides it from the
+right camera. Matching the right image too and comparing finds no more wrong ones and takes twice the time
+(docs/benchmarks/stereo_lidar.md). Wide images are matched at half their size, and the disparities moved to where the
+images in full size agree: a quarter of the time of matching in full size. What is lost is on that page too.
 """
 
 from dataclasses import dataclass
@@ -16,6 +18,7 @@ from scanssc_core.stereo.subpixel import refine_disparity
 
 _SUBPIXEL_STEPS = 16  # OpenCV gives disparities in sixteenths of a pixel
 _SECOND_WINDOW_PX = 9
+_HIDDEN_PX = 0.5  # a match is hidden from the right camera by one that is so much nearer
 # At half size an even sky is narrow enough to get the disparity of the houses beside it: where the mean squared
 # gradient over this window is below this, (grey levels / px)^2, nothing was matched.
 _TEXTURE_WINDOW_PX, _LEAST_TEXTURE = 5, 0.1
@@ -29,15 +32,14 @@ class SgmConfig:
         num_disparities: search range in pixels of the image, a multiple of 32; the nearest depth seen is
             fx * baseline / this.
         block_size: matched window, odd, pixels of the image; at half its size half of that, odd again.
-        left_right_tolerance_px: a match is kept if matching back from the right image ends no further away; pixels of
-            the image.
+        uniqueness_percent: a match is kept if the cost of every other disparity is so much higher.
         max_speckle_px: smaller islands of disparity are removed; pixels of the image.
         halved_from_px: images at least this wide are matched at half their size.
     """
 
     num_disparities: int = 128
     block_size: int = 5
-    left_right_tolerance_px: float = 1.0
+    uniqueness_percent: int = 35
     max_speckle_px: int = 400
     halved_from_px: int = 1000
 
@@ -65,7 +67,7 @@ class SgmBackend(StereoBackend):
             P1=8 * area,
             P2=32 * area,
             preFilterCap=31,
-            uniquenessRatio=15,
+            uniquenessRatio=self._config.uniqueness_percent,
             speckleWindowSize=self._config.max_speckle_px // reduction**2,
             speckleRange=1,
             mode=cv2.StereoSGBM_MODE_SGBM_3WAY,  # parallel over image stripes
@@ -76,30 +78,26 @@ class SgmBackend(StereoBackend):
         check_pair(left_rgb, right_rgb, rig)
         left, right = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (left_rgb, right_rgb))
         reduction = 2 if left.shape[1] >= self._config.halved_from_px else 1
-        disparity_px, disagreement_px = self._match(left, right, reduction)
-        refined_px = refine_disparity(left, right, disparity_px)
+        matched_px = self._match(left, right, reduction)
+        left, right = left.astype(np.float32), right.astype(np.float32)
+        refined_px = refine_disparity(left, right, matched_px)
         if reduction > 1:  # whole pixels pulled further; near to the truth, a smaller window keeps more of edges
             refined_px = refine_disparity(left, right, refined_px, _SECOND_WINDOW_PX)
-        depth_m = rig.disparity_to_depth(np.where(disparity_px > 0, refined_px, np.nan))
-        return StereoDepth(depth_m, confidence_of_spread(depth_m, disagreement_px))
+        depth_m = rig.disparity_to_depth(np.where(matched_px > 0, refined_px, np.nan))
+        return StereoDepth(depth_m, confidence_of_spread(depth_m, np.abs(refined_px - matched_px)))
 
-    def _match(self, left: NDArray, right: NDArray, reduction: int) -> tuple[NDArray, NDArray]:
-        """(H, W) float32 disparities that left and right agree on, 0 = none, and by how much they disagree; pixels."""
+    def _match(self, left: NDArray, right: NDArray, reduction: int) -> NDArray:
+        """(H, W) float32 disparities in pixels; 0 = none."""
         height, width = left.shape
         if reduction > 1:
             size = (width // reduction, height // reduction)
             left, right = (cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in (left, right))
-        disparity_px = self._match_left(left, right, reduction)
-        # The right image's own disparities: mirrored, the right camera is the left one.
-        mirrored_px = self._match_left(cv2.flip(right, 1), cv2.flip(left, 1), reduction)
-        disagreement_px = reduction * left_right_disagreement(disparity_px, cv2.flip(mirrored_px, 1))
-        disparity_px[disagreement_px > self._config.left_right_tolerance_px] = 0
+        disparity_px = without_hidden(self._match_left(left, right, reduction), _HIDDEN_PX)
         if reduction > 1:
             disparity_px[texture(left) < _LEAST_TEXTURE] = 0
             disparity_px = self._without_islands(disparity_px, reduction)
             disparity_px = enlarge_disparity(disparity_px, (height, width))
-            disagreement_px = cv2.resize(disagreement_px, (width, height), interpolation=cv2.INTER_NEAREST)
-        return disparity_px, disagreement_px
+        return disparity_px
 
     def _without_islands(self, disparity_px: NDArray, reduction: int) -> NDArray:
         """(H, W) float32 disparities of the matched size, islands set to 0."""
@@ -140,18 +138,21 @@ def enlarge_disparity(disparity_px: NDArray, shape: tuple[int, ...]) -> NDArray:
     return np.where(is_surface, linear_px, nearest_px)
 
 
-def left_right_disagreement(disparity_left_px: NDArray, disparity_right_px: NDArray) -> NDArray:
-    """How far from each left pixel the pixel of the right image that it is matched with is matched back.
+def without_hidden(disparity_px: NDArray, tolerance_px: float) -> NDArray:
+    """Disparities of the left image without those of pixels that the right camera cannot see: it sees something nearer
+    where they would be.
 
     Args:
-        disparity_left_px, disparity_right_px: (H, W); not above zero = no match.
+        disparity_px: (H, W) float32; not above zero = none.
+        tolerance_px: how much nearer.
     Returns:
-        (H, W) float32 pixels; infinite where either has no match or the match lies outside the right image.
+        (H, W) float32; 0 = none.
     """
-    columns = np.arange(disparity_left_px.shape[1], dtype=np.float32)
-    matched_column = np.rint(columns - disparity_left_px)
-    is_inside = (disparity_left_px > 0) & (matched_column >= 0)
-    index = np.where(is_inside, matched_column, 0).astype(np.int64)
-    disparity_back_px = np.take_along_axis(disparity_right_px, index, axis=1)
-    has_both = is_inside & (disparity_back_px > 0)
-    return np.where(has_both, np.abs(disparity_back_px - disparity_left_px), np.inf).astype(np.float32)
+    height, width = disparity_px.shape
+    seen_at = np.rint(np.arange(width, dtype=np.float32) - disparity_px).astype(np.int32)  # column of the right image
+    is_inside = (disparity_px > 0) & (seen_at >= 0)
+    seen_at += width * np.arange(height, dtype=np.int32)[:, None]
+    nearest_px = np.zeros(disparity_px.size, np.float32)
+    np.maximum.at(nearest_px, seen_at[is_inside], disparity_px[is_inside])
+    is_nearest = nearest_px.take(seen_at, mode="clip") <= disparity_px + np.float32(tolerance_px)
+    return np.where(is_inside & is_nearest, disparity_px, np.float32(0))

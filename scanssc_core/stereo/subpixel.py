@@ -4,6 +4,8 @@ Why: matchers that fit a curve through the costs of whole pixels pull disparitie
 locking"); on a rendered wall OpenCV's were up to 0.27 px off, which is half a metre at 28 m. With this step: 0.06 px.
 """
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -19,22 +21,32 @@ def refine_disparity(left: NDArray, right: NDArray, disparity_px: NDArray, windo
     """Move each disparity by up to half a pixel to where the images agree best around it.
 
     Args:
-        left, right: (H, W) uint8 grey images.
+        left, right: (H, W) grey levels, float32.
         disparity_px: (H, W) float32; not above zero = none.
         window_px: width of the square in which they are to agree.
     Returns:
         (H, W) float32 refined disparities; those without one as they were.
     """
-    height, width = left.shape
-    columns, rows = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    left_grey = left.astype(np.float32)
-    warped_right = cv2.remap(right.astype(np.float32), columns - disparity_px, rows, cv2.INTER_LINEAR)
-    gradient = cv2.Sobel((left_grey + warped_right) / 2, cv2.CV_32F, 1, 0, ksize=3, scale=1 / 8)
+    columns, rows = _pixels(disparity_px.shape)
+    warped_right = cv2.remap(right, columns - disparity_px, rows, cv2.INTER_LINEAR)
+    difference = cv2.subtract(warped_right, left)
+    gradient = cv2.Sobel(cv2.add(warped_right, left), cv2.CV_32F, 1, 0, ksize=3, scale=1 / 16)
     has_disparity = disparity_px > 0
-    gradient[~has_disparity] = 0
+    gradient *= has_disparity
     # Moving by s changes the warped right image by -s * gradient: least squares over the window gives s.
     window = (window_px, window_px)
-    numerator = cv2.boxFilter(gradient * (warped_right - left_grey), -1, window)
-    denominator = cv2.boxFilter(gradient * gradient, -1, window) + _GRADIENT_NOISE
-    step_px = np.clip(numerator / denominator, -_MAX_STEP_PX, _MAX_STEP_PX)
-    return np.where(has_disparity, disparity_px + step_px, disparity_px)
+    step_px = cv2.boxFilter(cv2.multiply(gradient, difference), -1, window)
+    information = cv2.boxFilter(cv2.multiply(gradient, gradient), -1, window)
+    information += np.float32(_GRADIENT_NOISE)
+    cv2.divide(step_px, information, dst=step_px)
+    np.clip(step_px, -_MAX_STEP_PX, _MAX_STEP_PX, out=step_px)
+    step_px *= has_disparity
+    step_px += disparity_px
+    return step_px
+
+
+@lru_cache(maxsize=2)
+def _pixels(shape: tuple[int, int]) -> tuple[NDArray, NDArray]:
+    """(H, W) float32 column and row of every pixel."""
+    rows, columns = np.indices(shape, np.float32)
+    return columns, rows

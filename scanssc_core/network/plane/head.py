@@ -24,6 +24,7 @@ _NUM_SURFACES = (_SURFACE_BINS + 1) * (len(_POINT_STEPS) + 1)
 _CLASS_BIN_M = 0.2  # of the class weights by height over the ground
 _NUM_CLASS_BINS = round(ground_tables.NUM_BINS * ground_tables.BIN_M / _CLASS_BIN_M)
 _NUM_TRUSTS = 3
+LANES = 8  # numbers of 32 bits that AVX2 computes at once; widths that are no multiple take half as long again
 _AROUND = 5  # cells along the edge of what is weighed against each other, measure by measure and so height by height
 
 
@@ -45,6 +46,22 @@ class Measures(NamedTuple):
     hits: Tensor
     cells: Tensor
     lifted: Tensor
+
+
+class _Asked(NamedTuple):
+    """Coarse voxels whose classes are asked; (N,) int64 each.
+
+    Attributes:
+        cell: flat index into (B, X', Y').
+        band: flat index into (B, X', Y', bands).
+        entry: of the table of classes by context and height over the ground.
+        class_bin: of the class weights by height over the ground.
+    """
+
+    cell: Tensor
+    band: Tensor
+    entry: Tensor
+    class_bin: Tensor
 
 
 def surface_bins(behind: Tensor, counts: Tensor) -> Tensor:
@@ -133,44 +150,59 @@ class PlaneHead(nn.Module):
         Returns:
             (N, P - 1) float32.
         """
-        Z = self.grid.shape[2]
-        cell, z = voxels // Z, voxels % Z
-        rows = features.permute(0, 2, 3, 1).flatten(0, 2)
-        bins = ground_tables.height_bins(measures.ground_m.flatten()[cell], z, self.grid)
-        class_bins = bins * _NUM_CLASS_BINS // ground_tables.NUM_BINS
+        asked = self._asked(measures, voxels)
         # Elsewhere the host would wait for the counts, and in a graph shapes must not depend on them.
         if features.device.type == "cpu" and not torch.compiler.is_compiling():
-            # In bfloat16 every number of rows makes oneDNN compile and keep another program: up to 400 MB of them.
-            with own_precision(features.device):
-                logits = self._by_height(rows.float(), cell, class_bins)
-                logits = logits + F.linear(self._lifted(measures, cell, z), self.class_lifted.weight.float())
-        else:
-            logits = self._at_every_height(rows, cell, class_bins)
-            logits = logits + self.class_lifted(self._lifted(measures, cell, z)).float()
-        table = measures.context.flatten()[cell] * ground_tables.NUM_BINS + bins
-        return logits + F.embedding(table, _GAIN * self.ground_classes)
+            order, logits = self._by_height(features, measures, asked)
+            return torch.empty_like(logits).index_copy(0, order, logits)[:, : self.num_classes - 1]
+        return self._at_every_height(features, measures, asked)
 
-    def _lifted(self, measures: Measures, cell: Tensor, z: Tensor) -> Tensor:
-        """(N, L) image features of the bands that voxels at height z of cells lie in."""
+    def best_classes(self, features: Tensor, measures: Measures, voxels: Tensor) -> tuple[Tensor, Tensor]:
+        """Probability of the likeliest of class_logits, and its index; (N,) float32 and int64."""
+        asked = self._asked(measures, voxels)
+        if features.device.type == "cpu" and not torch.compiler.is_compiling():
+            order, logits = self._by_height(features, measures, asked)
+            probability, best = logits.softmax(dim=-1).max(dim=-1)
+            in_order = torch.empty_like(probability), torch.empty_like(best)
+            return in_order[0].index_copy_(0, order, probability), in_order[1].index_copy_(0, order, best)
+        return self._at_every_height(features, measures, asked).softmax(dim=-1).max(dim=-1)
+
+    def _asked(self, measures: Measures, voxels: Tensor) -> "_Asked":
+        Z = self.grid.shape[2]
         num_bands = measures.lifted.shape[-1] // self.lifted_channels
-        rows = measures.lifted.reshape(-1, self.lifted_channels)
-        return rows[cell * num_bands + z * num_bands // self.grid.shape[2]]
+        cell, z = voxels // Z, voxels % Z
+        bins = ground_tables.height_bins(measures.ground_m.flatten()[cell], z, self.grid)
+        return _Asked(
+            cell,
+            cell * num_bands + z * num_bands // Z,
+            measures.context.flatten()[cell] * ground_tables.NUM_BINS + bins,
+            bins * _NUM_CLASS_BINS // ground_tables.NUM_BINS,
+        )
 
-    def _by_height(self, rows: Tensor, cell: Tensor, bins: Tensor) -> Tensor:
-        """(N, P - 1): (M, C) features of all cells, at the (N,) index cell, times the weights of (N,) bins.
+    def _by_height(self, features: Tensor, measures: Measures, asked: "_Asked") -> tuple[Tensor, Tensor]:
+        """(N,) order by the bin of height, and (N, P') logits in that order, with classes up to P' that are none: the
+        fewest products, of widths that processors are fast with."""
+        with own_precision(features.device):
+            # In bfloat16 every number of rows makes oneDNN compile and keep another program: up to 400 MB of them.
+            order = asked.class_bin.to(torch.uint8).argsort(stable=True)
+            sizes = torch.bincount(asked.class_bin, minlength=_NUM_CLASS_BINS).tolist()
+            cell, band, entry, _ = (values[order] for values in asked)
+            padding = (0, -(self.num_classes - 1) % LANES)
+            table = _GAIN * self.ground_classes.float() + self.class_shared.bias.float()
+            table = F.pad(table, padding, value=-torch.inf)
+            of_lifted = F.pad(self.class_lifted.weight.T.float(), padding)
+            weight = F.pad(self.class_weight.float() + self.class_shared.weight.T.float(), padding)
+            lifted = measures.lifted.reshape(-1, self.lifted_channels).float()
+            rows = features.permute(0, 2, 3, 1).flatten(0, 2).float()
+            logits = torch.addmm(F.embedding(entry, table), F.embedding(band, lifted), of_lifted)
+            parts = zip(logits.split(sizes), F.embedding(cell, rows).split(sizes), weight, strict=True)
+            return order, torch.cat([torch.addmm(*part) for part in parts])
 
-        Sorted by bins: fewest products.
-        """
-        weight = self.class_weight.float() + self.class_shared.weight.T.float()
-        order = bins.argsort()
-        sizes = torch.bincount(bins, minlength=_NUM_CLASS_BINS).tolist()
-        parts = rows[cell[order]].split(sizes)
-        logits = torch.cat([part @ matrix for part, matrix in zip(parts, weight, strict=True)])
-        return torch.empty_like(logits).index_copy(0, order, logits).float() + self.class_shared.bias
-
-    def _at_every_height(self, rows: Tensor, cell: Tensor, bins: Tensor) -> Tensor:
-        """The same by a product of all features with all weights."""
+    def _at_every_height(self, features: Tensor, measures: Measures, asked: "_Asked") -> Tensor:
+        """(N, P - 1) logits by a product of all features with all weights."""
+        rows = features.permute(0, 2, 3, 1).flatten(0, 2)
         weight = self.class_weight + self.class_shared.weight.T
-        logits = rows @ weight.transpose(0, 1).flatten(1)  # (M, bins * (P - 1))
-        of_bins = logits.view(-1, weight.shape[2])  # (M * bins, P - 1)
-        return F.embedding(cell * _NUM_CLASS_BINS + bins, of_bins).float() + self.class_shared.bias
+        of_bins = (rows @ weight.transpose(0, 1).flatten(1)).view(-1, weight.shape[2])  # (M * bins, P - 1)
+        logits = F.embedding(asked.cell * _NUM_CLASS_BINS + asked.class_bin, of_bins).float() + self.class_shared.bias
+        lifted = measures.lifted.reshape(-1, self.lifted_channels)[asked.band]
+        return logits + self.class_lifted(lifted).float() + F.embedding(asked.entry, _GAIN * self.ground_classes)

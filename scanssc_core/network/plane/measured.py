@@ -155,7 +155,7 @@ def lift_features(features: Tensor, points: Points, grid: VoxelGridSpec, cell_si
     rows = features.float().permute(0, 2, 3, 1)[:, :, None, :, None]  # (B, h, 1, w, 1, C)
     of_pixels = rows.expand(B, h, H // h, w, W // w, C).reshape(B, H * W, C)
     sums = torch.zeros(B, num_places + 1, C, device=features.device)
-    sums = sums.scatter_add(1, place[..., None].expand(-1, -1, C), of_pixels)[:, :-1]
+    sums = sums.scatter_add_(1, place[..., None].expand(-1, -1, C), of_pixels)[:, :-1]
     counts = torch.zeros(B, num_places + 1, device=features.device)
     counts.scatter_add_(1, place, torch.ones_like(place, dtype=torch.float32))
     return (sums / counts[:, :-1].clamp_(min=1)[..., None]).view(B, X, Y, num_bands * C)

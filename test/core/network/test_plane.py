@@ -202,27 +202,42 @@ def test_labels_are_those_of_the_logits():
 
 
 def test_class_logits_by_height_are_those_of_the_products_at_every_height():
-    head = tiny_lite().head
-    random = torch.Generator().manual_seed(1)
-    rows = torch.randn(6, 8, generator=random, requires_grad=True)
-    cell, bins = (torch.randint(size, (50,), generator=random) for size in (6, 20))
-    by_height, at_every_height = head._by_height(rows, cell, bins), head._at_every_height(rows, cell, bins)
+    head, features, measures, voxels = asked_of_a_tiny_head()
+    features.requires_grad_()
+    by_height = head.class_logits(features, measures, voxels)
+    at_every_height = head._at_every_height(features, measures, head._asked(measures, voxels))
     torch.testing.assert_close(at_every_height, by_height, rtol=1e-5, atol=1e-5)
-    weights = torch.randn(by_height.shape, generator=random)
-    gradients = [
-        torch.autograd.grad((logits * weights).sum(), (rows, head.class_weight, head.class_shared.weight))
-        for logits in (by_height, at_every_height)
-    ]
+    weights = torch.randn(by_height.shape, generator=torch.Generator().manual_seed(1))
+    read = (features, head.class_weight, head.class_shared.weight, head.class_lifted.weight, head.ground_classes)
+    gradients = [torch.autograd.grad((logits * weights).sum(), read) for logits in (by_height, at_every_height)]
     for expected, got in zip(*gradients, strict=True):
         torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-4)
 
 
-def test_a_class_reads_the_image_features_of_its_own_band():
-    model = tiny_lite()
-    head, Z = model.head, GRID.shape[2]
+def test_the_best_class_is_that_of_the_logits():
+    head, features, measures, voxels = asked_of_a_tiny_head()
     with torch.no_grad():
+        probability, best = head.best_classes(features, measures, voxels)
+        expected = head.class_logits(features, measures, voxels).softmax(dim=-1).max(dim=-1)
+    assert best.unique().numel() > 1 and (best == expected.indices).all()
+    torch.testing.assert_close(probability, expected.values)
+
+
+def asked_of_a_tiny_head():
+    """A head, the features and measures of a frame, and 200 coarse voxels."""
+    model = tiny_lite()
+    with torch.no_grad():
+        model.head.ground_classes.normal_(generator=torch.Generator().manual_seed(3))
         features, measures, _ = model.features(*frame()[:2], model.tables(frame()[2]))
-        voxels = torch.randint(features[0, 0].numel() * Z, (40,), generator=torch.Generator().manual_seed(2))
+    num_voxels = features[0, 0].numel() * GRID.shape[2]
+    voxels = torch.randint(num_voxels, (200,), generator=torch.Generator().manual_seed(2))
+    return model.head, features, measures, voxels
+
+
+def test_a_class_reads_the_image_features_of_its_own_band():
+    head, features, measures, voxels = asked_of_a_tiny_head()
+    Z = GRID.shape[2]
+    with torch.no_grad():
         got = head.class_logits(features, measures, voxels)
         head.class_lifted.weight.zero_()
         without = head.class_logits(features, measures, voxels)

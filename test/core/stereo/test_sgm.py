@@ -5,7 +5,7 @@ import pytest
 
 from scanssc_core.geometry import points_to_pixels, transform_points
 from scanssc_core.sources.kitti import open_sequence
-from scanssc_core.stereo.sgm import SgmBackend, SgmConfig, enlarge_disparity, left_right_disagreement
+from scanssc_core.stereo.sgm import SgmBackend, SgmConfig, enlarge_disparity, without_hidden
 from scanssc_core.stereo.subpixel import refine_disparity
 from scanssc_core.synthetic.scene import Scene, wall_scene
 from scanssc_core.synthetic.sequence import SyntheticSequence
@@ -44,20 +44,21 @@ def test_disparity_is_not_pulled_towards_whole_pixels(distance_m):
 
 
 def test_refinement_leaves_pixels_without_disparity_alone():
-    grey = np.random.default_rng(0).integers(0, 255, (20, 40), dtype=np.uint8)
+    grey = np.random.default_rng(0).uniform(0, 255, (20, 40)).astype(np.float32)
     assert (refine_disparity(grey, grey, np.zeros((20, 40), np.float32)) == 0).all()
 
 
-def test_left_right_check_agrees_with_its_definition():
+def test_a_match_hidden_by_a_nearer_one_goes_as_the_definition_says():
     rng = np.random.default_rng(0)
-    left_px = rng.uniform(-1, 5, (4, 12)).astype(np.float32)
-    right_px = rng.uniform(-1, 5, (4, 12)).astype(np.float32)
-    disagreement_px = left_right_disagreement(left_px, right_px)
-    for row, column in np.ndindex(left_px.shape):
-        matched = round(float(column - left_px[row, column]))
-        has_both = left_px[row, column] > 0 and matched >= 0 and right_px[row, matched] > 0
-        expected = abs(right_px[row, matched] - left_px[row, column]) if has_both else np.inf
-        assert disagreement_px[row, column] == expected
+    disparity_px = rng.uniform(-1, 5, (4, 12)).astype(np.float32)
+    seen_px = without_hidden(disparity_px, 0.5)
+    columns = np.rint(np.arange(12) - disparity_px)
+    for row, column in np.ndindex(disparity_px.shape):
+        own_px = disparity_px[row, column]
+        meets = (columns[row] == columns[row, column]) & (disparity_px[row] > 0)
+        is_seen = own_px > 0 and columns[row, column] >= 0 and disparity_px[row][meets].max() <= own_px + 0.5
+        assert seen_px[row, column] == (own_px if is_seen else 0)
+    assert 0 < (seen_px > 0).sum() < (disparity_px > 0).sum()
 
 
 def test_enlarged_disparity_interpolates_surfaces_and_keeps_their_edges():
