@@ -18,6 +18,9 @@ from scanssc_core.stereo.subpixel import refine_disparity
 
 _SUBPIXEL_STEPS = 16  # OpenCV gives disparities in sixteenths of a pixel
 _SECOND_WINDOW_PX = 9
+# A match is kept if the cost of every other disparity is so much higher, by the reduction of the images: in full size,
+# where costs differ less from pixel to pixel, 35 takes a twentieth of the right ones more.
+_UNIQUENESS_PERCENT = {1: 25, 2: 35}
 _HIDDEN_PX = 0.5  # a match is hidden from the right camera by one that is so much nearer
 # At half size an even sky is narrow enough to get the disparity of the houses beside it: where the mean squared
 # gradient over this window is below this, (grey levels / px)^2, nothing was matched.
@@ -32,14 +35,12 @@ class SgmConfig:
         num_disparities: search range in pixels of the image, a multiple of 32; the nearest depth seen is
             fx * baseline / this.
         block_size: matched window, odd, pixels of the image; at half its size half of that, odd again.
-        uniqueness_percent: a match is kept if the cost of every other disparity is so much higher.
         max_speckle_px: smaller islands of disparity are removed; pixels of the image.
         halved_from_px: images at least this wide are matched at half their size.
     """
 
     num_disparities: int = 128
     block_size: int = 5
-    uniqueness_percent: int = 35
     max_speckle_px: int = 400
     halved_from_px: int = 1000
 
@@ -67,7 +68,7 @@ class SgmBackend(StereoBackend):
             P1=8 * area,
             P2=32 * area,
             preFilterCap=31,
-            uniquenessRatio=self._config.uniqueness_percent,
+            uniquenessRatio=_UNIQUENESS_PERCENT[reduction],
             speckleWindowSize=self._config.max_speckle_px // reduction**2,
             speckleRange=1,
             mode=cv2.StereoSGBM_MODE_SGBM_3WAY,  # parallel over image stripes

@@ -128,7 +128,7 @@ class PlaneHead(nn.Module):
         # In bfloat16 the gradient of a depthwise convolution is ten times slower on a CPU than in float32.
         with own_precision(features.device) if self.training else nullcontext():
             around = self.around(measures.cells)
-        hidden = F.relu(self.of_features(features) + self.of_measures(around))
+        hidden = self.of_features(features).add_(self.of_measures(around)).relu_()
         logits = self.occupancy(hidden).float().permute(0, 2, 3, 1).unflatten(-1, (s, s, Z))
         trusts = 1 + self.trusts(features).float().permute(0, 2, 3, 1)[..., None, None, None]
         on_ground, on_surface, on_points = trusts.unbind(dim=3)  # (B, X', Y', 1, 1, 1) each
