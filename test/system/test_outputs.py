@@ -196,7 +196,7 @@ def test_tutorials_planner_stops_without_grids_and_ends_at_ctrl_c_without_a_trac
             _, log = planner.communicate(timeout=DEADLINE_S)
         finally:
             planner.kill()
-    assert planner.returncode == 0
+    assert planner.returncode == 0, log
     assert "no grid on /scanssc/occupancy for 2.0 s: stop" in log
     assert "Traceback" not in log
 

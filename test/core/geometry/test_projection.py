@@ -2,7 +2,13 @@ import numpy as np
 import pytest
 
 from reference.geometry import project_point
-from scanssc_core.geometry import PinholeCamera, nearest_depth_image, pixels_to_points, points_to_pixels
+from scanssc_core.geometry import (
+    PinholeCamera,
+    level_ground_depth,
+    nearest_depth_image,
+    pixels_to_points,
+    points_to_pixels,
+)
 
 CAMERA = PinholeCamera(50.0, 55.0, 10.5, 4.25, width=21, height=9)
 
@@ -44,3 +50,10 @@ def test_nearest_of_several_points_on_a_pixel_is_kept():
     image = nearest_depth_image(u, v, depth_m, (2, 4))
     assert image.tolist() == [[0, 5, 0, 0], [0, 0, 0, 2]]
     assert nearest_depth_image(u[:0], v[:0], depth_m[:0], (2, 4)).shape == (2, 4)
+
+
+def test_points_of_level_ground_lie_that_far_below_the_camera():
+    depth_m = level_ground_depth(CAMERA, 1.7)
+    down_m = pixels_to_points(depth_m, CAMERA).reshape(9, 21, 3)[..., 1]
+    assert (depth_m[:5] == 0).all()
+    np.testing.assert_allclose(down_m[5:], 1.7, rtol=1e-5)

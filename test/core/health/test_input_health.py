@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from scanssc_core.health import input_health
 from scanssc_core.health.input_health import InputHealth, Thresholds, faults
 from scanssc_core.sources.kitti import open_sequence
 from scanssc_core.stereo.sgm import SgmBackend
@@ -132,3 +133,13 @@ def test_before_the_first_pair_nothing_is_a_fault():
     assert len(found) == 10 and not faults([*found, scale])
     assert {reading.measured for reading in found} == {"not measured yet"}
     assert scale.name == "odometry scale" and "not moved 0.5 m often enough" in scale.measured
+
+
+def test_warming_up_measures_what_a_pair_with_corners_and_ground_has(monkeypatch):
+    measured = []
+    for name in ("track_pair", "measure_ground"):
+        measure = getattr(input_health, name)
+        monkeypatch.setattr(input_health, name, lambda *pair, measure=measure: measured.append(measure(*pair)))
+    input_health.warm_up()
+    tracks, ground = measured
+    assert tracks.worst_px < 0.1 and ground.worst < 0.01
