@@ -17,16 +17,19 @@ class VisibleVoxels:
 
     Attributes:
         mask: (X, Y, Z) bool, True in these voxels.
-        hidden: (X, Y, Z) uint8, UNKNOWN in all other voxels, 0 in these: `labels | hidden` hides what cannot be seen.
         grid, camera: that they are of.
         projection: (3, 4) from points of the grid frame to pixel times depth, and depth.
     """
 
     mask: NDArray
-    hidden: NDArray
     grid: VoxelGridSpec
     camera: PinholeCamera
     projection: NDArray
+
+    @cached_property
+    def hidden(self) -> NDArray:
+        """(X, Y, Z) uint8, UNKNOWN in all other voxels, 0 in these: `labels | hidden` hides what cannot be seen."""
+        return ~self.mask * np.uint8(UNKNOWN)
 
     @cached_property
     def voxel_index(self) -> NDArray:
@@ -94,8 +97,7 @@ def _project_grid(grid: VoxelGridSpec, camera: PinholeCamera, T_cam_grid_bytes: 
     for scaled, size in ((scaled_u, camera.width), (scaled_v, camera.height)):
         is_visible &= _linear(grid, scaled + 0.5 * depth) >= 0
         is_visible &= _linear(grid, (size - 0.5) * depth - scaled) > 0
-    hidden = ~is_visible * np.uint8(UNKNOWN)
-    return VisibleVoxels(is_visible, hidden, grid, camera, projection)
+    return VisibleVoxels(is_visible, grid, camera, projection)
 
 
 def _linear(grid: VoxelGridSpec, coefficients: NDArray) -> NDArray:

@@ -64,6 +64,11 @@ class _Asked(NamedTuple):
     class_bin: Tensor
 
 
+def _may_sort(features: Tensor) -> bool:
+    """Elsewhere the host would wait for the counts, and in a graph shapes must not depend on them."""
+    return features.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
 def surface_bins(behind: Tensor, counts: Tensor) -> Tensor:
     """Bins of the table by distance from the surface and number of points.
 
@@ -151,8 +156,7 @@ class PlaneHead(nn.Module):
             (N, P - 1) float32.
         """
         asked = self._asked(measures, voxels)
-        # Elsewhere the host would wait for the counts, and in a graph shapes must not depend on them.
-        if features.device.type == "cpu" and not torch.compiler.is_compiling():
+        if _may_sort(features):
             order, logits = self._by_height(features, measures, asked)
             return torch.empty_like(logits).index_copy(0, order, logits)[:, : self.num_classes - 1]
         return self._at_every_height(features, measures, asked)
@@ -160,14 +164,14 @@ class PlaneHead(nn.Module):
     def best_classes(self, features: Tensor, measures: Measures, voxels: Tensor) -> tuple[Tensor, Tensor]:
         """Probability of the likeliest of class_logits, and its index; (N,) float32 and int64."""
         asked = self._asked(measures, voxels)
-        if features.device.type == "cpu" and not torch.compiler.is_compiling():
+        if _may_sort(features):
             order, logits = self._by_height(features, measures, asked)
             probability, best = logits.softmax(dim=-1).max(dim=-1)
             in_order = torch.empty_like(probability), torch.empty_like(best)
             return in_order[0].index_copy_(0, order, probability), in_order[1].index_copy_(0, order, best)
         return self._at_every_height(features, measures, asked).softmax(dim=-1).max(dim=-1)
 
-    def _asked(self, measures: Measures, voxels: Tensor) -> "_Asked":
+    def _asked(self, measures: Measures, voxels: Tensor) -> _Asked:
         Z = self.grid.shape[2]
         num_bands = measures.lifted.shape[-1] // self.lifted_channels
         cell, z = voxels // Z, voxels % Z
@@ -179,11 +183,11 @@ class PlaneHead(nn.Module):
             bins * _NUM_CLASS_BINS // ground_tables.NUM_BINS,
         )
 
-    def _by_height(self, features: Tensor, measures: Measures, asked: "_Asked") -> tuple[Tensor, Tensor]:
+    def _by_height(self, features: Tensor, measures: Measures, asked: _Asked) -> tuple[Tensor, Tensor]:
         """(N,) order by the bin of height, and (N, P') logits in that order, with classes up to P' that are none: the
         fewest products, of widths that processors are fast with."""
+        # In bfloat16 every number of rows makes oneDNN compile and keep another program: up to 400 MB of them.
         with own_precision(features.device):
-            # In bfloat16 every number of rows makes oneDNN compile and keep another program: up to 400 MB of them.
             order = asked.class_bin.to(torch.uint8).argsort(stable=True)
             sizes = torch.bincount(asked.class_bin, minlength=_NUM_CLASS_BINS).tolist()
             cell, band, entry, _ = (values[order] for values in asked)
@@ -198,7 +202,7 @@ class PlaneHead(nn.Module):
             parts = zip(logits.split(sizes), F.embedding(cell, rows).split(sizes), weight, strict=True)
             return order, torch.cat([torch.addmm(*part) for part in parts])
 
-    def _at_every_height(self, features: Tensor, measures: Measures, asked: "_Asked") -> Tensor:
+    def _at_every_height(self, features: Tensor, measures: Measures, asked: _Asked) -> Tensor:
         """(N, P - 1) logits by a product of all features with all weights."""
         rows = features.permute(0, 2, 3, 1).flatten(0, 2)
         weight = self.class_weight + self.class_shared.weight.T
